@@ -1,0 +1,8 @@
+//! A transparent checkpointer for Linux: it supervises every process of a session with ptrace, takes a checkpoint by
+//! forking the stopped process, and restores by forking the copy. Needs no privilege and no change to the program.
+//!
+//! Nothing here knows what a debugger is.
+
+pub mod inject;
+pub mod raw;
+pub mod snapshot;

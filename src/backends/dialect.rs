@@ -1,0 +1,73 @@
+//! What fred must know of a debugger, as data and pure parsers.
+
+use crate::history::entry::{Effect, Stop};
+
+/// Where the program that is being debugged lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosting {
+    /// In the debugger's own process (pdb).
+    InDebugger,
+    /// In a process of its own, which the checkpointer serves to the debugger (gdb, lldb).
+    Served,
+}
+
+/// What the debugger is asking for when it waits at a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromptKind {
+    /// Its command prompt: any command can be typed.
+    Command,
+    /// More lines of the same command (`commands`, a multi-line statement).
+    Continuation,
+    /// A nested interpreter of the program's language (`interact`): lines are statements.
+    Interpreter,
+}
+
+/// A prompt found at the end of the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Byte offset in the output at which the prompt begins.
+    pub start: usize,
+    /// Its text, without terminal control sequences.
+    pub text: String,
+    /// What may be typed at it.
+    pub kind: PromptKind,
+}
+
+/// What a typed line is going to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The strongest effect of the line.
+    pub effect: Effect,
+    /// Whether the line ends the debugger (`quit`), so that its exit is what was asked for.
+    pub quits: bool,
+    /// The line to send instead of the typed one (Enter stands for the last command).
+    pub send: String,
+}
+
+/// One debugger. State that depends on what was typed (aliases, the last command) lives in the implementation and is
+/// copied with [`Dialect::fork`] when the session goes back.
+pub trait Dialect: Send {
+    /// The name used in the event stream.
+    fn name(&self) -> &'static str;
+
+    /// Where the program lives.
+    fn hosting(&self) -> Hosting;
+
+    /// The prompt that `output` ends with, if it ends with one.
+    fn prompt_at_end(&self, output: &str) -> Option<Prompt>;
+
+    /// Reads a typed line at a prompt of the given kind, and remembers what must be remembered of it.
+    fn read_line(&mut self, line: &str, at: PromptKind) -> Reading;
+
+    /// The last stop that `output` shows, if any. `output` ends before the prompt.
+    fn parse_stop(&self, output: &str) -> Option<Stop>;
+
+    /// Whether `word` is a command of this debugger, so that a fred alias of that name must give way.
+    fn is_command(&self, word: &str) -> bool;
+
+    /// Takes control sequences that the debugger's line editor adds (bracketed paste) out of the output.
+    fn clean(&self, output: &str) -> String;
+
+    /// A copy with the same state.
+    fn fork(&self) -> Box<dyn Dialect>;
+}

@@ -1,0 +1,4 @@
+//! Debuggers: how their command lines, prompts and stops read ([`dialect`]), one file each in `dialects/`.
+
+pub mod dialect;
+pub mod dialects;

@@ -1,0 +1,2 @@
+//! The `fred` program.
+fn main() {}
