@@ -3,6 +3,12 @@
 //!
 //! Nothing here knows what a debugger is.
 
+pub mod client;
 pub mod inject;
+mod launch;
+pub mod ptrace;
 pub mod raw;
 pub mod snapshot;
+pub mod supervisor;
+pub mod syscalls;
+pub mod wire;

@@ -1,1 +1,286 @@
-//! The system calls that nix lacks, each a small function with the reason why it is sound. The only unsafe code.
+//! The system calls that nix lacks, each a small function with the reason why it is sound. The only unsafe code of the
+//! workspace is here and in `launch.rs`.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+/// Registers of a stopped thread (`struct user_regs_struct`).
+pub use libc::user_regs_struct as Registers;
+
+/// `NT_X86_XSTATE`: everything that XSAVE knows (x87, SSE, AVX, AVX-512, PKRU, AMX). From `linux/elf.h`.
+const NT_X86_XSTATE: usize = 0x202;
+
+/// Room for the largest XSAVE area in use (AMX tiles need 11 KiB).
+const XSTATE_MAX: usize = 16 * 1024;
+
+/// From `linux/ptrace.h`; libc has them for glibc only.
+const PTRACE_GETSIGMASK: libc::c_uint = 0x420a;
+const PTRACE_SETSIGMASK: libc::c_uint = 0x420b;
+
+/// One `siginfo_t`, as bytes: it is passed through, never interpreted but for the fields below.
+#[derive(Clone, Copy)]
+pub struct SigInfo(pub libc::siginfo_t);
+
+impl std::fmt::Debug for SigInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigInfo({})", self.0.si_signo)
+    }
+}
+
+fn ptrace(
+    request: libc::c_uint,
+    tid: Pid,
+    address: usize,
+    data: usize,
+) -> Result<libc::c_long, Errno> {
+    // SAFETY: every caller in this file passes pointers to live buffers of the size that the request needs.
+    let answer = unsafe { libc::ptrace(request, tid.as_raw(), address, data) };
+    Errno::result(answer)
+}
+
+/// Registers of a stopped thread.
+///
+/// # Errors
+/// ESRCH when the thread is not stopped by us (killed while stopped).
+pub fn registers(tid: Pid) -> Result<Registers, Errno> {
+    nix::sys::ptrace::getregs(tid)
+}
+
+/// Sets the registers of a stopped thread.
+///
+/// # Errors
+/// ESRCH as above; EIO for values that the kernel refuses.
+pub fn set_registers(tid: Pid, registers: &Registers) -> Result<(), Errno> {
+    nix::sys::ptrace::setregs(tid, *registers)
+}
+
+/// Extended processor state of a stopped thread.
+///
+/// # Errors
+/// ESRCH as above.
+pub fn extended_state(tid: Pid) -> Result<Vec<u8>, Errno> {
+    let mut area = vec![0u8; XSTATE_MAX];
+    let mut vector = libc::iovec {
+        iov_base: area.as_mut_ptr().cast(),
+        iov_len: area.len(),
+    };
+    ptrace(
+        libc::PTRACE_GETREGSET,
+        tid,
+        NT_X86_XSTATE,
+        (&raw mut vector) as usize,
+    )?;
+    area.truncate(vector.iov_len);
+    Ok(area)
+}
+
+/// Sets what [`extended_state`] gave.
+///
+/// # Errors
+/// ESRCH as above; EINVAL for an area of another processor.
+pub fn set_extended_state(tid: Pid, area: &[u8]) -> Result<(), Errno> {
+    let vector = libc::iovec {
+        iov_base: area.as_ptr().cast_mut().cast(),
+        iov_len: area.len(),
+    };
+    ptrace(
+        libc::PTRACE_SETREGSET,
+        tid,
+        NT_X86_XSTATE,
+        (&raw const vector) as usize,
+    )?;
+    Ok(())
+}
+
+/// The blocked signals of a stopped thread; inside sigsuspend, ppoll and pselect the mask that returns afterwards
+/// (kernel/ptrace.c, `PTRACE_GETSIGMASK`).
+///
+/// # Errors
+/// ESRCH as above.
+pub fn signal_mask(tid: Pid) -> Result<u64, Errno> {
+    let mut mask = 0u64;
+    ptrace(
+        PTRACE_GETSIGMASK,
+        tid,
+        size_of::<u64>(),
+        (&raw mut mask) as usize,
+    )?;
+    Ok(mask)
+}
+
+/// Sets the blocked signals of a stopped thread.
+///
+/// # Errors
+/// ESRCH as above.
+pub fn set_signal_mask(tid: Pid, mask: u64) -> Result<(), Errno> {
+    ptrace(
+        PTRACE_SETSIGMASK,
+        tid,
+        size_of::<u64>(),
+        (&raw const mask) as usize,
+    )?;
+    Ok(())
+}
+
+/// The signal that stopped a thread in signal-delivery-stop.
+///
+/// # Errors
+/// EINVAL in a group-stop, ESRCH as above.
+pub fn signal_information(tid: Pid) -> Result<SigInfo, Errno> {
+    nix::sys::ptrace::getsiginfo(tid).map(SigInfo)
+}
+
+/// Replaces it.
+///
+/// # Errors
+/// As for [`signal_information`].
+pub fn set_signal_information(tid: Pid, info: &SigInfo) -> Result<(), Errno> {
+    nix::sys::ptrace::setsiginfo(tid, &info.0)
+}
+
+/// The sender's pid in a signal that carries one.
+pub fn sender(info: &SigInfo) -> Option<i32> {
+    // Kernel-made signals (si_code > 0) have other things in that place.
+    if info.0.si_code > 0 {
+        return None;
+    }
+    // SAFETY: for si_code <= 0 the union holds the sender (sigaction(2)).
+    Some(unsafe { info.0.si_pid() })
+}
+
+/// Changes the sender's pid in a signal that carries one.
+pub fn set_sender(info: &mut SigInfo, pid: i32) {
+    // The union begins at offset 16 on x86-64, with si_pid as its first member (asm-generic/siginfo.h).
+    // SAFETY: siginfo_t is 128 bytes of plain data.
+    unsafe { (&raw mut info.0).cast::<i32>().add(4).write(pid) };
+}
+
+/// Head and length of a thread's robust futex list.
+///
+/// # Errors
+/// EPERM when the thread may not be traced, ESRCH when it is gone.
+pub fn robust_list(tid: Pid) -> Result<(u64, u64), Errno> {
+    let (mut head, mut length) = (0u64, 0u64);
+    // SAFETY: the kernel writes one pointer and one size.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_get_robust_list,
+            tid.as_raw(),
+            &raw mut head,
+            &raw mut length,
+        )
+    };
+    Errno::result(answer).map(|_| (head, length))
+}
+
+/// Registered restartable-sequence area of a thread: address, size, signature (`PTRACE_GET_RSEQ_CONFIGURATION`).
+///
+/// # Errors
+/// EIO on kernels before 5.13.
+pub fn rseq_configuration(tid: Pid) -> Result<(u64, u32, u32), Errno> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Configuration {
+        pointer: u64,
+        size: u32,
+        signature: u32,
+        flags: u32,
+        pad: u32,
+    }
+    const PTRACE_GET_RSEQ_CONFIGURATION: libc::c_uint = 0x420f;
+    let mut found = Configuration::default();
+    ptrace(
+        PTRACE_GET_RSEQ_CONFIGURATION,
+        tid,
+        size_of::<Configuration>(),
+        (&raw mut found) as usize,
+    )?;
+    Ok((found.pointer, found.size, found.signature))
+}
+
+/// Leaves a group-stop alone but keeps hearing of the thread (`PTRACE_LISTEN`).
+///
+/// # Errors
+/// EIO when the thread is not in a group-stop.
+pub fn listen(tid: Pid) -> Result<(), Errno> {
+    ptrace(libc::PTRACE_LISTEN, tid, 0, 0).map(|_| ())
+}
+
+/// Waits for a change of one thread (or of any, `None`). Returns its id and the raw status; `None` if `block` is false and
+/// nothing has happened.
+///
+/// # Errors
+/// ECHILD when there is nothing to wait for.
+pub fn wait(tid: Option<Pid>, block: bool) -> Result<Option<(Pid, i32)>, Errno> {
+    let mut status = 0;
+    let flags = libc::__WALL | if block { 0 } else { libc::WNOHANG };
+    loop {
+        // SAFETY: waitpid writes one int.
+        let answer = unsafe { libc::waitpid(tid.map_or(-1, Pid::as_raw), &raw mut status, flags) };
+        match Errno::result(answer) {
+            Ok(0) => return Ok(None),
+            Ok(who) => return Ok(Some((Pid::from_raw(who), status))),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A duplicate of another process's descriptor (`pidfd_open` + `pidfd_getfd`): the same open file description.
+///
+/// # Errors
+/// EBADF when the process has no such descriptor, EPERM when it may not be traced.
+pub fn foreign_descriptor(pid: Pid, descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: both calls return a new descriptor, which we own from then on.
+    unsafe {
+        let handle = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0))?;
+        let handle = OwnedFd::from_raw_fd(handle as RawFd);
+        let copy = Errno::result(libc::syscall(
+            libc::SYS_pidfd_getfd,
+            handle.as_raw_fd(),
+            descriptor,
+            0,
+        ))?;
+        Ok(OwnedFd::from_raw_fd(copy as RawFd))
+    }
+}
+
+/// Bytes that wait in a terminal's input queue.
+///
+/// # Errors
+/// EIO when the other side is gone.
+pub fn waiting_input(terminal: BorrowedFd<'_>) -> Result<usize, Errno> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int.
+    Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::FIONREAD, &raw mut count) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// Lets a stopped thread go (`PTRACE_CONT`, `PTRACE_SYSCALL`, `PTRACE_SINGLESTEP`), delivering `signal` unless 0.
+///
+/// # Errors
+/// ESRCH when the thread was killed while it was stopped.
+pub fn resume(request: libc::c_uint, tid: Pid, signal: i32) -> Result<(), Errno> {
+    ptrace(request, tid, 0, usize::try_from(signal).unwrap_or(0)).map(|_| ())
+}
+
+/// Sends a signal of any number to a process.
+///
+/// # Errors
+/// ESRCH, EPERM, EINVAL.
+pub fn kill(pid: Pid, signal: i32) -> Result<(), Errno> {
+    // SAFETY: no memory is involved.
+    Errno::result(unsafe { libc::kill(pid.as_raw(), signal) }).map(|_| ())
+}
+
+/// dup2(2) onto a standard descriptor.
+///
+/// # Errors
+/// EBADF.
+pub fn duplicate_onto(from: BorrowedFd<'_>, to: RawFd) -> Result<(), Errno> {
+    // SAFETY: the target is a standard descriptor that nothing in this process owns.
+    Errno::result(unsafe { libc::dup2(from.as_raw_fd(), to) }).map(|_| ())
+}

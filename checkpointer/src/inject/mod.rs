@@ -1,5 +1,8 @@
 //! Remote system calls: made by a stopped thread of another process on our behalf.
 
+pub mod injector;
+pub mod page;
+
 use std::io;
 
 use nix::unistd::Pid;
@@ -72,3 +75,13 @@ pub trait Remote {
 
 /// Bytes of scratch memory in every supervised process.
 pub const SCRATCH_SIZE: usize = 4096;
+
+/// Bytes of a page.
+pub const PAGE: u64 = 4096;
+
+/// Address of the `syscall` instruction in every supervised process: low, where neither the loader nor mmap puts anything
+/// by itself.
+pub const CODE_PAGE: u64 = 0x7000_0000;
+
+/// Address of the scratch memory.
+pub const SCRATCH_PAGE: u64 = CODE_PAGE + PAGE;

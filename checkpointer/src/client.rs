@@ -1,0 +1,285 @@
+//! The client's side: starts a supervisor and talks to it.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::wire::{self, Answer, CopyId, Event, Message, Request};
+
+/// Why a request could not be met.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It was refused; the session is as it was.
+    #[error("{0}")]
+    Refused(String),
+    /// The supervisor is gone, and with it every process of the session.
+    #[error("the supervisor of this session has ended, and every process of the session with it")]
+    Gone,
+    /// The supervisor could not be started.
+    #[error("cannot start the supervisor {program}: {source}")]
+    Start {
+        /// Its executable.
+        program: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// A stopped copy, as the supervisor names it.
+#[derive(Debug, Clone)]
+pub struct Stopped {
+    /// Its name.
+    pub id: CopyId,
+    /// Real pid of its leader.
+    pub pid: i32,
+    /// Microseconds for which the process was held.
+    pub held_us: u64,
+    /// What it lacks.
+    pub warnings: Vec<String>,
+}
+
+/// Memory of a process in bytes, from /proc/PID/smaps_rollup.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Pages that nobody else has: what killing it would free.
+    pub private: u64,
+    /// Its share of everything it maps.
+    pub proportional: u64,
+}
+
+/// A supervisor and the connection to it. Dropping it ends the session.
+#[derive(Debug)]
+pub struct Client {
+    control: UnixStream,
+    events: VecDeque<(u64, Event)>,
+    supervisor: Child,
+    run: u64,
+}
+
+impl Client {
+    /// Starts `program arguments...` as the supervisor (it must call [`crate::supervisor::main`]) with the slave side of the
+    /// session's terminal.
+    ///
+    /// # Errors
+    /// [`Error::Start`].
+    pub fn start(program: &Path, arguments: &[&str], slave: OwnedFd) -> Result<Client, Error> {
+        let failed = |source| Error::Start {
+            program: program.display().to_string(),
+            source,
+        };
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        let supervisor = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(slave))
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        Ok(Client {
+            control: ours,
+            events: VecDeque::new(),
+            supervisor,
+            run: 0,
+        })
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Answer, Error> {
+        wire::send(&mut self.control, request).map_err(|_| Error::Gone)?;
+        loop {
+            match wire::receive(&mut self.control) {
+                Ok(Some(Message::Answer(Answer::Refused(why)))) => return Err(Error::Refused(why)),
+                Ok(Some(Message::Answer(answer))) => return Ok(answer),
+                Ok(Some(Message::Event { run, event })) => self.events.push_back((run, event)),
+                _ => return Err(Error::Gone),
+            }
+        }
+    }
+
+    /// Starts the session's program.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]; that the program cannot be executed comes as [`Event::ExecFailed`].
+    pub fn launch(&mut self, argv: &[OsString]) -> Result<i32, Error> {
+        let argv = argv.iter().map(|word| word.clone().into_vec()).collect();
+        self.run += 1;
+        match self.ask(&Request::Launch { argv })? {
+            Answer::Launched { pid } => Ok(pid),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Lets threads go on that are parked at a read of the terminal.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn go(&mut self) -> Result<(), Error> {
+        self.ask(&Request::Go).map(|_| ())
+    }
+
+    /// Takes a checkpoint of the running process.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], for instance when the program has children.
+    pub fn checkpoint(&mut self) -> Result<Stopped, Error> {
+        let answer = self.ask(&Request::Checkpoint)?;
+        Client::stopped(answer)
+    }
+
+    /// Stops the running process and puts it aside.
+    ///
+    /// # Errors
+    /// As for [`Client::checkpoint`].
+    pub fn suspend(&mut self) -> Result<Stopped, Error> {
+        let answer = self.ask(&Request::Suspend)?;
+        Client::stopped(answer)
+    }
+
+    fn stopped(answer: Answer) -> Result<Stopped, Error> {
+        match answer {
+            Answer::Stopped {
+                id,
+                pid,
+                held_us,
+                warnings,
+            } => Ok(Stopped {
+                id,
+                pid,
+                held_us,
+                warnings,
+            }),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Runs a fresh copy of a stopped one, in place of what runs (which is killed).
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is gone; then nothing runs.
+    pub fn start_copy(&mut self, id: CopyId) -> Result<(), Error> {
+        self.forget();
+        self.ask(&Request::Start(id)).map(|_| ())
+    }
+
+    /// Runs a suspended process itself again, in place of what runs (which is killed).
+    ///
+    /// # Errors
+    /// As for [`Client::start_copy`].
+    pub fn resume(&mut self, id: CopyId) -> Result<(), Error> {
+        self.forget();
+        self.ask(&Request::Resume(id)).map(|_| ())
+    }
+
+    /// What is still to be heard is of an earlier run.
+    fn forget(&mut self) {
+        self.run += 1;
+        self.events.clear();
+    }
+
+    /// Kills the running process and its children.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn kill(&mut self) -> Result<(), Error> {
+        self.ask(&Request::Kill).map(|_| ())?;
+        self.events.clear();
+        Ok(())
+    }
+
+    /// Kills a stopped copy.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn drop_copy(&mut self, id: CopyId) -> Result<(), Error> {
+        self.ask(&Request::Drop(id)).map(|_| ())
+    }
+
+    /// Sends a signal to the running processes.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn signal(&mut self, number: i32) -> Result<(), Error> {
+        self.ask(&Request::Signal(number)).map(|_| ())
+    }
+
+    /// Real pid of the running process, number of stopped copies, real ids of all live threads.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn status(&mut self) -> Result<(Option<i32>, usize, Vec<i32>), Error> {
+        match self.ask(&Request::Status)? {
+            Answer::Status {
+                running,
+                copies,
+                live,
+            } => Ok((running, copies, live)),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Becomes readable when [`Client::event`] has something.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// The next event of the current run, if one has arrived.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn event(&mut self) -> Result<Option<Event>, Error> {
+        loop {
+            while let Some((_, event)) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            let mut wanted = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut wanted, PollTimeout::ZERO) {
+                Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(None),
+                Ok(_) => {}
+                Err(_) => return Err(Error::Gone),
+            }
+            match wire::receive(&mut self.control) {
+                Ok(Some(Message::Event { run, event })) => self.events.push_back((run, event)),
+                Ok(Some(Message::Answer(_))) => {}
+                _ => return Err(Error::Gone),
+            }
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // The end of the stream tells the supervisor to kill everything; wait until it has.
+        self.control.shutdown(std::net::Shutdown::Both).ok();
+        self.supervisor.wait().ok();
+    }
+}
+
+/// Memory of a process.
+///
+/// # Errors
+/// The process is gone.
+pub fn memory_of(pid: i32) -> io::Result<Memory> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let mut memory = Memory::default();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(name), Some(amount)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let Ok(kilobytes) = amount.parse::<u64>() else {
+            continue;
+        };
+        match name {
+            "Private_Clean:" | "Private_Dirty:" => memory.private += kilobytes * 1024,
+            "Pss:" => memory.proportional += kilobytes * 1024,
+            _ => {}
+        }
+    }
+    Ok(memory)
+}

@@ -1,0 +1,196 @@
+//! The client's requests, one function each.
+
+use std::ffi::CString;
+use std::time::Instant;
+
+use nix::sys::signal;
+use nix::unistd::Pid;
+use syscalls::Sysno;
+
+use super::Supervisor;
+use super::tasks::{Activity, Task};
+use crate::launch;
+use crate::ptrace::How;
+use crate::wire::{Answer, Request};
+
+impl Supervisor {
+    pub(super) fn answer(&mut self, request: Request) -> Answer {
+        let outcome = match request {
+            Request::Launch { argv } => self.launch(argv),
+            Request::Go => Ok(self.go()),
+            Request::Checkpoint => self.stop_clock(Supervisor::checkpoint),
+            Request::Suspend => self.stop_clock(Supervisor::suspend),
+            Request::Start(id) => self.start(id).map(|warnings| self.started(warnings)),
+            Request::Resume(id) => self.resume(id).map(|()| Answer::Done),
+            Request::Kill => {
+                self.kill_live();
+                Ok(Answer::Done)
+            }
+            Request::Drop(id) => {
+                self.drop_copy(id);
+                Ok(Answer::Done)
+            }
+            Request::Signal(number) => {
+                self.signal_live(number);
+                Ok(Answer::Done)
+            }
+            Request::Status => Ok(Answer::Status {
+                running: self.main.map(Pid::as_raw),
+                copies: self.copies.len(),
+                live: self.tasks.keys().map(|tid| tid.as_raw()).collect(),
+            }),
+        };
+        outcome.unwrap_or_else(Answer::Refused)
+    }
+
+    fn stop_clock(
+        &mut self,
+        take: fn(&mut Supervisor) -> Result<(crate::wire::CopyId, Pid, Vec<String>), String>,
+    ) -> Result<Answer, String> {
+        let begin = Instant::now();
+        let (id, pid, warnings) = take(self)?;
+        let held_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(Answer::Stopped {
+            id,
+            pid: pid.as_raw(),
+            held_us,
+            warnings,
+        })
+    }
+
+    fn started(&self, warnings: Vec<String>) -> Answer {
+        for warning in warnings {
+            tracing::info!("not brought back: {warning}");
+        }
+        Answer::Launched {
+            pid: self.main_virtual,
+        }
+    }
+
+    fn launch(&mut self, argv: Vec<Vec<u8>>) -> Result<Answer, String> {
+        if self.holder.is_some() {
+            return Err("cannot launch a second program in one session".to_owned());
+        }
+        let argv: Result<Vec<CString>, _> = argv.into_iter().map(CString::new).collect();
+        let argv = argv.map_err(|_| {
+            "cannot launch a program whose arguments contain a zero byte".to_owned()
+        })?;
+        if argv.is_empty() {
+            return Err("cannot launch: no program was named".to_owned());
+        }
+        let launched = launch::launch(&argv, self.terminal.slave())
+            .map_err(|error| format!("cannot launch {}: {error}", argv[0].to_string_lossy()))?;
+        let pid = launched.program.tid();
+        self.holder = Some(launched.holder);
+        self.exec_failure = Some(launched.failure);
+        self.main = Some(pid);
+        self.main_virtual = pid.as_raw();
+        self.run += 1;
+        let mut task = Task::stopped(pid, pid);
+        task.activity = Some(Activity::Running(launched.program));
+        self.tasks.insert(pid, task);
+        Ok(Answer::Launched { pid: pid.as_raw() })
+    }
+
+    /// Lets parked threads make their calls.
+    fn go(&mut self) -> Answer {
+        let parked: Vec<Pid> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.parked.is_some())
+            .map(|(tid, _)| *tid)
+            .collect();
+        for tid in parked {
+            if let Some(task) = self.tasks.get_mut(&tid) {
+                task.parked = None;
+            }
+            self.let_go(tid, How::Continue);
+        }
+        Answer::Done
+    }
+
+    /// Sends a signal to every live process, as a terminal would to its foreground group (in which the stopped copies are
+    /// too, so that the group itself cannot be signalled).
+    fn signal_live(&mut self, number: i32) {
+        let parked: Vec<(Pid, u64)> = self
+            .tasks
+            .iter()
+            .filter_map(|(tid, task)| task.parked.map(|parked| (*tid, parked.call)))
+            .collect();
+        for pid in self.live_processes() {
+            crate::raw::kill(pid, number).ok();
+        }
+        for (tid, call) in parked {
+            self.interrupt_parked(tid, call);
+        }
+    }
+
+    /// A signal must find a parked thread inside its call, as if it had been waiting there, or its handler would run and the
+    /// call then wait on: the line editors of Python and gdb act on the EINTR.
+    fn interrupt_parked(&mut self, tid: Pid, call: u64) {
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return;
+        };
+        task.parked = None;
+        if let Some(Activity::Stopped(stopped)) = &task.activity {
+            if let Ok(mut registers) = stopped.registers() {
+                let read = call == Sysno::read.id() as u64;
+                // ERESTARTSYS for read, ERESTARTNOHAND for select and poll: what the kernel leaves itself.
+                let code: i64 = if read { -512 } else { -514 };
+                registers.orig_rax = call;
+                #[allow(clippy::cast_sign_loss)]
+                {
+                    registers.rax = code as u64;
+                }
+                registers.rip += 2;
+                stopped.set_registers(&registers).ok();
+            }
+        }
+        self.let_go(tid, How::Continue);
+    }
+
+    /// Real ids of all live processes.
+    pub(super) fn live_processes(&self) -> Vec<Pid> {
+        let mut processes: Vec<Pid> = self.tasks.values().map(|task| task.pid).collect();
+        processes.sort_unstable();
+        processes.dedup();
+        processes
+    }
+
+    /// Kills the running process with its children and forgets them.
+    pub(super) fn kill_live(&mut self) {
+        for pid in self.live_processes() {
+            crate::ptrace::kill(pid).ok();
+        }
+        self.reap_live();
+        self.main = None;
+        self.virtual_ids.clear();
+    }
+
+    fn reap_live(&mut self) {
+        // Every thread's end is reported to its tracer; until then the ids are not free.
+        while let Some((&tid, _)) = self.tasks.iter().next_back() {
+            match crate::raw::wait(Some(tid), true) {
+                Ok(Some((_, status))) if libc::WIFSTOPPED(status) => {
+                    // A stop that was reported before the kill came; a killed thread needs no resuming.
+                }
+                _ => {
+                    self.tasks.remove(&tid);
+                }
+            }
+        }
+    }
+
+    /// The end of the session.
+    pub(super) fn end_all(&mut self) {
+        self.kill_live();
+        let ids: Vec<_> = self.copies.keys().copied().collect();
+        for id in ids {
+            self.drop_copy(id);
+        }
+        if let Some(holder) = self.holder.take() {
+            signal::kill(holder, signal::Signal::SIGKILL).ok();
+            crate::raw::wait(Some(holder), true).ok();
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What the kernel reports: every stop and end of every traced thread.
+
+use nix::unistd::Pid;
+
+use super::Supervisor;
+use super::tasks::{Activity, Task, process_of};
+use crate::inject::page;
+use crate::ptrace::{Change, How, Stopped, change};
+use crate::raw;
+use crate::wire::Event;
+
+impl Supervisor {
+    /// Takes everything that has happened until now.
+    pub(super) fn pump(&mut self) {
+        while let Ok(Some((tid, status))) = raw::wait(None, false) {
+            if Some(tid) == self.holder {
+                continue;
+            }
+            if self.is_copy(tid) {
+                self.copy_changed(tid, status);
+                continue;
+            }
+            let what = self.record(tid, status);
+            self.react(tid, what);
+        }
+    }
+
+    /// Notes a reported change in the thread's state, and brings the thread into a stop from which anything can be done to
+    /// it; lets nothing go. Returns what is still to be acted on.
+    pub(super) fn record(&mut self, tid: Pid, status: i32) -> Change {
+        let what = change(status);
+        if matches!(what, Change::Exited(_) | Change::Killed(_)) {
+            self.ended(tid, what);
+            return what;
+        }
+        if !self.tasks.contains_key(&tid) {
+            let Some(pid) = process_of(tid) else {
+                return Change::Killed(0);
+            };
+            self.tasks.insert(tid, Task::stopped(pid, tid));
+        }
+        let mut stopped = Stopped::reported(tid);
+        if let Change::Signal(number) = what {
+            stopped.signal = self.incoming(tid, number);
+        }
+        let registers = stopped.registers().ok();
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return what;
+        };
+        if let Some(registers) = registers {
+            if crate::snapshot::threads::needs_restart_block(&registers)
+                && registers.orig_rax != 219
+            {
+                task.restarting = Some(registers.orig_rax);
+            }
+        }
+        task.group_stopped = matches!(what, Change::GroupStop(_));
+        task.activity = Some(Activity::Stopped(stopped));
+        if what == Change::Exec {
+            self.loaded(tid);
+        }
+        what
+    }
+
+    /// A signal on its way, its sender translated.
+    fn incoming(&self, tid: Pid, number: i32) -> Option<(i32, raw::SigInfo)> {
+        let mut info = raw::signal_information(tid).ok()?;
+        if let Some(sender) = raw::sender(&info) {
+            let real = Pid::from_raw(sender);
+            let known = if real == Pid::this() {
+                self.main_virtual
+            } else {
+                self.virtual_id(real)
+            };
+            if known != sender {
+                raw::set_sender(&mut info, known);
+            }
+        }
+        Some((number, info))
+    }
+
+    /// Lets the thread go on after what was reported, or does what the report calls for.
+    pub(super) fn react(&mut self, tid: Pid, what: Change) {
+        match what {
+            Change::Exited(_) | Change::Killed(_) => {}
+            Change::Seccomp => self.trap(tid),
+            Change::Syscall => self.watched_call(tid),
+            Change::GroupStop(_) => self.leave_group_stopped(tid),
+            _ => self.let_go(tid, How::Continue),
+        }
+    }
+
+    /// Lets a stopped thread go.
+    pub(super) fn let_go(&mut self, tid: Pid, how: How) {
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return;
+        };
+        let how = if task.watched && how == How::Continue {
+            How::ToSyscall
+        } else {
+            how
+        };
+        if let Some(Activity::Stopped(stopped)) = task.activity.take() {
+            match stopped.resume(how) {
+                Ok(running) => task.activity = Some(Activity::Running(running)),
+                // Killed while stopped: its end is about to be reported.
+                Err(_) => task.activity = None,
+            }
+        }
+    }
+
+    fn leave_group_stopped(&mut self, tid: Pid) {
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return;
+        };
+        if let Some(Activity::Stopped(stopped)) = task.activity.take() {
+            task.activity = stopped.listen().ok().map(Activity::Running);
+        }
+    }
+
+    fn ended(&mut self, tid: Pid, what: Change) {
+        self.tasks.remove(&tid);
+        self.virtual_ids.remove(&tid);
+        if self.main != Some(tid) {
+            return;
+        }
+        // The leader's end is reported last, after all other threads of the process.
+        self.main = None;
+        let (status, signal) = match what {
+            Change::Killed(signal) => (None, Some(signal)),
+            Change::Exited(status) => (Some(status), None),
+            _ => (None, None),
+        };
+        if let Some(errno) = self.exec_failure.take().and_then(|pipe| errno_in(&pipe)) {
+            self.tell(Event::ExecFailed(errno));
+        } else {
+            self.tell(Event::Exited { status, signal });
+        }
+    }
+
+    /// A new program was loaded: the injector's pages are gone with the old memory.
+    fn loaded(&mut self, tid: Pid) {
+        self.exec_failure = None;
+        // The other threads are gone, and the caller has the leader's id now (ptrace(2), "execve(2) under ptrace").
+        let former = nix::sys::ptrace::getevent(tid)
+            .ok()
+            .and_then(|id| i32::try_from(id).ok())
+            .map(Pid::from_raw);
+        if let Some(former) = former {
+            if former != tid {
+                self.tasks.remove(&former);
+                self.virtual_ids.remove(&former);
+            }
+        }
+        if let Some(task) = self.tasks.get_mut(&tid) {
+            task.clear_tid = None;
+            task.watched = false;
+        }
+        // The event comes from inside execve, whose result would overwrite ours: leave the call first.
+        let left = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
+            && matches!(raw::wait(Some(tid), true), Ok(Some((_, status))) if change(status) == Change::Syscall);
+        if !left {
+            return;
+        }
+        if let Err(error) = page::install(tid) {
+            tracing::warn!("cannot prepare process {tid} for checkpoints: {error}");
+        }
+    }
+}
+
+fn errno_in(pipe: &std::os::fd::OwnedFd) -> Option<i32> {
+    let mut bytes = [0u8; 4];
+    match nix::unistd::read(pipe, &mut bytes) {
+        Ok(4) => Some(i32::from_ne_bytes(bytes)),
+        _ => None,
+    }
+}

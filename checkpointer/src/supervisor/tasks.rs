@@ -1,0 +1,88 @@
+//! The threads that belong to the running process and its children, and what each of them is doing.
+
+use std::collections::BTreeMap;
+
+use nix::unistd::Pid;
+
+use crate::ptrace::{Running, Stopped};
+
+/// A thread that waits for input with its call not yet made: its registers stand at the `syscall` instruction.
+#[derive(Debug, Clone, Copy)]
+pub struct Parked {
+    /// Number of the call.
+    pub call: u64,
+}
+
+/// Whether a thread runs.
+#[derive(Debug)]
+pub enum Activity {
+    /// It runs; a wait will report it.
+    Running(Running),
+    /// It is stopped, by us or on its way.
+    Stopped(Stopped),
+}
+
+/// One live thread.
+#[derive(Debug)]
+pub struct Task {
+    /// Real id of its process.
+    pub pid: Pid,
+    /// What it does; `None` only while it changes hands inside one function.
+    pub activity: Option<Activity>,
+    /// Set while it is parked.
+    pub parked: Option<Parked>,
+    /// The call that `restart_syscall` stands for, if one was interrupted.
+    pub restarting: Option<u64>,
+    /// Its clear-child-tid address, once asked for.
+    pub clear_tid: Option<u64>,
+    /// Every call of it is looked at (while it has the terminal silent).
+    pub watched: bool,
+    /// It is in a job-control stop.
+    pub group_stopped: bool,
+}
+
+impl Task {
+    /// A thread that has just been reported as stopped.
+    pub fn stopped(pid: Pid, tid: Pid) -> Task {
+        Task {
+            pid,
+            activity: Some(Activity::Stopped(Stopped::reported(tid))),
+            parked: None,
+            restarting: None,
+            clear_tid: None,
+            watched: false,
+            group_stopped: false,
+        }
+    }
+
+    /// Whether it is stopped.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.activity, Some(Activity::Stopped(_)))
+    }
+}
+
+/// Live threads by real id.
+pub type Tasks = BTreeMap<Pid, Task>;
+
+/// Real id of the process that a thread belongs to.
+pub fn process_of(tid: Pid) -> Option<Pid> {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    field(&status, "Tgid:")
+}
+
+/// Real id of the parent of a process.
+pub fn parent_of(pid: Pid) -> Option<Pid> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    field(&status, "PPid:")
+}
+
+fn field(status: &str, name: &str) -> Option<Pid> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().parse().ok().map(Pid::from_raw)
+}
+
+/// Name of a process, for messages.
+pub fn name_of(pid: Pid) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm"))
+        .map_or_else(|_| "?".to_owned(), |name| name.trim().to_owned())
+}

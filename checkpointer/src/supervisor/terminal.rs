@@ -1,0 +1,167 @@
+//! The session's terminal as the supervisor sees it: who is about to wait for input on it, and in which mode.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{self, FlushArg, LocalFlags, SetArg, SpecialCharacterIndices, Termios};
+use nix::unistd::Pid;
+use syscalls::Sysno;
+
+use crate::inject::injector::read_memory;
+use crate::raw::Registers;
+use crate::wire::ReadMode;
+
+/// `_POSIX_VDISABLE`
+const DISABLED: u8 = 0;
+
+/// The slave side, and what the program has asked of it.
+#[derive(Debug)]
+pub struct Terminal {
+    slave: OwnedFd,
+    path: PathBuf,
+    /// Whether the program has asked for silence. The terminal itself never echoes (the line editor inside the debugger
+    /// would), so this cannot be read off its modes.
+    pub secret: bool,
+}
+
+/// Modes of a terminal at a moment.
+#[derive(Debug, Clone)]
+pub struct Modes {
+    termios: Option<Termios>,
+    secret: bool,
+}
+
+impl Terminal {
+    /// Takes the slave side of the session's terminal.
+    ///
+    /// # Errors
+    /// It is not a terminal.
+    pub fn new(slave: OwnedFd) -> nix::Result<Terminal> {
+        let path = nix::unistd::ttyname(&slave)?;
+        Ok(Terminal {
+            slave,
+            path,
+            secret: false,
+        })
+    }
+
+    /// The slave side.
+    pub fn slave(&self) -> BorrowedFd<'_> {
+        self.slave.as_fd()
+    }
+
+    /// Whether something waits to be read. Exact: polling first brings in whatever the other side has written
+    /// (drivers/tty/n_tty.c, n_tty_poll).
+    pub fn has_input(&self) -> bool {
+        let mut wanted = [PollFd::new(self.slave.as_fd(), PollFlags::POLLIN)];
+        matches!(poll(&mut wanted, PollTimeout::ZERO), Ok(n) if n > 0)
+    }
+
+    /// The modes now.
+    pub fn modes(&self) -> Modes {
+        Modes {
+            termios: termios::tcgetattr(&self.slave).ok(),
+            secret: self.secret,
+        }
+    }
+
+    /// Puts earlier modes back, and throws away what was typed for another time.
+    pub fn set_modes(&mut self, modes: &Modes) {
+        self.secret = modes.secret;
+        termios::tcflush(&self.slave, FlushArg::TCIFLUSH).ok();
+        if let Some(wanted) = &modes.termios {
+            if termios::tcgetattr(&self.slave).ok().as_ref() != Some(wanted) {
+                termios::tcsetattr(&self.slave, SetArg::TCSANOW, wanted).ok();
+            }
+        }
+    }
+
+    /// How a thread that is about to wait will read.
+    pub fn read_mode(&self) -> ReadMode {
+        let Ok(now) = termios::tcgetattr(&self.slave) else {
+            return ReadMode::Line { echo: true };
+        };
+        let by_line = now.local_flags.contains(LocalFlags::ICANON);
+        // GNU readline turns literal-next off while it edits; programs that want raw keys do not.
+        let edited = now.local_flags.contains(LocalFlags::ISIG)
+            && now.control_chars[SpecialCharacterIndices::VLNEXT as usize] == DISABLED;
+        if by_line || edited {
+            ReadMode::Line {
+                echo: !(by_line && self.secret),
+            }
+        } else {
+            ReadMode::Raw
+        }
+    }
+
+    /// The program is about to set modes with these local flags. Silence is asked for, and taken back, by setting a terminal
+    /// that echoes nothing to by-line input without echo once more (getpass does so twice).
+    pub fn note_modes(&mut self, local_flags: u32) {
+        let Ok(now) = termios::tcgetattr(&self.slave) else {
+            return;
+        };
+        let wanted = LocalFlags::from_bits_truncate(local_flags);
+        if wanted.contains(LocalFlags::ECHO) {
+            self.secret = false;
+        } else if wanted.contains(LocalFlags::ICANON)
+            && now.local_flags.contains(LocalFlags::ICANON)
+        {
+            self.secret = !self.secret;
+        }
+    }
+
+    /// Whether descriptor `number` of a process is this terminal.
+    pub fn is_descriptor(&self, pid: Pid, number: u64) -> bool {
+        std::fs::read_link(format!("/proc/{pid}/fd/{number}"))
+            .is_ok_and(|target| target == self.path || target.as_os_str() == "/dev/tty")
+    }
+
+    /// Whether a call that is about to be made waits for this terminal and for nothing else.
+    pub fn is_awaited(&self, pid: Pid, call: Sysno, registers: &Registers) -> bool {
+        match call {
+            Sysno::read => self.is_descriptor(pid, registers.rdi & 0xffff_ffff),
+            Sysno::select | Sysno::pselect6 => {
+                registers.rdx == 0
+                    && registers.r10 == 0
+                    && registers.rsi != 0
+                    && self.only_in_set(pid, registers)
+            }
+            Sysno::poll | Sysno::ppoll => self.only_in_poll(pid, registers),
+            _ => false,
+        }
+    }
+
+    fn only_in_set(&self, pid: Pid, registers: &Registers) -> bool {
+        let count = registers.rdi.min(1024);
+        let mut bits = [0u8; 128];
+        #[allow(clippy::cast_possible_truncation)]
+        let bytes = &mut bits[..count.div_ceil(8) as usize];
+        if read_memory(pid, registers.rsi, bytes).is_err() {
+            return false;
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let set: Vec<u64> = (0..count)
+            .filter(|n| bits[(n / 8) as usize] & (1 << (n % 8)) != 0)
+            .collect();
+        !set.is_empty() && set.iter().all(|number| self.is_descriptor(pid, *number))
+    }
+
+    fn only_in_poll(&self, pid: Pid, registers: &Registers) -> bool {
+        // struct pollfd: int fd, short events, short revents
+        let count = registers.rsi;
+        if count == 0 || count > 16 {
+            return false;
+        }
+        let mut entries = [0u8; 16 * 8];
+        #[allow(clippy::cast_possible_truncation)]
+        let entries = &mut entries[..count as usize * 8];
+        if read_memory(pid, registers.rdi, entries).is_err() {
+            return false;
+        }
+        entries.chunks_exact(8).all(|entry| {
+            let number = u32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]);
+            self.is_descriptor(pid, u64::from(number))
+        })
+    }
+}

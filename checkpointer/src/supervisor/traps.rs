@@ -1,0 +1,289 @@
+//! Trapped system calls: the thread stands right before the call.
+
+use nix::unistd::{Pid, getpgid};
+use syscalls::Sysno;
+
+use super::Supervisor;
+use super::tasks::{Activity, Parked, parent_of};
+use crate::inject::injector::read_memory;
+use crate::ptrace::{Change, How, change};
+use crate::raw::{self, Registers};
+use crate::syscalls::{Special, special};
+use crate::wire::Event;
+
+impl Supervisor {
+    /// A call with a row in the table is about to be made.
+    pub(super) fn trap(&mut self, tid: Pid) {
+        let Some(registers) = self.registers_of(tid) else {
+            return;
+        };
+        match special(registers.orig_rax) {
+            Some(Special::TerminalRead) => return self.terminal_read(tid, &registers),
+            Some(special) => self.before_call(tid, special, registers),
+            None => {}
+        }
+        self.let_go(tid, How::Continue);
+    }
+
+    fn registers_of(&self, tid: Pid) -> Option<Registers> {
+        match &self.tasks.get(&tid)?.activity {
+            Some(Activity::Stopped(stopped)) => stopped.registers().ok(),
+            _ => None,
+        }
+    }
+
+    fn before_call(&mut self, tid: Pid, special: Special, mut registers: Registers) {
+        #[allow(clippy::cast_possible_truncation)]
+        let number = |word: u64| word as i32;
+        match special {
+            Special::OwnId => self.own_id(tid, &registers),
+            Special::IdArgument(index) => {
+                let word = argument(&mut registers, index);
+                let real = self.real_id(number(*word)).as_raw();
+                self.replace(tid, registers, index, real);
+            }
+            Special::ThreadKill => {
+                let process = self.real_id(number(registers.rdi)).as_raw();
+                let thread = self.real_id(number(registers.rsi)).as_raw();
+                #[allow(clippy::cast_sign_loss)]
+                {
+                    registers.rdi = process as u64;
+                }
+                self.replace(tid, registers, 1, thread);
+            }
+            Special::Kill => self.kill_call(tid, registers),
+            Special::Wait => self.wait_call(tid, &registers),
+            Special::TerminalModes => self.modes_call(tid, &registers),
+            Special::ForkAdvice => self.hints.fork_advice = true,
+            Special::Locked => self.hints.locked = true,
+            Special::WatchPath => self.note_watch(tid, &registers),
+            Special::TerminalRead => {}
+        }
+    }
+
+    fn replace(&self, tid: Pid, mut registers: Registers, index: u8, real: i32) {
+        let word = argument(&mut registers, index);
+        #[allow(clippy::cast_sign_loss)]
+        let wanted = real as u32 as u64;
+        if *word & 0xffff_ffff != wanted {
+            *word = wanted;
+            raw::set_registers(tid, &registers).ok();
+        }
+    }
+
+    /// Answers instead of the kernel: with the number -1 the call is not made and rax stays as we set it
+    /// (kernel/seccomp.c, SECCOMP_RET_TRACE).
+    pub(super) fn answer_call(&self, tid: Pid, mut registers: Registers, result: i64) {
+        registers.orig_rax = u64::MAX;
+        #[allow(clippy::cast_sign_loss)]
+        {
+            registers.rax = result as u64;
+        }
+        raw::set_registers(tid, &registers).ok();
+    }
+
+    fn own_id(&mut self, tid: Pid, registers: &Registers) {
+        let Some(task) = self.tasks.get(&tid) else {
+            return;
+        };
+        let pid = task.pid;
+        let call = registers.orig_rax;
+        let known = if call == Sysno::getpid.id() as u64 {
+            self.virtual_id(pid)
+        } else if call == Sysno::getppid.id() as u64 {
+            let Some(parent) = parent_of(pid) else { return };
+            if !self.virtual_ids.contains_key(&parent) {
+                return;
+            }
+            self.virtual_id(parent)
+        } else {
+            self.virtual_id(tid)
+        };
+        if call == Sysno::set_tid_address.id() as u64 {
+            if let Some(task) = self.tasks.get_mut(&tid) {
+                task.clear_tid = Some(registers.rdi);
+            }
+            // Made for real; what it returns is looked at by nobody but the C library's start-up, before any checkpoint.
+            return;
+        }
+        if self.virtual_ids.is_empty() {
+            return;
+        }
+        self.answer_call(tid, *registers, i64::from(known));
+    }
+
+    /// kill(2). Groups and "everybody" are served here: the stopped copies are in the program's group too.
+    fn kill_call(&mut self, tid: Pid, registers: Registers) {
+        #[allow(clippy::cast_possible_truncation)]
+        let (target, signal) = (registers.rdi as i32, registers.rsi as i32);
+        if target > 0 {
+            let real = self.real_id(target).as_raw();
+            return self.replace(tid, registers, 0, real);
+        }
+        let own = self.tasks.get(&tid).map(|task| task.pid);
+        let group = match target {
+            0 => own.and_then(|pid| getpgid(Some(pid)).ok()),
+            -1 => None,
+            other => Some(Pid::from_raw(-other)),
+        };
+        let mut reached = 0;
+        for pid in self.live_processes() {
+            let meant = match group {
+                Some(group) => getpgid(Some(pid)) == Ok(group),
+                None => target == -1 && Some(pid) != own,
+            };
+            if meant && raw::kill(pid, signal).is_ok() {
+                reached += 1;
+            }
+        }
+        if reached > 0 || target == -1 {
+            self.answer_call(tid, registers, 0);
+        } else if target < -1 && group.is_some_and(|group| !self.is_own_group(group)) {
+            // Somebody else's group: the kernel's business.
+        } else {
+            self.answer_call(tid, registers, -i64::from(libc::ESRCH));
+        }
+    }
+
+    fn is_own_group(&self, group: Pid) -> bool {
+        self.holder
+            .is_some_and(|holder| nix::unistd::getsid(Some(group)) == Ok(holder))
+    }
+
+    fn modes_call(&mut self, tid: Pid, registers: &Registers) {
+        let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else {
+            return;
+        };
+        if !self
+            .terminal
+            .is_descriptor(pid, registers.rdi & 0xffff_ffff)
+        {
+            return;
+        }
+        // struct termios: c_iflag, c_oflag, c_cflag, c_lflag
+        let mut flags = [0u8; 4];
+        if read_memory(pid, registers.rdx + 12, &mut flags).is_ok() {
+            self.terminal.note_modes(u32::from_ne_bytes(flags));
+            // A password is read from a descriptor of /dev/tty that the filter does not know: look at every call meanwhile.
+            let secret = self.terminal.secret;
+            if let Some(task) = self.tasks.get_mut(&tid) {
+                task.watched = secret;
+            }
+        }
+    }
+
+    fn note_watch(&mut self, tid: Pid, registers: &Registers) {
+        let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else {
+            return;
+        };
+        let mut path = Vec::new();
+        let mut chunk = [0u8; 1];
+        // Byte by byte: the string may end right before an unmapped page.
+        while path.len() < 4096
+            && read_memory(pid, registers.rsi + path.len() as u64, &mut chunk).is_ok()
+        {
+            if chunk[0] == 0 {
+                break;
+            }
+            path.push(chunk[0]);
+        }
+        use std::os::unix::{ffi::OsStringExt, fs::MetadataExt};
+        let path = std::path::PathBuf::from(std::ffi::OsString::from_vec(path));
+        // As the process sees it: relative to its working directory, below its root.
+        let seen = std::path::Path::new("/proc")
+            .join(pid.to_string())
+            .join("cwd")
+            .join(&path);
+        if let Ok(named) = std::fs::metadata(seen) {
+            self.hints
+                .inotify_paths
+                .insert((named.dev(), named.ino()), path);
+        }
+    }
+
+    /// A call that may wait for the terminal. If nothing waits to be read there, the thread is parked: wound back to before
+    /// the call, from where it can be forked, and the client is told.
+    fn terminal_read(&mut self, tid: Pid, registers: &Registers) {
+        let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else {
+            return;
+        };
+        let awaited = usize::try_from(registers.orig_rax)
+            .ok()
+            .and_then(Sysno::new)
+            .is_some_and(|call| self.terminal.is_awaited(pid, call, registers));
+        if !awaited || self.terminal.has_input() {
+            return self.let_go(tid, How::Continue);
+        }
+        let call = registers.orig_rax;
+        if self.back_out(tid) {
+            if let Some(task) = self.tasks.get_mut(&tid) {
+                task.parked = Some(Parked { call });
+            }
+            let mode = self.terminal.read_mode();
+            self.tell(Event::Reading {
+                main: Some(pid) == self.main,
+                mode,
+            });
+        }
+    }
+
+    /// From right before a call (seccomp or entry stop) to a plain stop with the instruction pointer at the `syscall`
+    /// instruction, the call not made. False if the thread died meanwhile.
+    pub(super) fn back_out(&mut self, tid: Pid) -> bool {
+        let Some(registers) = self.registers_of(tid) else {
+            return false;
+        };
+        let mut skipped = registers;
+        skipped.orig_rax = u64::MAX;
+        if raw::set_registers(tid, &skipped).is_err()
+            || raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_err()
+        {
+            return false;
+        }
+        match raw::wait(Some(tid), true) {
+            Ok(Some((_, status)))
+                if matches!(change(status), Change::Exited(_) | Change::Killed(_)) =>
+            {
+                self.record(tid, status);
+                return false;
+            }
+            Ok(Some(_)) => {}
+            _ => return false,
+        }
+        let mut wound = registers;
+        wound.rip -= 2;
+        wound.rax = registers.orig_rax;
+        wound.orig_rax = u64::MAX;
+        raw::set_registers(tid, &wound).is_ok()
+    }
+
+    /// Entry or exit of a call of a watched thread.
+    pub(super) fn watched_call(&mut self, tid: Pid) {
+        let Some(registers) = self.registers_of(tid) else {
+            return;
+        };
+        #[allow(clippy::cast_possible_wrap)]
+        let entering = registers.rax as i64 == -i64::from(libc::ENOSYS);
+        let reads = registers.orig_rax == Sysno::read.id() as u64;
+        if entering && reads {
+            return self.terminal_read(tid, &registers);
+        }
+        self.let_go(tid, How::Continue);
+    }
+}
+
+fn argument(registers: &mut Registers, index: u8) -> &mut u64 {
+    match index {
+        0 => &mut registers.rdi,
+        1 => &mut registers.rsi,
+        2 => &mut registers.rdx,
+        3 => &mut registers.r10,
+        4 => &mut registers.r8,
+        _ => &mut registers.r9,
+    }
+}
+
+impl Supervisor {
+    /// wait4 and waitid.
+    fn wait_call(&mut self, _tid: Pid, _registers: &Registers) {}
+}

@@ -1,0 +1,244 @@
+//! The seccomp filter made from the table (seccomp(2), classic BPF over `struct seccomp_data`).
+
+use libc::{
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W,
+    sock_filter,
+};
+
+use super::{Row, TABLE, When};
+use crate::inject::{CODE_PAGE, PAGE};
+
+/// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const INSTRUCTION: u32 = 8;
+const ARGUMENTS: u32 = 16;
+
+/// `AUDIT_ARCH_X86_64`
+const X86_64: u32 = 0xc000_003e;
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const TRACE: u32 = libc::SECCOMP_RET_TRACE;
+
+fn statement(code: u32, k: u32) -> sock_filter {
+    #[allow(clippy::cast_possible_truncation)]
+    sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    }
+}
+
+fn jump(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    #[allow(clippy::cast_possible_truncation)]
+    sock_filter {
+        code: (BPF_JMP | code | BPF_K) as u16,
+        jt,
+        jf,
+        k,
+    }
+}
+
+fn load(offset: u32) -> sock_filter {
+    statement(BPF_LD | BPF_W | BPF_ABS, offset)
+}
+
+fn answer(value: u32) -> sock_filter {
+    statement(BPF_RET | BPF_K, value)
+}
+
+/// One argument as two 32-bit comparisons; falls through when the condition holds, else jumps `fail` instructions past
+/// the end of what it emits.
+fn condition(when: &When, fail: u8) -> Vec<sock_filter> {
+    #[allow(clippy::cast_possible_truncation)]
+    let halves = [
+        (0, when.mask as u32, when.value as u32),
+        (4, (when.mask >> 32) as u32, (when.value >> 32) as u32),
+    ];
+    let offset = ARGUMENTS + 8 * u32::from(when.argument);
+    let halves: Vec<_> = halves
+        .into_iter()
+        .filter(|(_, mask, _)| *mask != 0)
+        .collect();
+    let mut code = Vec::new();
+    // Built from the end, so that each jump knows how far the end is.
+    for (index, (half, mask, value)) in halves.iter().enumerate().rev() {
+        let after = u8::try_from(code.len()).unwrap_or(u8::MAX);
+        let last = index + 1 == halves.len();
+        let compare = match (when.not, last) {
+            // equal: every half must be equal
+            (false, _) => jump(BPF_JEQ, *value, 0, after + fail),
+            // different: any half that differs decides
+            (true, false) => jump(BPF_JEQ, *value, 0, after),
+            (true, true) => jump(BPF_JEQ, *value, after + fail, 0),
+        };
+        let mut piece = vec![load(offset + half)];
+        if *mask != u32::MAX {
+            piece.push(statement(BPF_ALU | BPF_AND | BPF_K, *mask));
+        }
+        piece.push(compare);
+        piece.extend(code);
+        code = piece;
+    }
+    code
+}
+
+/// A row: reloads the number, so that rows do not depend on each other.
+fn trap(row: &Row) -> Vec<sock_filter> {
+    let mut code = vec![answer(TRACE)];
+    for when in row.when.iter().rev() {
+        let fail = u8::try_from(code.len()).unwrap_or(u8::MAX);
+        let mut piece = condition(when, fail);
+        piece.extend(code);
+        code = piece;
+    }
+    let length = u8::try_from(code.len()).unwrap_or(u8::MAX);
+    #[allow(clippy::cast_possible_truncation)]
+    let number = row.call.id() as u32;
+    let mut out = vec![load(NUMBER), jump(BPF_JEQ, number, 0, length)];
+    out.extend(code);
+    out
+}
+
+/// The whole filter. The number is looked at first: for calls without a row the kernel then knows beforehand that they are
+/// allowed and does not run the filter at all (kernel/seccomp.c, `seccomp_cache_prepare`). Calls of another architecture
+/// (32-bit) pass untouched; calls made from the injector's page pass, the instruction pointer being the one after `syscall`.
+pub fn program() -> Vec<sock_filter> {
+    let mut numbers: Vec<u32> = TABLE
+        .iter()
+        .filter_map(|row| u32::try_from(row.call.id()).ok())
+        .collect();
+    numbers.dedup();
+    let mut code = vec![
+        load(ARCHITECTURE),
+        jump(BPF_JEQ, X86_64, 1, 0),
+        answer(ALLOW),
+        load(NUMBER),
+    ];
+    for (index, number) in numbers.iter().enumerate() {
+        // Two instructions for each number, then the ALLOW: a far jump, since conditional ones reach 255 instructions only.
+        let left = u32::try_from(2 * (numbers.len() - index - 1)).unwrap_or(u32::MAX);
+        code.push(jump(BPF_JEQ, *number, 0, 1));
+        code.push(statement(BPF_JMP | BPF_JA, left + 1));
+    }
+    code.push(answer(ALLOW));
+    #[allow(clippy::cast_possible_truncation)]
+    let (first, past) = (CODE_PAGE as u32, (CODE_PAGE + PAGE) as u32);
+    code.extend([
+        load(INSTRUCTION + 4),
+        jump(BPF_JEQ, (CODE_PAGE >> 32) as u32, 0, 4),
+        load(INSTRUCTION),
+        jump(BPF_JGE, first, 0, 2),
+        jump(BPF_JGE, past, 1, 0),
+        answer(ALLOW),
+    ]);
+    for row in TABLE {
+        code.extend(trap(row));
+    }
+    code.push(answer(ALLOW));
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Interprets the filter: the oracle of what the kernel will do.
+    fn run(number: u32, instruction: u64, arguments: [u64; 6]) -> u32 {
+        let mut data = Vec::new();
+        data.extend_from_slice(&number.to_le_bytes());
+        data.extend_from_slice(&X86_64.to_le_bytes());
+        data.extend_from_slice(&instruction.to_le_bytes());
+        for argument in arguments {
+            data.extend_from_slice(&argument.to_le_bytes());
+        }
+        let code = program();
+        let (mut at, mut a) = (0usize, 0u32);
+        loop {
+            let op = &code[at];
+            at += 1;
+            let kind = u32::from(op.code);
+            if kind == BPF_LD | BPF_W | BPF_ABS {
+                let k = op.k as usize;
+                a = u32::from_le_bytes(data[k..k + 4].try_into().unwrap());
+            } else if kind == BPF_ALU | BPF_AND | BPF_K {
+                a &= op.k;
+            } else if kind == BPF_JMP | BPF_JA {
+                at += op.k as usize;
+            } else if kind == BPF_RET | BPF_K {
+                return op.k;
+            } else {
+                let hit = if kind == BPF_JMP | BPF_JEQ | BPF_K {
+                    a == op.k
+                } else {
+                    a >= op.k
+                };
+                at += usize::from(if hit { op.jt } else { op.jf });
+            }
+        }
+    }
+
+    /// What the rows say, read directly.
+    fn expected(number: u32, arguments: [u64; 6]) -> u32 {
+        let holds = |when: &When| {
+            (arguments[usize::from(when.argument)] & when.mask == when.value) != when.not
+        };
+        let hit = TABLE
+            .iter()
+            .any(|row| row.call.id() as u32 == number && row.when.iter().all(holds));
+        if hit { TRACE } else { ALLOW }
+    }
+
+    #[test]
+    fn filter_agrees_with_the_rows() {
+        let values = [
+            0,
+            1,
+            2,
+            10,
+            14,
+            18,
+            0x5402,
+            0x5403,
+            0xffff_ffff,
+            u64::MAX,
+            1 << 32,
+            (1 << 32) | 1,
+        ];
+        for number in 0..470 {
+            for &a in &values {
+                for slot in 0..6 {
+                    let mut arguments = [0; 6];
+                    arguments[slot] = a;
+                    assert_eq!(
+                        run(number, 0x5555_0000, arguments),
+                        expected(number, arguments),
+                        "{number} {arguments:x?}"
+                    );
+                    let mut arguments = [a; 6];
+                    arguments[slot] = 0;
+                    assert_eq!(
+                        run(number, 0x5555_0000, arguments),
+                        expected(number, arguments),
+                        "{number} {arguments:x?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_injectors_own_calls_pass() {
+        assert_eq!(run(39, CODE_PAGE + 2, [0; 6]), ALLOW);
+        assert_eq!(run(39, CODE_PAGE - 2, [0; 6]), TRACE);
+        assert_eq!(run(39, CODE_PAGE + PAGE, [0; 6]), TRACE);
+        assert_eq!(run(39, (1 << 32) | CODE_PAGE, [0; 6]), TRACE);
+    }
+
+    #[test]
+    fn the_kernel_takes_it() {
+        // BPF_MAXINSNS
+        assert!(program().len() < 4096);
+    }
+}
