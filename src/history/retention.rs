@@ -97,12 +97,11 @@ impl Row {
     }
 
     /// The gap that remains without the checkpoint at `index`, and how far it is from the head. The first of another line is
-    /// measured to the start of history, the last one of the current line to the head.
+    /// measured to the start of history. Beyond the last one there is nothing to come back from: its gap has no end.
     fn gap_without(&self, index: usize) -> (u64, u64) {
-        let Seat { held, head, .. } = self.0[index];
+        let Seat { head, .. } = self.0[index];
         let before = index.checked_sub(1).map_or(0, |i| self.0[i].held.at);
-        let last = if held.on_current_line { held.at.max(head) } else { held.at };
-        let after = self.0.get(index + 1).map_or(last, |seat| seat.held.at);
+        let Some(after) = self.0.get(index + 1).map(|seat| seat.held.at) else { return (u64::MAX, 0) };
         let distance = if (before..=after).contains(&head) { 0 } else { head.abs_diff(before).min(head.abs_diff(after)) };
         (after - before, distance)
     }
@@ -111,7 +110,7 @@ impl Row {
         let seat = self.0[index];
         let (gap, distance) = self.gap_without(index);
         if seat.held.on_current_line {
-            seat.head.abs_diff(seat.held.at) > DENSE && 2 * gap <= distance
+            seat.head.abs_diff(seat.held.at) > DENSE && gap <= distance / 2
         } else {
             gap <= distance
         }
