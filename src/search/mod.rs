@@ -1,1 +1,6 @@
-//! Pure search over an execution, through the `Probe` trait. No process, no I/O.
+//! Pure search over an execution, through the [`probe::Probe`] trait. No process, no I/O.
+
+pub mod pass;
+pub mod previous;
+pub mod probe;
+pub mod watch;
