@@ -284,3 +284,13 @@ pub fn duplicate_onto(from: BorrowedFd<'_>, to: RawFd) -> Result<(), Errno> {
     // SAFETY: the target is a standard descriptor that nothing in this process owns.
     Errno::result(unsafe { libc::dup2(from.as_raw_fd(), to) }).map(|_| ())
 }
+
+/// Sets the size of a terminal's window.
+///
+/// # Errors
+/// ENOTTY.
+pub fn set_window_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> Result<(), Errno> {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCSWINSZ reads one struct winsize.
+    Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }).map(|_| ())
+}

@@ -2,7 +2,22 @@
 //!
 //! [`Session`] is what the prompt, the scripts and the full-screen view see of it.
 
+mod checkpoints;
+mod core;
+mod desk;
+mod line;
+mod live;
+mod probe;
+mod reverse;
+mod session;
+pub mod start;
+mod travel;
+
+use std::path::Path;
 use std::time::Duration;
+
+pub use core::Engine;
+pub use start::{Options, StartError};
 
 use serde::Serialize;
 
@@ -142,6 +157,30 @@ pub struct Failure {
     pub cost: Cost,
 }
 
+impl Failure {
+    /// A failure that has cost nothing.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), cost: Cost::default() }
+    }
+}
+
+/// A place in words: `file.py:12 in main`.
+pub fn place_of(stop: &Stop) -> String {
+    let file = stop.file.as_deref().unwrap_or("?");
+    let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
+    let mut text = name.into_owned();
+    if let Some(line) = stop.line {
+        text.push_str(&format!(":{line}"));
+    }
+    if let Some(function) = &stop.function {
+        text.push_str(&format!(" in {function}"));
+    }
+    if stop.line.is_none() && stop.reason == crate::history::entry::Reason::Exited {
+        return "the end of the program".to_owned();
+    }
+    text
+}
+
 /// A line of `fred-history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HistoryRow {
@@ -229,6 +268,9 @@ pub trait Session {
     fn goto(&mut self, position: &str, console: &mut dyn Console) -> Result<Report, Failure>;
     /// `fred-when`
     fn when(&mut self) -> Result<Report, Failure>;
+
+    /// Evaluates an expression at the present, on a throw-away copy: whether it could be, and the value or the reason.
+    fn evaluate(&mut self, expression: &str) -> Result<(bool, String), Failure>;
 
     /// Names for completion: checkpoint ids, branch names.
     fn names(&self) -> (Vec<String>, Vec<String>);

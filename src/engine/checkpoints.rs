@@ -1,0 +1,238 @@
+//! Checkpoints: taking them, by request and by themselves, listing, thinning and dropping them.
+
+use std::time::{Duration, Instant};
+
+use fred_checkpointer::client::{Stopped, memory_of};
+use fred_checkpointer::wire::CopyId;
+use serde_json::json;
+
+use super::core::Engine;
+use super::{CheckpointTaken, Console, Failure, Report};
+use crate::backends::dialect::{Dialect, Prompt};
+use crate::history::execution::{CheckpointKey, PointId};
+use crate::history::retention::{self, Held, SinceLast};
+use crate::history::timeline::EntryId;
+
+/// A stopped copy of the debugger at a prompt.
+pub struct Checkpoint {
+    pub(super) copy: CopyId,
+    pub(super) pid: i32,
+    /// `1`, `2`, ... or `a1`, `a2`, ...
+    pub(super) id: String,
+    pub(super) user: bool,
+    /// The point cannot be reached again without it (an interrupt is not replayed).
+    pub(super) pinned: bool,
+    pub(super) note: Option<String>,
+    pub(super) point: PointId,
+    pub(super) entry: EntryId,
+    pub(super) number: u32,
+    pub(super) dialect: Box<dyn Dialect>,
+    pub(super) prompt: Prompt,
+    pub(super) taken: Instant,
+    /// Bytes that only it holds, as last measured.
+    pub(super) private: u64,
+}
+
+/// Memory is measured again after this many automatic checkpoints: the kernel walks the page tables for it, which takes about
+/// as long as a checkpoint.
+const MEASURE_EVERY: u32 = 8;
+
+impl Engine {
+    /// The history number of the head.
+    pub(super) fn number(&self) -> u32 {
+        self.timeline.entry(self.timeline.head()).number
+    }
+
+    fn keep(&mut self, stopped: Stopped, user: bool, pinned: bool, note: Option<String>, prompt: Prompt) -> CheckpointTaken {
+        let counter = if user { &mut self.next_user } else { &mut self.next_auto };
+        *counter += 1;
+        let id = if user { counter.to_string() } else { format!("a{counter}") };
+        let point = self.timeline.point();
+        let key = CheckpointKey(stopped.id.0);
+        let checkpoint = Checkpoint {
+            copy: stopped.id,
+            pid: stopped.pid,
+            id: id.clone(),
+            user,
+            pinned,
+            note: note.clone(),
+            point,
+            entry: self.timeline.head(),
+            number: self.number(),
+            dialect: self.dialect.fork(),
+            prompt,
+            taken: Instant::now(),
+            private: 0,
+        };
+        self.held.insert(key, checkpoint);
+        if user || self.execution.point(point).checkpoint.is_none() {
+            self.execution.set_checkpoint(point, Some(key));
+        }
+        self.cost.checkpoints += 1;
+        CheckpointTaken {
+            id,
+            origin: if user { "user" } else { "auto" },
+            index: self.number(),
+            note,
+            elapsed_ms: 0.0,
+        }
+    }
+
+    /// Takes an automatic checkpoint of this prompt if the policy finds it worth its cost. `must` overrules the policy.
+    pub(super) fn checkpoint_prompt(&mut self, must: bool, pinned: bool, console: &mut dyn Console) {
+        let Some(prompt) = self.prompt().cloned() else { return };
+        if self.execution.point(self.timeline.point()).checkpoint.is_some() {
+            return;
+        }
+        if !must && !pinned && !retention::worth_taking(self.last_cost, self.since) {
+            return;
+        }
+        let begin = Instant::now();
+        match self.live.checkpoint() {
+            Ok(stopped) => {
+                let cost = begin.elapsed();
+                self.last_cost = Some(cost);
+                self.since = SinceLast::default();
+                let mut taken = self.keep(stopped, false, pinned, None, prompt);
+                taken.elapsed_ms = cost.as_secs_f64() * 1000.0;
+                console.checkpointed(&taken);
+                self.thin();
+            }
+            // The next prompt will be another chance; going back replays from the last one.
+            Err(error) => tracing::info!("no automatic checkpoint: {error}"),
+        }
+    }
+
+    /// During a long run: nothing is kept of it yet but the time it took.
+    pub(super) fn checkpoint_running(&mut self) {}
+
+    /// Drops automatic checkpoints that the policy gives up.
+    pub(super) fn thin(&mut self) {
+        let limit = self.options.memory_limit.unwrap_or(u64::MAX);
+        if self.next_auto % MEASURE_EVERY == 0 {
+            for checkpoint in self.held.values_mut() {
+                checkpoint.private = memory_of(checkpoint.pid).map_or(0, |memory| memory.proportional);
+            }
+        }
+        let total: u64 = self.held.values().map(|checkpoint| checkpoint.private).sum();
+        let rows: Vec<Held> = self
+            .held
+            .iter()
+            .map(|(key, checkpoint)| Held {
+                key: *key,
+                at: u64::from(checkpoint.number),
+                user: checkpoint.user || checkpoint.pinned,
+                on_current_line: self.timeline.on_current_line(checkpoint.entry),
+                private_bytes: checkpoint.private,
+            })
+            .collect();
+        let plan = retention::choose(&rows, u64::from(self.number()), total, limit);
+        for key in plan.drop {
+            self.forget(key);
+        }
+        if plan.over_limit > 0 {
+            tracing::warn!("checkpoints that must be kept exceed --memory-limit by {} bytes", plan.over_limit);
+        }
+    }
+
+    fn forget(&mut self, key: CheckpointKey) {
+        let Some(gone) = self.held.remove(&key) else { return };
+        self.live.drop_copy(gone.copy).ok();
+        if self.execution.point(gone.point).checkpoint == Some(key) {
+            let other = self.held.iter().find(|(_, other)| other.point == gone.point).map(|(key, _)| *key);
+            self.execution.set_checkpoint(gone.point, other);
+        }
+    }
+
+    /// `fred-checkpoint [note]`
+    pub(super) fn user_checkpoint(&mut self, note: Option<&str>, console: &mut dyn Console) -> Result<Report, Failure> {
+        self.begin();
+        let Some(prompt) = self.prompt().cloned() else {
+            return Err(self.failure("cannot take a checkpoint: the debugger has ended; fred-undo goes back"));
+        };
+        let stopped = self.live.checkpoint().map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?;
+        let mut taken = self.keep(stopped, true, false, note.map(str::to_owned), prompt);
+        taken.elapsed_ms = self.begun.elapsed().as_secs_f64() * 1000.0;
+        console.checkpointed(&taken);
+        let told = match note {
+            Some(note) => format!("checkpoint {}: {note}", taken.id),
+            None => format!("checkpoint {}", taken.id),
+        };
+        Ok(Report { notes: vec![told], result: Some(json!({"id": taken.id})), cost: self.spent(), ..Report::default() })
+    }
+
+    /// The key of a checkpoint that the user names.
+    pub(super) fn find_checkpoint(&self, id: &str) -> Result<CheckpointKey, Failure> {
+        let id = id.trim_start_matches('@');
+        self.held
+            .iter()
+            .find(|(_, checkpoint)| checkpoint.id == id)
+            .map(|(key, _)| *key)
+            .ok_or_else(|| self.failure(format!("there is no checkpoint {id}; fred-list shows the ones there are")))
+    }
+
+    /// `fred-delete ID`
+    pub(super) fn delete_checkpoint(&mut self, id: &str) -> Result<Report, Failure> {
+        self.begin();
+        let key = self.find_checkpoint(id)?;
+        let start = self.execution.start();
+        let checkpoint = &self.held[&key];
+        let only = self.held.values().filter(|other| other.point == checkpoint.point).count() == 1;
+        if checkpoint.point == start && only {
+            return Err(self.failure(format!(
+                "cannot delete checkpoint {id}: it is the only one at the start of the history, from which everything else is reached"
+            )));
+        }
+        if checkpoint.pinned && only {
+            return Err(self.failure(format!(
+                "cannot delete checkpoint {id}: it is of an interrupted command, and that place cannot be reached again without it"
+            )));
+        }
+        self.forget(key);
+        Ok(Report { notes: vec![format!("checkpoint {id} deleted")], cost: self.spent(), ..Report::default() })
+    }
+
+    /// `fred-list`
+    pub(super) fn list_checkpoints(&mut self) -> Report {
+        self.begin();
+        let here = self.timeline.point();
+        let rows: Vec<_> = self
+            .held
+            .values()
+            .map(|checkpoint| {
+                let stop = &self.execution.point(checkpoint.point).stop;
+                let memory = memory_of(checkpoint.pid).unwrap_or_default();
+                json!({
+                    "id": checkpoint.id,
+                    "origin": if checkpoint.user { "user" } else { "auto" },
+                    "index": checkpoint.number,
+                    "where": {"file": stop.file, "line": stop.line, "function": stop.function},
+                    "note": checkpoint.note,
+                    "memory_kb": memory.private / 1024,
+                    "age_s": round(checkpoint.taken.elapsed()),
+                    "current": checkpoint.point == here,
+                })
+            })
+            .collect();
+        let branches: Vec<_> = self
+            .timeline
+            .branches()
+            .into_iter()
+            .map(|branch| {
+                let stop = branch.stop.as_ref();
+                json!({
+                    "name": branch.name,
+                    "number": branch.number,
+                    "where": stop.map(|stop| json!({"file": stop.file, "line": stop.line, "function": stop.function})),
+                    "current": branch.current,
+                })
+            })
+            .collect();
+        let result = json!({"checkpoints": rows, "branches": branches});
+        Report { result: Some(result), cost: self.spent(), ..Report::default() }
+    }
+}
+
+fn round(age: Duration) -> f64 {
+    (age.as_secs_f64() * 10.0).round() / 10.0
+}

@@ -1,0 +1,305 @@
+//! The engine's state, and the loop that waits for the debugger while its program prints, asks and runs.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use fred_checkpointer::client::Error;
+
+use super::checkpoints::Checkpoint;
+use super::desk::Desk;
+use super::live::{Live, Woke};
+use super::start::Options;
+use super::{Console, Cost, Failure, Input, InputMode, State};
+use crate::backends::dialect::{Dialect, Prompt};
+use crate::backends::dialects::pdb_agent::Settings;
+use crate::history::execution::{CheckpointKey, Execution, PointId};
+use crate::history::retention::SinceLast;
+use crate::history::timeline::Timeline;
+
+/// A session with a real debugger.
+pub struct Engine {
+    pub(super) live: Live,
+    pub(super) dialect: Box<dyn Dialect>,
+    pub(super) options: Options,
+    pub(super) state: State,
+    pub(super) execution: Execution,
+    pub(super) timeline: Timeline,
+    pub(super) held: BTreeMap<CheckpointKey, Checkpoint>,
+    /// The place of each point as the debugger showed it.
+    pub(super) shown: HashMap<PointId, String>,
+    /// Settings that were applied at points that reverse moves have made.
+    pub(super) carried: HashMap<PointId, Settings>,
+    pub(super) desk: Desk,
+    pub(super) since: SinceLast,
+    pub(super) last_cost: Option<Duration>,
+    pub(super) next_user: u32,
+    pub(super) next_auto: u32,
+    /// What the command that is being done has cost until now.
+    pub(super) cost: Cost,
+    pub(super) begun: Instant,
+}
+
+/// Where the answers come from when the program reads its terminal.
+pub(super) enum Feed<'a> {
+    /// The user, who also sees what is printed.
+    User(&'a mut dyn Console),
+    /// The log: this has happened before, and nobody sees it again.
+    Log {
+        /// What it read then and has not read yet.
+        inputs: VecDeque<String>,
+        /// Asked only whether to stop.
+        console: &'a mut dyn Console,
+    },
+}
+
+/// What came of letting the debugger run.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Everything printed, without the prompt.
+    pub(super) output: String,
+    /// The prompt at which it waits; `None` if it has ended.
+    pub(super) prompt: Option<Prompt>,
+    /// Status with which it ended.
+    pub(super) exited: Option<i32>,
+    /// What the program read from the terminal.
+    pub(super) inputs: Vec<String>,
+    /// The user pressed Ctrl-C.
+    pub(super) interrupted: bool,
+    /// Input in the log that was not asked for.
+    pub(super) unread: VecDeque<String>,
+}
+
+/// Stands for the end of input, and in front of keys, in the log of what was read.
+const END: &str = "\u{0}end";
+const KEYS: char = '\u{1}';
+
+/// Beyond this many bytes the middle of a command's output is not kept (the user has seen it).
+const KEPT_OUTPUT: usize = 4 << 20;
+
+/// Prompts that may be arriving in pieces are held back from the user until it is known what they are.
+const PROMPTS: [&str; 7] = ["(Pdb) ", "((Pdb)) ", "(com) ", ">>> ", "... ", "ipdb> ", "(Pdb++) "];
+
+impl Engine {
+    /// Turns an error of the checkpointer into words.
+    pub(super) fn failed(&self, doing: &str, error: &Error) -> Failure {
+        Failure { message: format!("{doing}: {error}"), cost: self.spent() }
+    }
+
+    /// A failure that carries what was spent.
+    pub(super) fn failure(&self, message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), cost: self.spent() }
+    }
+
+    /// Begins to count the cost of a command.
+    pub(super) fn begin(&mut self) {
+        self.cost = Cost::default();
+        self.begun = Instant::now();
+    }
+
+    /// What the command has cost.
+    pub(super) fn spent(&self) -> Cost {
+        Cost { elapsed_ms: self.begun.elapsed().as_secs_f64() * 1000.0, ..self.cost }
+    }
+
+    /// Waits until the debugger prompts or ends. `accept` says whether a prompt that is seen may be believed.
+    pub(super) fn settle(&mut self, feed: &mut Feed<'_>, accept: &dyn Fn(&Engine) -> bool) -> Result<Outcome, Failure> {
+        let mut outcome = Outcome::default();
+        let mut pending = String::new();
+        let mut tick = self.next_tick(feed);
+        loop {
+            let woke = {
+                let watched = match feed {
+                    Feed::User(console) | Feed::Log { console, .. } => console.interrupt_fd(),
+                };
+                self.live.wait(watched, tick)
+            };
+            let woke = woke.map_err(|error| self.failed("waiting for the debugger", &error))?;
+            pending.push_str(&self.live.take_output());
+            match woke {
+                Woke::Output => self.pass_on(feed, &mut outcome, &mut pending, false),
+                Woke::Timeout => {
+                    self.checkpoint_running();
+                    tick = self.next_tick(feed);
+                }
+                Woke::Interrupt => self.interrupt(feed, &mut outcome)?,
+                Woke::ExecFailed(_) | Woke::Exited(_) => {
+                    self.pass_on(feed, &mut outcome, &mut pending, true);
+                    outcome.exited = Some(match woke {
+                        Woke::Exited(status) => status,
+                        _ => 127,
+                    });
+                    return Ok(outcome);
+                }
+                Woke::Reading { main, mode } => {
+                    if main && mode != InputMode::Raw {
+                        let clean = self.dialect.clean(&pending);
+                        let (start, tail) = tail_of(&outcome.output, &clean);
+                        if let Some(prompt) = self.dialect.prompt_at_end(&tail)
+                            && accept(self)
+                        {
+                            let passed = outcome.output.len() - start;
+                            if let Feed::User(console) = feed
+                                && let Some(fresh) = tail.get(passed..prompt.start).filter(|fresh| !fresh.is_empty())
+                            {
+                                console.output(fresh);
+                            }
+                            outcome.output.truncate(start);
+                            outcome.output.push_str(&tail[..prompt.start]);
+                            outcome.prompt = Some(prompt);
+                            if let Feed::Log { inputs, .. } = feed {
+                                outcome.unread = std::mem::take(inputs);
+                            }
+                            return Ok(outcome);
+                        }
+                    }
+                    self.pass_on(feed, &mut outcome, &mut pending, true);
+                    self.answer(feed, mode, &mut outcome)?;
+                }
+            }
+        }
+    }
+
+    fn next_tick(&self, feed: &Feed<'_>) -> Option<Instant> {
+        match feed {
+            Feed::User(_) => self.options.checkpoint_every.map(|every| Instant::now() + every),
+            Feed::Log { .. } => None,
+        }
+    }
+
+    /// Gives the user what has been printed, but for what may be the beginning of a prompt.
+    fn pass_on(&self, feed: &mut Feed<'_>, outcome: &mut Outcome, pending: &mut String, all: bool) {
+        let clean = self.dialect.clean(pending);
+        let held = if all { clean.len() } else { hold_from(&clean) };
+        let (now, later) = clean.split_at(held);
+        if let Feed::User(console) = feed
+            && !now.is_empty()
+        {
+            console.output(now);
+        }
+        outcome.output.push_str(now);
+        if outcome.output.len() > KEPT_OUTPUT {
+            let mut from = KEPT_OUTPUT / 4;
+            let mut to = outcome.output.len() - KEPT_OUTPUT / 4;
+            while !outcome.output.is_char_boundary(from) {
+                from += 1;
+            }
+            while !outcome.output.is_char_boundary(to) {
+                to += 1;
+            }
+            outcome.output.replace_range(from..to, "\n[...]\n");
+        }
+        *pending = later.to_owned();
+    }
+
+    fn interrupt(&mut self, feed: &mut Feed<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
+        match feed {
+            Feed::User(console) => {
+                if console.interrupted() {
+                    outcome.interrupted = true;
+                    self.live.signal(nix::libc::SIGINT).map_err(|error| self.failed("interrupting the program", &error))?;
+                }
+                Ok(())
+            }
+            Feed::Log { console, .. } => {
+                if console.interrupted() { Err(self.failure("interrupted: the session is where it was")) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// The program reads the terminal.
+    fn answer(&mut self, feed: &mut Feed<'_>, mode: InputMode, outcome: &mut Outcome) -> Result<(), Failure> {
+        let (given, known) = match feed {
+            Feed::User(console) => {
+                let input = console.input(mode);
+                let known = match &input {
+                    Input::Line(line) => line.clone(),
+                    Input::Keys(keys) => format!("{KEYS}{}", String::from_utf8_lossy(keys)),
+                    Input::Eof => END.to_owned(),
+                    Input::Interrupt => {
+                        outcome.interrupted = true;
+                        return self
+                            .live
+                            .signal(nix::libc::SIGINT)
+                            .map_err(|error| self.failed("interrupting the program", &error));
+                    }
+                };
+                (input, known)
+            }
+            Feed::Log { inputs, .. } => {
+                let Some(known) = inputs.pop_front() else {
+                    return Err(self.failure(
+                        "the program did not replay the same way: it reads the terminal where it did not before",
+                    ));
+                };
+                let input = match known.strip_prefix(KEYS) {
+                    Some(keys) => Input::Keys(keys.as_bytes().to_vec()),
+                    None if known == END => Input::Eof,
+                    None => Input::Line(known.clone()),
+                };
+                (input, known)
+            }
+        };
+        let typed = match given {
+            Input::Line(line) => self.live.type_line(&line),
+            Input::Keys(keys) => self.live.type_bytes(&keys),
+            Input::Eof | Input::Interrupt => self.live.type_end(),
+        };
+        typed.map_err(|error| self.failed("giving the program its input", &error))?;
+        outcome.inputs.push(known);
+        Ok(())
+    }
+
+    /// Types a line at the prompt and waits for the next one.
+    pub(super) fn exchange(
+        &mut self,
+        line: &str,
+        feed: &mut Feed<'_>,
+        accept: &dyn Fn(&Engine) -> bool,
+    ) -> Result<Outcome, Failure> {
+        self.live.type_line(line).map_err(|error| self.failed("typing to the debugger", &error))?;
+        self.settle(feed, accept)
+    }
+
+    /// The prompt at which the debugger waits.
+    pub(super) fn prompt(&self) -> Option<&Prompt> {
+        match &self.state {
+            State::Prompt(prompt) => Some(prompt),
+            State::Ended { .. } => None,
+        }
+    }
+}
+
+/// The last few kilobytes of what was printed and passed on, with what has not been passed on yet; and where in the former
+/// they begin.
+fn tail_of(passed: &str, pending: &str) -> (usize, String) {
+    let mut start = passed.len().saturating_sub(4096);
+    while !passed.is_char_boundary(start) {
+        start += 1;
+    }
+    (start, format!("{}{pending}", &passed[start..]))
+}
+
+/// From where on a text may be the beginning of a prompt or of a control sequence.
+fn hold_from(text: &str) -> usize {
+    let last_escape = text.rfind('\u{1b}').filter(|at| text.len() - at < 16);
+    let from = text.len().saturating_sub(12);
+    let prompt = (from..text.len())
+        .filter(|at| text.is_char_boundary(*at))
+        .find(|at| PROMPTS.iter().any(|prompt| prompt.starts_with(&text[*at..])));
+    last_escape.into_iter().chain(prompt).min().unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_become_a_prompt_is_held_back() {
+        assert_eq!(hold_from("abc"), 3);
+        assert_eq!(hold_from("abc\n(Pd"), 4);
+        assert_eq!(hold_from("(Pdb) "), 0);
+        assert_eq!(hold_from("(Pdb) x"), 7);
+        assert_eq!(hold_from("é(Pdb"), 2);
+        assert_eq!(hold_from("x\u{1b}[?20"), 1);
+    }
+}

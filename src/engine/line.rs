@@ -1,0 +1,206 @@
+//! Running a line that is meant for the debugger, and starting it in the first place.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use super::core::{Engine, Feed, Outcome};
+use super::desk::Desk;
+use super::live::Live;
+use super::start::{Options, StartError};
+use super::{Console, Cost, Failure, LineReport, State};
+use crate::backends::dialect::PromptKind;
+use crate::backends::dialects;
+use crate::history::entry::{Effect, Reason, Stop};
+use crate::history::execution::Execution;
+use crate::history::retention::SinceLast;
+use crate::history::timeline::{Origin, Timeline};
+
+/// A stop of which nothing is known.
+fn nowhere(reason: Reason) -> Stop {
+    Stop { reason, file: None, line: None, function: None, depth: None, thread: None, exit_code: None, signal: None }
+}
+
+impl Engine {
+    /// Starts the debugger and waits for its first prompt. The report holds what it printed until then; the console has been
+    /// given it, too.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(mut options: Options, console: &mut dyn Console) -> Result<(Self, LineReport), StartError> {
+        let command = options.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let Some(dialect) = dialects::of_command(&options.argv) else {
+            return Err(StartError::NotADebugger { command });
+        };
+        let supervisor = |reason: String| StartError::Supervisor { command: command.clone(), reason };
+        options.memory_limit = options.memory_limit.or_else(half_of_free);
+        let begun = Instant::now();
+        let live = Live::start(&options.argv, options.size.0, options.size.1)
+            .map_err(|error| supervisor(error.to_string()))?;
+        let desk = Desk::new().map_err(|error| supervisor(error.to_string()))?;
+        let execution = Execution::new(nowhere(Reason::Entry), Vec::new());
+        let timeline = Timeline::new(execution.start(), None);
+        let mut engine = Engine {
+            live,
+            dialect,
+            options,
+            state: State::Ended { status: 0, asked: false },
+            execution,
+            timeline,
+            held: BTreeMap::new(),
+            shown: HashMap::new(),
+            carried: HashMap::new(),
+            desk,
+            since: SinceLast::default(),
+            last_cost: None,
+            next_user: 0,
+            next_auto: 0,
+            cost: Cost::default(),
+            begun,
+        };
+        let outcome = engine
+            .settle(&mut Feed::User(console), &|_| true)
+            .map_err(|failure| supervisor(failure.message))?;
+        let Some(prompt) = outcome.prompt.clone() else {
+            let program = engine.options.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            return Err(match outcome.exited {
+                Some(127) => StartError::NotFound { program },
+                status => StartError::EndedEarly { command, status: status.unwrap_or(0) },
+            });
+        };
+        engine.state = State::Prompt(prompt);
+        let mut stop = engine.dialect.parse_stop("", &outcome.output).unwrap_or_else(|| nowhere(Reason::Entry));
+        stop.reason = Reason::Entry;
+        engine.deepen(&mut stop, console);
+        engine.execution = Execution::new(stop.clone(), outcome.inputs.clone());
+        let start = engine.execution.start();
+        engine.timeline = Timeline::new(start, Some(stop.clone()));
+        engine.shown.insert(start, engine.dialect.stop_text(&outcome.output));
+        engine.checkpoint_prompt(true, false, console);
+        engine.since = SinceLast::default();
+        let report = LineReport {
+            index: 0,
+            effect: Effect::Moves,
+            output: outcome.output,
+            stop: Some(stop),
+            elapsed: begun.elapsed(),
+        };
+        Ok((engine, report))
+    }
+
+    /// Runs a line for the debugger; `None` is the end of input.
+    pub(super) fn line(
+        &mut self,
+        typed: Option<&str>,
+        origin: Origin,
+        console: &mut dyn Console,
+    ) -> Result<LineReport, Failure> {
+        self.begin();
+        let Some(kind) = self.prompt().map(|prompt| prompt.kind) else {
+            return Err(self.failure("the debugger has ended; fred-undo goes back, quit leaves"));
+        };
+        let before = self.dialect.fork();
+        let reading = self.dialect.read_line(typed.unwrap_or("EOF"), kind);
+        let begin = Instant::now();
+        let mut feed = Feed::User(console);
+        let outcome = match typed {
+            Some(_) => self.exchange(&reading.send, &mut feed, &|_| true),
+            None => {
+                self.live.type_end().map_err(|error| self.failed("typing to the debugger", &error))?;
+                self.settle(&mut feed, &|_| true)
+            }
+        };
+        let outcome = outcome.inspect_err(|_| self.dialect = before)?;
+        let elapsed = begin.elapsed();
+        let line = typed.unwrap_or("EOF");
+        let quits = reading.quits || (typed.is_none() && kind == PromptKind::Command);
+        self.log(line, &reading.send, reading.effect, quits, origin, outcome, elapsed, console)
+    }
+
+    /// Notes what a line has done.
+    #[allow(clippy::too_many_arguments)]
+    fn log(
+        &mut self,
+        line: &str,
+        sent: &str,
+        effect: Effect,
+        quits: bool,
+        origin: Origin,
+        outcome: Outcome,
+        elapsed: Duration,
+        console: &mut dyn Console,
+    ) -> Result<LineReport, Failure> {
+        let here = self.timeline.point();
+        let mut effect = effect;
+        let stop = match (&outcome.prompt, outcome.exited) {
+            (Some(prompt), _) => {
+                self.state = State::Prompt(prompt.clone());
+                self.dialect.parse_stop(sent, &outcome.output)
+            }
+            (None, status) => {
+                let status = status.unwrap_or(0);
+                self.state = State::Ended { status, asked: quits };
+                effect = Effect::Moves;
+                let mut stop = nowhere(Reason::Exited);
+                stop.exit_code = Some(status);
+                Some(stop)
+            }
+        };
+        // A statement that the user typed can run into a breakpoint, and `interact` or a quiet command can move nothing.
+        let moved = effect == Effect::Moves;
+        let mut stop = if moved { stop } else { None };
+        if let (Some(stop), true) = (&mut stop, outcome.prompt.is_some()) {
+            if outcome.interrupted && stop.reason != Reason::Exception {
+                stop.reason = Reason::Interrupt;
+            }
+            self.deepen(stop, console);
+        }
+        let number = self.number() + 1;
+        if effect == Effect::Queries {
+            return Ok(LineReport { index: number, effect, output: outcome.output, stop: None, elapsed });
+        }
+        let at = stop.clone().unwrap_or_else(|| self.execution.point(here).stop.clone());
+        let point = if outcome.interrupted && moved {
+            self.execution.interrupted(here, sent, at, outcome.inputs)
+        } else {
+            self.execution.command(here, sent, effect, at, outcome.inputs)
+        };
+        let text = match (&stop, self.shown.get(&here)) {
+            (None, Some(text)) => text.clone(),
+            _ => self.dialect.stop_text(&outcome.output),
+        };
+        self.shown.insert(point, text);
+        self.timeline.append(line, effect, origin, point, stop.clone());
+        self.since.moves += 1;
+        self.since.running += elapsed;
+        if effect != Effect::Configures {
+            self.checkpoint_prompt(effect == Effect::Mutates, outcome.interrupted, console);
+        }
+        Ok(LineReport { index: number, effect, output: outcome.output, stop, elapsed })
+    }
+
+    /// Adds to a stop what the debugger does not print: the depth.
+    pub(super) fn deepen(&mut self, stop: &mut Stop, console: &mut dyn Console) {
+        let asked = self.options.facts && self.prompt().is_some_and(|prompt| prompt.kind == PromptKind::Command);
+        if !asked || stop.depth.is_some() {
+            return;
+        }
+        use crate::backends::dialects::pdb_agent::Request;
+        match self.ask_present(Request::Where, console) {
+            Ok(reply) => {
+                if let Some(facts) = reply.facts {
+                    stop.depth = Some(facts.depth);
+                    stop.thread = Some(facts.thread);
+                }
+            }
+            Err(failure) => tracing::info!("no depth: {failure}"),
+        }
+    }
+}
+
+/// Half of the memory that is free, in bytes.
+fn half_of_free() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024 / 2)
+}

@@ -1,0 +1,62 @@
+//! Starting a session.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::{Console, Failure, LineReport, Report, Session, State};
+
+/// What a session is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The debugger and its arguments.
+    pub argv: Vec<OsString>,
+    /// How often to checkpoint during a long `continue`; `None` for never.
+    pub checkpoint_every: Option<Duration>,
+    /// Bytes that checkpoints may take; `None` for half of what is free.
+    pub memory_limit: Option<u64>,
+    /// Every stop is to carry its depth (the event stream wants it).
+    pub facts: bool,
+    /// Rows and columns of the debugger's terminal.
+    pub size: (u16, u16),
+}
+
+/// Why a session could not be started.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StartError {
+    /// There is no such program.
+    #[error(
+        "cannot start {program}: no such program in PATH; fred doctor lists the debuggers that it finds"
+    )]
+    NotFound {
+        /// The debugger as given.
+        program: String,
+    },
+    /// The command line starts no debugger that fred knows.
+    #[error(
+        "cannot start {command}: this is no debugger that fred knows; try: fred -- python3 -m pdb PROGRAM.py"
+    )]
+    NotADebugger {
+        /// The command line as given.
+        command: String,
+    },
+    /// It ended before it prompted.
+    #[error(
+        "{command} ended with status {status} before its first prompt; run it without fred to see why"
+    )]
+    EndedEarly {
+        /// The command line as given.
+        command: String,
+        /// As a shell would report it.
+        status: i32,
+    },
+    /// The checkpointer does not work.
+    #[error("cannot supervise {command}: {reason}; fred doctor says what works here")]
+    Supervisor {
+        /// The command line as given.
+        command: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
