@@ -59,8 +59,9 @@ pub trait Dialect: Send {
     /// Reads a typed line at a prompt of the given kind, and remembers what must be remembered of it.
     fn read_line(&mut self, line: &str, at: PromptKind) -> Reading;
 
-    /// The last stop that `output` shows, if any. `output` ends before the prompt.
-    fn parse_stop(&self, output: &str) -> Option<Stop>;
+    /// The last stop that `output` shows, if any. `output` ends before the prompt; `sent` is the line that it answers,
+    /// because some debuggers do not say why they stopped.
+    fn parse_stop(&self, sent: &str, output: &str) -> Option<Stop>;
 
     /// Whether `word` is a command of this debugger, so that a fred alias of that name must give way.
     fn is_command(&self, word: &str) -> bool;

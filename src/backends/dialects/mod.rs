@@ -1,1 +1,4 @@
 //! One file per debugger.
+
+pub mod pdb;
+pub mod pdb_agent;

@@ -181,6 +181,20 @@ def break_lines(code, filename, lines):
     return hot
 
 
+def compile_conditions():
+    """Lets bdb.effective evaluate code instead of text, which it would compile at every hit. Returns what to put back."""
+    changed = []
+    for bp in Breakpoint.bpbynumber:
+        if bp and bp.cond and isinstance(bp.cond, str):
+            try:
+                code = compile(bp.cond.lstrip(' \t'), '<string>', 'eval')
+            except (SyntaxError, ValueError):
+                continue  # bdb stops there, as it does when the evaluation fails
+            changed.append((bp, bp.cond))
+            bp.cond = code
+    return changed
+
+
 class Pass:
     """What every pass does: stand in for the debugger's tracing, notice stops, and put everything back.
 
@@ -262,6 +276,7 @@ class Pass:
         self.pdb = pdb
         stock = self.stock()
         self.native = sys.gettrace() is not None
+        self.conditions = compile_conditions()
         self.taking(pdb)
         pdb.trace_dispatch = self.enter
         frame = sys._getframe()
@@ -285,6 +300,8 @@ class Pass:
         if not self.installed:
             return
         self.installed = False
+        for bp, condition in self.conditions:
+            bp.cond = condition
         self.pdb.__dict__.pop('trace_dispatch', None)
         stock = self.stock() if self.native else None
         frame = sys._getframe()

@@ -1,0 +1,618 @@
+//! pdb, Python's debugger: CPython 3.6 to 3.13, and ipdb's plain prompt.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::backends::dialect::{Dialect, Hosting, Prompt, PromptKind, Reading};
+use crate::history::entry::{Effect, Reason, Stop};
+
+/// Every command of pdb.py (and ipdb), with what it does when it has an argument and when it has none.
+#[rustfmt::skip]
+const COMMANDS: &[(&[&str], Effect, Effect)] = {
+    use Effect::{Configures, Moves, Mutates, Queries};
+    &[
+        (&["s", "step", "n", "next", "r", "return", "unt", "until", "c", "cont", "continue"], Moves, Moves),
+        (&["j", "jump", "run", "restart", "debug"], Moves, Moves),
+        (&["q", "quit", "exit", "EOF"], Moves, Moves),
+        (&["b", "break", "alias"], Configures, Queries),
+        (&["tbreak", "cl", "clear", "disable", "enable", "ignore", "condition", "commands"], Configures, Configures),
+        (&["undisplay", "unalias"], Configures, Configures),
+        (&["display"], Configures, Queries),
+        (&["interact"], Mutates, Mutates),
+        (&["w", "where", "bt", "u", "up", "d", "down", "l", "list", "ll", "longlist", "a", "args"], Queries, Queries),
+        (&["p", "pp", "whatis", "source", "retval", "rv", "exceptions", "h", "help"], Queries, Queries),
+        (&["pinfo", "pinfo2", "pdef", "pdoc", "pfile", "psource"], Queries, Queries),
+        (&["context", "skip_hidden", "skip_predicates"], Configures, Configures),
+    ]
+};
+
+/// Commands that end the debugger.
+const QUITS: &[&str] = &["q", "quit", "exit", "EOF"];
+
+/// Prompts that can follow unfinished output on the same line, and what they are for.
+const PROMPTS: &[(&str, PromptKind)] = &[
+    ("(Pdb) ", PromptKind::Command),
+    ("(com) ", PromptKind::Continuation),
+    ("ipdb> ", PromptKind::Command),
+];
+
+/// Prompts that are too common a text to be believed anywhere but at the start of a line.
+const LINE_PROMPTS: &[(&str, PromptKind)] = &[
+    (">>> ", PromptKind::Interpreter),
+    ("...   ", PromptKind::Continuation),
+    ("... ", PromptKind::Continuation),
+    ("Clear all breaks? ", PromptKind::Continuation),
+];
+
+/// How far from its end output is searched for a stop. A header has a path, a name and one line of source.
+const TAIL: usize = 64 * 1024;
+
+/// A header of a stop from its `> ` on; the rest of the line is a return value.
+static HEADER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^> (<[^<>]*>|/.*?)\((\d+|None)\)([^\s()]+)\(\)(?:->.*)?$")
+        .expect("a constant pattern")
+});
+
+/// The line that pdb prints before the header of a stop at an exception.
+static EXCEPTION: LazyLock<Regex> = LazyLock::new(|| {
+    let name = r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Iteration|Warning|Group|Quit|Fault|Failure)";
+    Regex::new(&format!("^(?:Internal .*|{name}(?:: .*)?)$")).expect("a constant pattern")
+});
+
+/// The state of a pdb session that its command line depends on.
+#[derive(Debug, Clone, Default)]
+pub struct Pdb {
+    /// What `alias` defined.
+    aliases: BTreeMap<String, String>,
+    /// What Enter repeats (`lastcmd` of Python's cmd.py).
+    last: String,
+    /// What lines at a continuation prompt do.
+    continued: Option<Effect>,
+}
+
+impl Pdb {
+    /// A session of which nothing has been typed yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Learns the aliases that pdb reads from its start-up files, which nobody types.
+    pub fn set_aliases(&mut self, aliases: BTreeMap<String, String>) {
+        self.aliases = aliases;
+    }
+
+    /// The commands that a line stands for: aliases replaced, `;;` divided as Pdb.precmd does, quotes or not.
+    fn commands_of(&self, line: &str) -> Vec<String> {
+        let mut commands = Vec::new();
+        let mut aliases = self.aliases.clone();
+        let mut rest = Some(line.to_owned());
+        while let Some(line) = rest.take() {
+            let mut line = expand(&aliases, line.trim());
+            if line.split_whitespace().next() != Some("alias") {
+                if let Some(at) = line.find(";;") {
+                    rest = Some(line[at + 2..].trim_start().to_owned());
+                    line.truncate(at);
+                }
+            }
+            let line = line.trim().to_owned();
+            define(&mut aliases, &line);
+            commands.push(line);
+        }
+        commands
+    }
+
+    /// Why a line made the program stop, where pdb does not say: `continue` stops at breakpoints only.
+    fn reason_of(&self, line: &str) -> Reason {
+        let commands = self.commands_of(line);
+        match commands
+            .iter()
+            .rev()
+            .find(|c| effect_of(c) == Effect::Moves)
+            .map(|c| word_of(c))
+        {
+            Some("c" | "cont" | "continue") => Reason::Breakpoint,
+            Some("run" | "restart") => Reason::Entry,
+            _ => Reason::Step,
+        }
+    }
+
+    fn read_command(&mut self, line: &str) -> Reading {
+        let send = if line.trim().is_empty() {
+            self.last.clone()
+        } else {
+            line.to_owned()
+        };
+        self.continued = None;
+        let mut reading = Reading {
+            effect: Effect::Queries,
+            quits: false,
+            send,
+        };
+        if reading.send.is_empty() {
+            return reading;
+        }
+        for command in self.commands_of(&reading.send) {
+            let effect = effect_of(&command);
+            reading.effect = reading.effect.max(effect);
+            let word = word_of(&command);
+            reading.quits |= QUITS.contains(&word);
+            if matches!(word, "commands" | "cl" | "clear") {
+                self.continued = Some(Effect::Configures);
+            }
+            define(&mut self.aliases, &command);
+            match word {
+                "" if command.is_empty() || command.starts_with('!') => {}
+                "EOF" => self.last.clear(),
+                "l" | "list" => self.last = "list".to_owned(),
+                _ => self.last = command,
+            }
+        }
+        reading
+    }
+}
+
+impl Dialect for Pdb {
+    fn name(&self) -> &'static str {
+        "pdb"
+    }
+
+    fn hosting(&self) -> Hosting {
+        Hosting::InDebugger
+    }
+
+    fn prompt_at_end(&self, output: &str) -> Option<Prompt> {
+        let line_start = output.rfind('\n').map_or(0, |at| at + 1);
+        let line = &output[line_start..];
+        if let Some((text, kind)) = command_prompt(line) {
+            return Some(Prompt {
+                start: output.len() - text.len(),
+                text: text.to_owned(),
+                kind,
+            });
+        }
+        let shown = self.clean(line);
+        let (text, kind) = LINE_PROMPTS
+            .iter()
+            .find(|(text, _)| shown.trim_start_matches('\r') == *text)?;
+        Some(Prompt {
+            start: output.len() - text.len(),
+            text: (*text).to_owned(),
+            kind: *kind,
+        })
+    }
+
+    fn read_line(&mut self, line: &str, at: PromptKind) -> Reading {
+        match at {
+            PromptKind::Command => self.read_command(line),
+            PromptKind::Continuation => {
+                let effect = self.continued.unwrap_or(Effect::Mutates);
+                Reading {
+                    effect,
+                    quits: false,
+                    send: line.to_owned(),
+                }
+            }
+            PromptKind::Interpreter => Reading {
+                effect: Effect::Mutates,
+                quits: false,
+                send: line.to_owned(),
+            },
+        }
+    }
+
+    fn parse_stop(&self, sent: &str, output: &str) -> Option<Stop> {
+        let output = self.clean(tail(output));
+        let lines: Vec<&str> = output.lines().collect();
+        let headers = || {
+            (0..lines.len())
+                .rev()
+                .filter_map(|at| header(lines[at]).map(|stop| (at, stop)))
+        };
+        // What the program or `display` prints can look like a header; the debugger's own has its source below it,
+        // unless the source is not known.
+        let (at, (prefix, mut stop)) = headers()
+            .find(|(at, _)| {
+                lines
+                    .get(at + 1)
+                    .is_some_and(|next| next.starts_with("-> "))
+            })
+            .or_else(|| headers().next())?;
+        let before: Vec<&str> = lines[..at].iter().rev().take(3).copied().collect();
+        let told = if prefix.is_empty() {
+            reason(&before)
+        } else {
+            None
+        };
+        stop.reason = told.unwrap_or_else(|| self.reason_of(sent));
+        Some(stop)
+    }
+
+    fn is_command(&self, word: &str) -> bool {
+        row(word).is_some() || self.aliases.contains_key(word)
+    }
+
+    fn clean(&self, output: &str) -> String {
+        let mut text = output
+            .replace("\x1b[?2004l\r", "")
+            .replace("\x1b[?2004l", "");
+        for sequence in ["\x1b[?2004h", "\x1b[?1034h"] {
+            text = text.replace(sequence, "");
+        }
+        text.replace("\r\n", "\n")
+    }
+
+    fn fork(&self) -> Box<dyn Dialect> {
+        Box::new(self.clone())
+    }
+}
+
+/// The row of a command in the table.
+fn row(word: &str) -> Option<&'static (&'static [&'static str], Effect, Effect)> {
+    COMMANDS.iter().find(|(names, _, _)| names.contains(&word))
+}
+
+/// The command word as cmd.py finds it up to 3.12: `c.a` is `continue` there.
+fn word_of(command: &str) -> &str {
+    if command.starts_with('?') {
+        return "help";
+    }
+    let end = command
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(command.len());
+    &command[..end]
+}
+
+/// The command word as 3.13 finds it, where `c.a`, `c[0]` and `c=1` are expressions.
+fn strict_word_of(command: &str) -> &str {
+    if command.starts_with('?') {
+        return "help";
+    }
+    let part = |c: char| c.is_ascii_alphanumeric() || "_=.[](),\"'+-*/%@&|<>~^".contains(c);
+    let end = command.find(|c: char| !part(c)).unwrap_or(command.len());
+    &command[..end]
+}
+
+/// What one command does: the stronger of the two readings where Python versions differ.
+fn effect_of(command: &str) -> Effect {
+    let reading = |word: &str| match row(word) {
+        Some((_, with, without)) => {
+            if command.len() > word.len() && command != "?" {
+                *with
+            } else {
+                *without
+            }
+        }
+        None => Effect::Mutates,
+    };
+    if command.is_empty() {
+        return Effect::Queries;
+    }
+    // An alias without a command is shown, not defined.
+    if word_of(command) == "alias" && command.split_whitespace().count() == 2 {
+        return Effect::Queries;
+    }
+    reading(word_of(command)).max(reading(strict_word_of(command)))
+}
+
+/// Replaces the first word while it is an alias, as Pdb.precmd does.
+fn expand(aliases: &BTreeMap<String, String>, line: &str) -> String {
+    let mut line = line.to_owned();
+    // pdb itself hangs at an alias that stands for itself; no more rounds than aliases are needed.
+    for _ in 0..=aliases.len() {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let Some(body) = words.first().and_then(|word| aliases.get(word)) else {
+            break;
+        };
+        let mut body = body.clone();
+        for (index, word) in words.iter().enumerate().skip(1) {
+            body = body.replace(&format!("%{index}"), word);
+        }
+        line = body.replace("%*", &words[1..].join(" "));
+    }
+    line
+}
+
+/// Notes what `alias` and `unalias` do.
+fn define(aliases: &mut BTreeMap<String, String>, command: &str) {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    match words.as_slice() {
+        ["alias", name, body @ ..] if !body.is_empty() => {
+            aliases.insert((*name).to_owned(), body.join(" "));
+        }
+        ["unalias", name, ..] => {
+            aliases.remove(*name);
+        }
+        _ => {}
+    }
+}
+
+/// The prompt that `line` ends with: `debug` puts parentheses round the prompt of the debugger that it nests.
+fn command_prompt(line: &str) -> Option<(&str, PromptKind)> {
+    if let Some((text, kind)) = PROMPTS.iter().find(|(text, _)| line.ends_with(text)) {
+        return Some((&line[line.len() - text.len()..], *kind));
+    }
+    let closed = line.strip_suffix(' ')?;
+    let inner = closed.trim_end_matches(')');
+    let level = closed.len() - inner.len();
+    let before = inner.strip_suffix("Pdb")?;
+    let open = before.len() - before.trim_end_matches('(').len();
+    (level > 1 && open >= level).then(|| (&line[before.len() - level..], PromptKind::Command))
+}
+
+/// The end of a long output, from a character boundary on.
+fn tail(output: &str) -> &str {
+    let mut start = output.len().saturating_sub(TAIL);
+    while !output.is_char_boundary(start) {
+        start += 1;
+    }
+    &output[start..]
+}
+
+/// A header at the end of a line, with what stands before it: a program need not end its line before pdb prints.
+fn header(line: &str) -> Option<(&str, Stop)> {
+    let starts = line.rmatch_indices("> ").map(|(at, _)| at);
+    // The last one that fits is the debugger's; few lines have more than one.
+    let at = starts.take(16).find(|at| HEADER.is_match(&line[*at..]))?;
+    let found = HEADER.captures(&line[at..])?;
+    let stop = Stop {
+        reason: Reason::Step,
+        file: Some(found[1].to_owned()),
+        line: found[2].parse().ok(),
+        function: Some(found[3].to_owned()),
+        depth: None,
+        thread: None,
+        exit_code: None,
+        signal: None,
+    };
+    Some((&line[..at], stop))
+}
+
+/// What pdb printed of the reason; `before` are the lines above the header, the nearest first.
+fn reason(before: &[&str]) -> Option<Reason> {
+    let nearest = before.first()?;
+    let called = matches!(*nearest, "--Call--" | "--Return--");
+    let above = if called { before.get(1)? } else { nearest };
+    if above.starts_with("Program interrupted. (Use 'cont' to resume)") {
+        return Some(Reason::Interrupt);
+    }
+    if called {
+        return Some(Reason::Step);
+    }
+    let ended = nearest.starts_with("The program finished and will be restarted")
+        || nearest.starts_with("The program exited via sys.exit().")
+        || nearest.starts_with("Post mortem debugger finished. The ")
+        || before
+            .get(1)
+            .is_some_and(|line| line.starts_with("The program exited via sys.exit()."))
+        || before.get(1).is_some_and(|line| {
+            line.starts_with("Restarting ") && line.ends_with(" with arguments:")
+        });
+    if ended {
+        return Some(Reason::Entry);
+    }
+    let dead = nearest.starts_with("Running 'cont' or 'step' will restart the program");
+    (dead || EXCEPTION.is_match(nearest)).then_some(Reason::Exception)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(line: &str) -> Effect {
+        Pdb::new().read_line(line, PromptKind::Command).effect
+    }
+
+    fn stop(sent: &str, output: &str) -> Option<(String, Option<u32>, String, Reason)> {
+        let stop = Pdb::new().parse_stop(sent, output)?;
+        Some((stop.file?, stop.line, stop.function?, stop.reason))
+    }
+
+    #[test]
+    fn prompts() {
+        let pdb = Pdb::new();
+        let at = |output: &str| pdb.prompt_at_end(output).map(|p| (p.start, p.text, p.kind));
+        let text = |s: &str| s.to_owned();
+        assert_eq!(
+            at("x\n(Pdb) "),
+            Some((2, text("(Pdb) "), PromptKind::Command))
+        );
+        assert_eq!(
+            at("x\r\n\x1b[?2004h(Pdb) "),
+            Some((11, text("(Pdb) "), PromptKind::Command))
+        );
+        assert_eq!(
+            at("abc(Pdb) "),
+            Some((3, text("(Pdb) "), PromptKind::Command))
+        );
+        assert_eq!(
+            at("x\n(((Pdb))) "),
+            Some((2, text("(((Pdb))) "), PromptKind::Command))
+        );
+        assert_eq!(at("ipdb> "), Some((0, text("ipdb> "), PromptKind::Command)));
+        assert_eq!(
+            at("(com) "),
+            Some((0, text("(com) "), PromptKind::Continuation))
+        );
+        assert_eq!(
+            at("\x1b[?2004h>>> "),
+            Some((8, text(">>> "), PromptKind::Interpreter))
+        );
+        assert_eq!(
+            at("...   "),
+            Some((0, text("...   "), PromptKind::Continuation))
+        );
+        assert_eq!(at("Loading... "), None);
+        assert_eq!(at("(Pdb) x"), None);
+        assert_eq!(at("(Pdb)"), None);
+        assert_eq!(at("é>>> "), None);
+    }
+
+    #[test]
+    fn effects() {
+        use Effect::*;
+        for (line, wanted) in [
+            ("n", Moves),
+            ("step", Moves),
+            ("c", Moves),
+            ("unt 30", Moves),
+            ("j 3", Moves),
+            ("debug f()", Moves),
+            ("b 3", Configures),
+            ("b", Queries),
+            ("tbreak f", Configures),
+            ("commands 1", Configures),
+            ("alias", Queries),
+            ("alias x", Queries),
+            ("alias x p 1;;n", Configures),
+            ("display x", Configures),
+            ("p x", Queries),
+            ("w", Queries),
+            ("up", Queries),
+            ("ll", Queries),
+            ("?", Queries),
+            ("?n", Queries),
+            ("!n", Mutates),
+            ("! x = 1", Mutates),
+            ("x = 1", Mutates),
+            ("frobnicate()", Mutates),
+            ("p.x = 1", Mutates),
+            ("p 1;;n", Moves),
+            ("p ';;' ;; b 3", Mutates),
+            ("q", Moves),
+            ("", Queries),
+            ("interact", Mutates),
+            ("a = 3", Queries),
+            ("exit", Moves),
+        ] {
+            assert_eq!(effect(line), wanted, "{line}");
+        }
+        assert!(Pdb::new().read_line("p 1;;q", PromptKind::Command).quits);
+        assert!(!Pdb::new().read_line("!q", PromptKind::Command).quits);
+    }
+
+    #[test]
+    fn aliases_are_followed() {
+        let mut pdb = Pdb::new();
+        pdb.read_line("alias go next ;; p %1", PromptKind::Command);
+        assert!(pdb.is_command("go"));
+        assert_eq!(
+            pdb.read_line("go x", PromptKind::Command).effect,
+            Effect::Moves
+        );
+        assert_eq!(pdb.read_line("", PromptKind::Command).send, "p x");
+        pdb.read_line("alias loop loop", PromptKind::Command);
+        assert_eq!(
+            pdb.read_line("loop", PromptKind::Command).effect,
+            Effect::Mutates
+        );
+        pdb.read_line("unalias go", PromptKind::Command);
+        assert_eq!(
+            pdb.read_line("go x", PromptKind::Command).effect,
+            Effect::Mutates
+        );
+    }
+
+    #[test]
+    fn enter_repeats() {
+        let mut pdb = Pdb::new();
+        assert_eq!(pdb.read_line("", PromptKind::Command).send, "");
+        pdb.read_line("n", PromptKind::Command);
+        pdb.read_line("!x = 1", PromptKind::Command);
+        let again = pdb.read_line(" ", PromptKind::Command);
+        assert_eq!((again.send.as_str(), again.effect), ("n", Effect::Moves));
+        pdb.read_line("l 3", PromptKind::Command);
+        assert_eq!(pdb.read_line("", PromptKind::Command).send, "list");
+        assert_eq!(pdb.fork().read_line("", PromptKind::Command).send, "list");
+    }
+
+    #[test]
+    fn continuation_lines() {
+        let mut pdb = Pdb::new();
+        pdb.read_line("commands 1", PromptKind::Command);
+        assert_eq!(
+            pdb.read_line("continue", PromptKind::Continuation).effect,
+            Effect::Configures
+        );
+        pdb.read_line("for i in x:", PromptKind::Command);
+        assert_eq!(
+            pdb.read_line("  y(i)", PromptKind::Continuation).effect,
+            Effect::Mutates
+        );
+        assert_eq!(
+            pdb.read_line("n", PromptKind::Interpreter).effect,
+            Effect::Mutates
+        );
+    }
+
+    #[test]
+    fn stops() {
+        let at = |file: &str, line, function: &str, reason| {
+            Some((file.to_owned(), Some(line), function.to_owned(), reason))
+        };
+        assert_eq!(
+            stop("n", "> /a/b.py(3)f()\r\n-> x = 1\r\n"),
+            at("/a/b.py", 3, "f", Reason::Step)
+        );
+        assert_eq!(
+            stop("c", "hello\n> /a/b.py(3)f()\n-> x\n"),
+            at("/a/b.py", 3, "f", Reason::Breakpoint)
+        );
+        assert_eq!(
+            stop("n", "abc> /a b/é.py(3)<module>()\n-> x\n"),
+            at("/a b/é.py", 3, "<module>", Reason::Step)
+        );
+        assert_eq!(
+            stop("r", "--Return--\n> /a.py(3)f()->'> /x(1)g()'\n-> x\n"),
+            at("/a.py", 3, "f", Reason::Step)
+        );
+        assert_eq!(
+            stop("s", "ValueError: 3\n> /a.py(3)f()\n-> x\n"),
+            at("/a.py", 3, "f", Reason::Exception)
+        );
+        assert_eq!(
+            stop("s", "Total: 3\n> /a.py(3)f()\n-> x\n"),
+            at("/a.py", 3, "f", Reason::Step)
+        );
+        assert_eq!(
+            stop(
+                "c",
+                "\nProgram interrupted. (Use 'cont' to resume).\n--Call--\n> /a.py(3)f()\n-> x\n"
+            ),
+            at("/a.py", 3, "f", Reason::Interrupt)
+        );
+        assert_eq!(
+            stop(
+                "c",
+                "The program finished and will be restarted\n> /a.py(1)<module>()\n-> x\n"
+            ),
+            at("/a.py", 1, "<module>", Reason::Entry)
+        );
+        assert_eq!(
+            stop(
+                "c",
+                "E\nUncaught exception. Entering post mortem debugging\n\
+                Running 'cont' or 'step' will restart the program\n> /a.py(1)f()\n-> x\n"
+            ),
+            at("/a.py", 1, "f", Reason::Exception)
+        );
+        assert_eq!(
+            stop("s", "--Return--\n> <string>(1)<module>()->None\n"),
+            at("<string>", 1, "<module>", Reason::Step)
+        );
+        assert_eq!(
+            stop(
+                "n",
+                "> /fake.py(9)f()\n> /a.py(3)f()\n-> x\ndisplay s: > /fake.py(1)g()\n"
+            ),
+            at("/a.py", 3, "f", Reason::Step)
+        );
+        assert_eq!(stop("n", "no stop here\n"), None);
+        let long = "é> /x".repeat(1 << 20);
+        assert_eq!(
+            stop("n", &format!("{long}> /a.py(3)f()\n-> x\n")).map(|s| s.0),
+            Some("/a.py".to_owned())
+        );
+    }
+}
