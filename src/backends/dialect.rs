@@ -63,6 +63,9 @@ pub trait Dialect: Send {
     /// because some debuggers do not say why they stopped.
     fn parse_stop(&self, sent: &str, output: &str) -> Option<Stop>;
 
+    /// The last stop as the debugger showed it, with what it displays there; empty if `output` shows none.
+    fn stop_text(&self, output: &str) -> String;
+
     /// Whether `word` is a command of this debugger, so that a fred alias of that name must give way.
     fn is_command(&self, word: &str) -> bool;
 

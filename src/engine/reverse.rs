@@ -255,7 +255,7 @@ impl Search<'_> {
     /// Goes to a place, applies the settings of the present there, and notes it all as a command.
     pub(super) fn land_and_record(&mut self, line: &str, at: Place) -> Result<(), Failure> {
         let present = self.engine.timeline.point();
-        let configured = !self.engine.execution.configured_between(self.chain[at.segment], present).is_empty();
+        let configured = self.engine.execution.configured_between(self.chain[at.segment], present);
         let settings = match (configured, self.settings.take()) {
             (false, _) => None,
             (true, Some(settings)) => Some(settings),

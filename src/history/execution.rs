@@ -20,11 +20,6 @@ pub struct PointId(u32);
 #[serde(transparent)]
 pub struct CheckpointKey(pub u64);
 
-/// Names a list of settings that was carried along by a reverse move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct OverlayId(u32);
-
 /// How a point is reached from its predecessor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,12 +33,12 @@ pub enum Via {
         /// What it does: anything but [`Effect::Queries`].
         effect: Effect,
     },
-    /// A reverse move went to this many step-stops after the predecessor, and then typed the settings again.
+    /// A reverse move went to this many step-stops after the predecessor.
     Ticks {
         /// Step-stops after the predecessor.
         n: u64,
-        /// What the user had configured between here and where the reverse move was asked for.
-        settings: Option<OverlayId>,
+        /// Whether the settings of where the move was asked for were applied, because they differ from those here.
+        configured: bool,
     },
     /// The user typed this line and ended it with Ctrl-C. Typing it again does not come here: only counting its
     /// step-stops, or the point's own checkpoint, does.
@@ -97,14 +92,12 @@ pub struct Recounted {
 #[serde(try_from = "Saved")]
 pub struct Execution {
     points: Vec<Point>,
-    overlays: Vec<Vec<String>>,
 }
 
 /// What is on disk, before [`Execution`]'s invariants are checked.
 #[derive(Deserialize)]
 struct Saved {
     points: Vec<Point>,
-    overlays: Vec<Vec<String>>,
 }
 
 impl TryFrom<Saved> for Execution {
@@ -127,13 +120,8 @@ impl TryFrom<Saved> for Execution {
             if (index == 0) != matches!(point.via, Via::Start) {
                 return bad("disagrees about being the start");
             }
-            if let Via::Ticks { settings: Some(overlay), .. } = point.via
-                && overlay.0 as usize >= saved.overlays.len()
-            {
-                return bad("carries settings that were not saved");
-            }
         }
-        Ok(Execution { points: saved.points, overlays: saved.overlays })
+        Ok(Execution { points: saved.points })
     }
 }
 
@@ -142,7 +130,7 @@ impl Execution {
     pub fn new(stop: Stop, inputs: Vec<String>) -> Self {
         let start =
             Point { id: PointId(0), pred: None, via: Via::Start, stop, inputs, ticks: Some(0), checkpoint: None };
-        Execution { points: vec![start], overlays: Vec::new() }
+        Execution { points: vec![start] }
     }
 
     /// The first stop of the session.
@@ -187,29 +175,22 @@ impl Execution {
         self.push(pred, Via::Interrupted { line: line.to_owned() }, stop, inputs, None)
     }
 
-    /// A reverse move from `present` came to the stop that is `ticks` step-stops after anchor `segment` of its chain
-    /// (the [place](Execution::chain) as searches give it). What the user configured since that anchor is carried along.
-    /// `inputs` are those of the anchor's segment that are read before the landing.
+    /// A reverse move came to the stop that is `ticks` step-stops after `anchor`. `configured` says that the settings of where
+    /// it was asked for were applied. `inputs` are those of the anchor's segment that are read before the landing.
     ///
-    /// With no ticks and nothing to carry the landing *is* the anchor, and no point is made.
-    ///
-    /// # Panics
-    /// If `segment` is beyond the chain of `present`.
+    /// With no ticks and nothing to apply the landing *is* the anchor, and no point is made.
     pub fn land(
         &mut self,
-        present: PointId,
-        segment: usize,
+        anchor: PointId,
         ticks: u64,
+        configured: bool,
         stop: Stop,
         inputs: Vec<String>,
     ) -> PointId {
-        let pred = self.chain(present)[segment];
-        let carried = self.configured_between(pred, present);
-        if ticks == 0 && carried.is_empty() {
-            return pred;
+        if ticks == 0 && !configured {
+            return anchor;
         }
-        let settings = (!carried.is_empty()).then(|| self.overlay(carried));
-        self.push(pred, Via::Ticks { n: ticks, settings }, stop, inputs, Some(ticks))
+        self.push(anchor, Via::Ticks { n: ticks, configured }, stop, inputs, Some(ticks))
     }
 
     /// The points from the start to `point`, both included. Point `i` is *anchor* `i` of searches, and segment `i` leads
@@ -225,35 +206,14 @@ impl Execution {
         std::iter::successors(Some(point), |&id| self.point(id).pred)
     }
 
-    /// The settings that are in force at `to` and were not at `from`, as lines to type, oldest first. `from` is on the
-    /// chain of `to`.
-    pub fn configured_between(&self, from: PointId, to: PointId) -> Vec<String> {
-        let mut pieces: Vec<&[String]> = Vec::new();
-        for id in self.back_from(to).take_while(|&id| id != from) {
-            match &self.point(id).via {
-                Via::Command { line, effect: Effect::Configures } => pieces.push(std::slice::from_ref(line)),
-                Via::Ticks { settings: Some(overlay), .. } => pieces.push(self.settings(*overlay)),
-                _ => {}
-            }
-        }
-        pieces.into_iter().rev().flatten().cloned().collect()
-    }
-
-    /// The lines of an overlay.
-    ///
-    /// # Panics
-    /// If it is another execution's.
-    pub fn settings(&self, overlay: OverlayId) -> &[String] {
-        &self.overlays[overlay.0 as usize]
-    }
-
-    /// Several reverse moves in a row carry the same settings: they share one overlay.
-    fn overlay(&mut self, lines: Vec<String>) -> OverlayId {
-        let index = self.overlays.iter().rposition(|known| *known == lines).unwrap_or_else(|| {
-            self.overlays.push(lines);
-            self.overlays.len() - 1
-        });
-        OverlayId(u32::try_from(index).expect("there are no more overlays than points"))
+    /// Whether the settings at `to` may differ from those at `from`, which is on its chain, by something that the user did.
+    pub fn configured_between(&self, from: PointId, to: PointId) -> bool {
+        self.back_from(to).take_while(|&id| id != from).any(|id| {
+            matches!(
+                self.point(id).via,
+                Via::Command { effect: Effect::Configures, .. } | Via::Ticks { configured: true, .. }
+            )
+        })
     }
 
     /// Notes how many step-stops lead from the predecessor to `point`.
@@ -315,20 +275,16 @@ mod tests {
         let b = e.command(a, "continue", Effect::Moves, at(9), vec![]);
         let c = e.command(b, "x = 1", Effect::Mutates, at(9), vec![]);
         let d = e.command(c, "break 12", Effect::Configures, at(9), vec![]);
-        let landed = e.land(d, 1, 7, at(5), vec![]);
+        assert!(e.configured_between(a, d) && !e.configured_between(a, c) && e.configured_between(e.start(), b));
+        let landed = e.land(a, 7, true, at(5), vec![]);
         assert_eq!(e.point(landed).pred, Some(a));
-        assert_eq!(e.point(landed).ticks, Some(7));
-        // `x = 1` was done to the program later on: it is undone. The breakpoint is kept.
-        assert_eq!(e.configured_between(a, landed), ["break 12"]);
-        // A reverse move from the landing carries it further, and shares the list.
-        let again = e.land(landed, 1, 3, at(3), vec![]);
-        assert_eq!(e.point(again).pred, Some(a));
-        assert_eq!(e.configured_between(e.start(), again), ["break 9", "break 12"]);
-        assert_eq!(e.overlays.len(), 1);
-        // Landing on the anchor with a setting to carry is a point of its own; with none it is the anchor.
-        let with = e.land(again, 1, 0, at(1), vec![]);
-        assert_ne!(with, a);
-        assert_eq!(e.land(b, 1, 0, at(1), vec![]), a);
+        // A reverse move from the landing must carry the settings further.
+        assert!(e.configured_between(a, landed));
+        let again = e.land(a, 3, true, at(3), vec![]);
+        assert!(e.configured_between(e.start(), again));
+        // Landing on the anchor with settings to carry is a point of its own; with none it is the anchor.
+        assert_ne!(e.land(a, 0, true, at(1), vec![]), a);
+        assert_eq!(e.land(a, 0, false, at(1), vec![]), a);
     }
 
     #[test]
@@ -348,7 +304,7 @@ mod tests {
     fn a_saved_execution_is_checked_when_it_is_loaded() {
         let mut e = Execution::new(at(1), vec![]);
         let a = e.command(e.start(), "next", Effect::Moves, at(2), vec![]);
-        e.land(a, 0, 1, at(2), vec![]);
+        e.land(e.start(), 1, false, at(2), vec![]);
         let text = serde_json::to_string(&e).unwrap();
         assert_eq!(serde_json::from_str::<Execution>(&text).unwrap(), e);
         let broken = text.replacen("\"pred\":0", "\"pred\":7", 1);

@@ -152,8 +152,20 @@ def facts(pdb, event, frame):
         line = frame.f_lineno
         depth = depth_of(frame)
     code = frame.f_code
+    caller = None
+    if event == 'return' and depth > 1:
+        # What is executed from here to the next stop is the rest of the caller's statement.
+        outer = frame.f_back
+        caller = {'file': pdb.canonic(outer.f_code.co_filename), 'line': outer.f_lineno,
+                  'function': outer.f_code.co_name}
     return {'file': pdb.canonic(code.co_filename), 'line': line, 'function': code.co_name, 'depth': depth,
-            'event': event, 'thread': thread_number(), 'firstlineno': code.co_firstlineno}
+            'event': event, 'thread': thread_number(), 'firstlineno': code.co_firstlineno, 'caller': caller,
+            'selected': scope_name(pdb, pdb.curframe or frame)}
+
+
+def scope_name(pdb, frame):
+    code = frame.f_code
+    return {'file': pdb.canonic(code.co_filename), 'function': code.co_name, 'firstlineno': code.co_firstlineno}
 
 
 # --- passes ------------------------------------------------------------------------------------------------------
@@ -179,6 +191,20 @@ def break_lines(code, filename, lines):
                     return None
                 hot.add(bp.func_first_executable_line)
     return hot
+
+
+def compile_conditions():
+    """Lets bdb.effective evaluate code instead of text, which it would compile at every hit. Returns what to put back."""
+    changed = []
+    for bp in Breakpoint.bpbynumber:
+        if bp and bp.cond and isinstance(bp.cond, str):
+            try:
+                code = compile(bp.cond.lstrip(' \t'), '<string>', 'eval')
+            except (SyntaxError, ValueError):
+                continue  # bdb stops there, as it does when the evaluation fails
+            changed.append((bp, bp.cond))
+            bp.cond = code
+    return changed
 
 
 class Pass:
@@ -262,6 +288,7 @@ class Pass:
         self.pdb = pdb
         stock = self.stock()
         self.native = sys.gettrace() is not None
+        self.conditions = compile_conditions()
         self.taking(pdb)
         pdb.trace_dispatch = self.enter
         frame = sys._getframe()
@@ -285,6 +312,8 @@ class Pass:
         if not self.installed:
             return
         self.installed = False
+        for bp, condition in self.conditions:
+            bp.cond = condition
         self.pdb.__dict__.pop('trace_dispatch', None)
         stock = self.stock() if self.native else None
         frame = sys._getframe()
