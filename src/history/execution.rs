@@ -112,7 +112,10 @@ impl TryFrom<Saved> for Execution {
 
     fn try_from(saved: Saved) -> Result<Self, Malformed> {
         if saved.points.is_empty() {
-            return Err(Malformed { index: 0, what: "is missing: there is no start" });
+            return Err(Malformed {
+                index: 0,
+                what: "is missing: there is no start",
+            });
         }
         for (index, point) in saved.points.iter().enumerate() {
             let bad = |what| Err(Malformed { index, what });
@@ -121,28 +124,46 @@ impl TryFrom<Saved> for Execution {
             }
             match point.pred {
                 None if index > 0 => return bad("has no predecessor and is not the start"),
-                Some(pred) if pred.0 as usize >= index => return bad("comes before its predecessor"),
+                Some(pred) if pred.0 as usize >= index => {
+                    return bad("comes before its predecessor");
+                }
                 _ => {}
             }
             if (index == 0) != matches!(point.via, Via::Start) {
                 return bad("disagrees about being the start");
             }
-            if let Via::Ticks { settings: Some(overlay), .. } = point.via
+            if let Via::Ticks {
+                settings: Some(overlay),
+                ..
+            } = point.via
                 && overlay.0 as usize >= saved.overlays.len()
             {
                 return bad("carries settings that were not saved");
             }
         }
-        Ok(Execution { points: saved.points, overlays: saved.overlays })
+        Ok(Execution {
+            points: saved.points,
+            overlays: saved.overlays,
+        })
     }
 }
 
 impl Execution {
     /// An execution that has come to its first stop.
     pub fn new(stop: Stop, inputs: Vec<String>) -> Self {
-        let start =
-            Point { id: PointId(0), pred: None, via: Via::Start, stop, inputs, ticks: Some(0), checkpoint: None };
-        Execution { points: vec![start], overlays: Vec::new() }
+        let start = Point {
+            id: PointId(0),
+            pred: None,
+            via: Via::Start,
+            stop,
+            inputs,
+            ticks: Some(0),
+            checkpoint: None,
+        };
+        Execution {
+            points: vec![start],
+            overlays: Vec::new(),
+        }
     }
 
     /// The first stop of the session.
@@ -163,9 +184,26 @@ impl Execution {
         &self.points
     }
 
-    fn push(&mut self, pred: PointId, via: Via, stop: Stop, inputs: Vec<String>, ticks: Option<u64>) -> PointId {
-        let id = PointId(u32::try_from(self.points.len()).expect("a session has fewer than 2^32 commands"));
-        self.points.push(Point { id, pred: Some(pred), via, stop, inputs, ticks, checkpoint: None });
+    fn push(
+        &mut self,
+        pred: PointId,
+        via: Via,
+        stop: Stop,
+        inputs: Vec<String>,
+        ticks: Option<u64>,
+    ) -> PointId {
+        let id = PointId(
+            u32::try_from(self.points.len()).expect("a session has fewer than 2^32 commands"),
+        );
+        self.points.push(Point {
+            id,
+            pred: Some(pred),
+            via,
+            stop,
+            inputs,
+            ticks,
+            checkpoint: None,
+        });
         id
     }
 
@@ -179,12 +217,35 @@ impl Execution {
         inputs: Vec<String>,
     ) -> PointId {
         let ticks = (effect != Effect::Moves).then_some(0);
-        self.push(pred, Via::Command { line: line.to_owned(), effect }, stop, inputs, ticks)
+        self.push(
+            pred,
+            Via::Command {
+                line: line.to_owned(),
+                effect,
+            },
+            stop,
+            inputs,
+            ticks,
+        )
     }
 
     /// The user typed `line` at `pred` and ended it with Ctrl-C at `stop`.
-    pub fn interrupted(&mut self, pred: PointId, line: &str, stop: Stop, inputs: Vec<String>) -> PointId {
-        self.push(pred, Via::Interrupted { line: line.to_owned() }, stop, inputs, None)
+    pub fn interrupted(
+        &mut self,
+        pred: PointId,
+        line: &str,
+        stop: Stop,
+        inputs: Vec<String>,
+    ) -> PointId {
+        self.push(
+            pred,
+            Via::Interrupted {
+                line: line.to_owned(),
+            },
+            stop,
+            inputs,
+            None,
+        )
     }
 
     /// A reverse move from `present` came to the stop that is `ticks` step-stops after anchor `segment` of its chain
@@ -209,7 +270,13 @@ impl Execution {
             return pred;
         }
         let settings = (!carried.is_empty()).then(|| self.overlay(carried));
-        self.push(pred, Via::Ticks { n: ticks, settings }, stop, inputs, Some(ticks))
+        self.push(
+            pred,
+            Via::Ticks { n: ticks, settings },
+            stop,
+            inputs,
+            Some(ticks),
+        )
     }
 
     /// The points from the start to `point`, both included. Point `i` is *anchor* `i` of searches, and segment `i` leads
@@ -231,8 +298,14 @@ impl Execution {
         let mut pieces: Vec<&[String]> = Vec::new();
         for id in self.back_from(to).take_while(|&id| id != from) {
             match &self.point(id).via {
-                Via::Command { line, effect: Effect::Configures } => pieces.push(std::slice::from_ref(line)),
-                Via::Ticks { settings: Some(overlay), .. } => pieces.push(self.settings(*overlay)),
+                Via::Command {
+                    line,
+                    effect: Effect::Configures,
+                } => pieces.push(std::slice::from_ref(line)),
+                Via::Ticks {
+                    settings: Some(overlay),
+                    ..
+                } => pieces.push(self.settings(*overlay)),
                 _ => {}
             }
         }
@@ -249,10 +322,14 @@ impl Execution {
 
     /// Several reverse moves in a row carry the same settings: they share one overlay.
     fn overlay(&mut self, lines: Vec<String>) -> OverlayId {
-        let index = self.overlays.iter().rposition(|known| *known == lines).unwrap_or_else(|| {
-            self.overlays.push(lines);
-            self.overlays.len() - 1
-        });
+        let index = self
+            .overlays
+            .iter()
+            .rposition(|known| *known == lines)
+            .unwrap_or_else(|| {
+                self.overlays.push(lines);
+                self.overlays.len() - 1
+            });
         OverlayId(u32::try_from(index).expect("there are no more overlays than points"))
     }
 
@@ -262,7 +339,15 @@ impl Execution {
     /// They have been counted before with another result: a replay went astray.
     pub fn set_ticks(&mut self, point: PointId, ticks: u64) -> Result<(), Recounted> {
         let known = self.points[point.0 as usize].ticks.get_or_insert(ticks);
-        if *known == ticks { Ok(()) } else { Err(Recounted { point, before: *known, now: ticks }) }
+        if *known == ticks {
+            Ok(())
+        } else {
+            Err(Recounted {
+                point,
+                before: *known,
+                now: ticks,
+            })
+        }
     }
 
     /// Step-stops from the start to `point`, if all its segments have been counted.
@@ -277,7 +362,8 @@ impl Execution {
 
     /// The point nearest before `point` (or itself) that a checkpoint holds: from there a replay begins.
     pub fn nearest_checkpoint(&self, point: PointId) -> Option<(PointId, CheckpointKey)> {
-        self.back_from(point).find_map(|id| Some((id, self.point(id).checkpoint?)))
+        self.back_from(point)
+            .find_map(|id| Some((id, self.point(id).checkpoint?)))
     }
 }
 
@@ -305,7 +391,14 @@ mod tests {
         assert_eq!(e.travelled(b), None);
         e.set_ticks(a, 40).unwrap();
         assert_eq!(e.travelled(b), Some(40));
-        assert_eq!(e.set_ticks(a, 41), Err(Recounted { point: a, before: 40, now: 41 }));
+        assert_eq!(
+            e.set_ticks(a, 41),
+            Err(Recounted {
+                point: a,
+                before: 40,
+                now: 41
+            })
+        );
     }
 
     #[test]
@@ -323,7 +416,10 @@ mod tests {
         // A reverse move from the landing carries it further, and shares the list.
         let again = e.land(landed, 1, 3, at(3), vec![]);
         assert_eq!(e.point(again).pred, Some(a));
-        assert_eq!(e.configured_between(e.start(), again), ["break 9", "break 12"]);
+        assert_eq!(
+            e.configured_between(e.start(), again),
+            ["break 9", "break 12"]
+        );
         assert_eq!(e.overlays.len(), 1);
         // Landing on the anchor with a setting to carry is a point of its own; with none it is the anchor.
         let with = e.land(again, 1, 0, at(1), vec![]);
@@ -352,7 +448,12 @@ mod tests {
         let text = serde_json::to_string(&e).unwrap();
         assert_eq!(serde_json::from_str::<Execution>(&text).unwrap(), e);
         let broken = text.replacen("\"pred\":0", "\"pred\":7", 1);
-        let error = serde_json::from_str::<Execution>(&broken).unwrap_err().to_string();
-        assert!(error.contains("point 1 of a saved execution comes before its predecessor"), "{error}");
+        let error = serde_json::from_str::<Execution>(&broken)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("point 1 of a saved execution comes before its predecessor"),
+            "{error}"
+        );
     }
 }

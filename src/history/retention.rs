@@ -91,7 +91,11 @@ impl Row {
             head,
             fixed: h.user || Some(h.at) == first || Some((h.at, h.key)) == newest,
         };
-        let mut row: Vec<Seat> = held.iter().filter(|h| h.on_current_line == on_current_line).map(seat).collect();
+        let mut row: Vec<Seat> = held
+            .iter()
+            .filter(|h| h.on_current_line == on_current_line)
+            .map(seat)
+            .collect();
         row.sort_by_key(|seat| (seat.held.at, seat.held.key));
         Row(row)
     }
@@ -101,8 +105,14 @@ impl Row {
     fn gap_without(&self, index: usize) -> (u64, u64) {
         let Seat { head, .. } = self.0[index];
         let before = index.checked_sub(1).map_or(0, |i| self.0[i].held.at);
-        let Some(after) = self.0.get(index + 1).map(|seat| seat.held.at) else { return (u64::MAX, 0) };
-        let distance = if (before..=after).contains(&head) { 0 } else { head.abs_diff(before).min(head.abs_diff(after)) };
+        let Some(after) = self.0.get(index + 1).map(|seat| seat.held.at) else {
+            return (u64::MAX, 0);
+        };
+        let distance = if (before..=after).contains(&head) {
+            0
+        } else {
+            head.abs_diff(before).min(head.abs_diff(after))
+        };
         (after - before, distance)
     }
 
@@ -167,7 +177,10 @@ pub const MOST_RUNNING: Duration = Duration::from_millis(250);
 /// one, and in any case after [`MOST_MOVES`] commands or [`MOST_RUNNING`] of running.
 pub fn worth_taking(cost: Option<Duration>, since: SinceLast) -> bool {
     let Some(cost) = cost else { return true };
-    cost <= CHEAP || cost * 20 <= since.running || since.moves >= MOST_MOVES || since.running >= MOST_RUNNING
+    cost <= CHEAP
+        || cost * 20 <= since.running
+        || since.moves >= MOST_MOVES
+        || since.running >= MOST_RUNNING
 }
 
 #[cfg(test)]
@@ -176,7 +189,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn auto(at: u64) -> Held {
-        Held { key: CheckpointKey(at), at, user: false, on_current_line: true, private_bytes: 100 }
+        Held {
+            key: CheckpointKey(at),
+            at,
+            user: false,
+            on_current_line: true,
+            private_bytes: 100,
+        }
     }
 
     fn total(held: &[Held]) -> u64 {
@@ -203,24 +222,49 @@ mod tests {
         let held = grown(20_000);
         assert!(held.len() <= 60, "{} checkpoints", held.len());
         let last: Vec<u64> = held.iter().rev().take(9).map(|h| h.at).collect();
-        assert_eq!(last, (19_992..=20_000).rev().collect::<Vec<_>>(), "dense near the head");
+        assert_eq!(
+            last,
+            (19_992..=20_000).rev().collect::<Vec<_>>(),
+            "dense near the head"
+        );
     }
 
     #[test]
     fn memory_goes_to_those_that_save_most() {
         // Of two that are equally useful the bigger one goes; the start and the newest stay whatever they hold.
         let mut held: Vec<Held> = (0..5).map(auto).collect();
-        (held[0].private_bytes, held[2].private_bytes, held[4].private_bytes) = (900, 500, 900);
+        (
+            held[0].private_bytes,
+            held[2].private_bytes,
+            held[4].private_bytes,
+        ) = (900, 500, 900);
         let plan = choose(&held, 4, total(&held), total(&held) - 1);
-        assert_eq!(plan, Plan { drop: vec![CheckpointKey(2)], over_limit: 0 });
+        assert_eq!(
+            plan,
+            Plan {
+                drop: vec![CheckpointKey(2)],
+                over_limit: 0
+            }
+        );
         let plan = choose(&held, 4, total(&held), 0);
         assert_eq!((plan.drop.len(), plan.over_limit), (3, 1800));
     }
 
     #[test]
     fn the_users_are_never_dropped_and_excess_is_said() {
-        let held: Vec<Held> = (0..100).map(|at| Held { user: true, ..auto(at) }).collect();
-        assert_eq!(choose(&held, 99, total(&held), 4_000), Plan { drop: vec![], over_limit: 6_000 });
+        let held: Vec<Held> = (0..100)
+            .map(|at| Held {
+                user: true,
+                ..auto(at)
+            })
+            .collect();
+        assert_eq!(
+            choose(&held, 99, total(&held), 4_000),
+            Plan {
+                drop: vec![],
+                over_limit: 6_000
+            }
+        );
     }
 
     #[test]
@@ -232,13 +276,19 @@ mod tests {
         let plan = choose(&held, 7, total(&held), total(&held) - 250);
         let mut dropped = plan.drop.clone();
         dropped.sort();
-        assert_eq!(dropped, [CheckpointKey(2), CheckpointKey(3), CheckpointKey(4)]);
+        assert_eq!(
+            dropped,
+            [CheckpointKey(2), CheckpointKey(3), CheckpointKey(4)]
+        );
     }
 
     #[test]
     fn a_cheap_checkpoint_is_always_taken_and_a_dear_one_in_time() {
         let ms = Duration::from_millis;
-        let since = |moves, running| SinceLast { moves, running: ms(running) };
+        let since = |moves, running| SinceLast {
+            moves,
+            running: ms(running),
+        };
         assert!(worth_taking(None, since(1, 0)));
         assert!(worth_taking(Some(ms(1)), since(1, 0)));
         assert!(!worth_taking(Some(ms(5)), since(1, 2)));

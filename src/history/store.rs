@@ -66,7 +66,13 @@ fn write_record(out: &mut impl Write, record: &Record) -> io::Result<()> {
 /// # Errors
 /// `out` cannot be written.
 pub fn write_lines(out: &mut impl Write, timeline: &Timeline) -> io::Result<()> {
-    write_record(out, &Record::Lines { lines: timeline.lines.clone(), current: timeline.current })
+    write_record(
+        out,
+        &Record::Lines {
+            lines: timeline.lines.clone(),
+            current: timeline.current,
+        },
+    )
 }
 
 /// Writes a whole timeline.
@@ -74,7 +80,10 @@ pub fn write_lines(out: &mut impl Write, timeline: &Timeline) -> io::Result<()> 
 /// # Errors
 /// `out` cannot be written.
 pub fn write_timeline(out: &mut impl Write, timeline: &Timeline) -> io::Result<()> {
-    timeline.entries().iter().try_for_each(|entry| write_entry(out, entry))?;
+    timeline
+        .entries()
+        .iter()
+        .try_for_each(|entry| write_entry(out, entry))?;
     write_lines(out, timeline)
 }
 
@@ -88,12 +97,15 @@ pub fn read_timeline(input: &mut impl BufRead) -> Result<Timeline, ReadError> {
     let mut text = String::new();
     for line in 1.. {
         text.clear();
-        let length = input.read_line(&mut text).map_err(|source| ReadError::Io { line, source })?;
+        let length = input
+            .read_line(&mut text)
+            .map_err(|source| ReadError::Io { line, source })?;
         if length == 0 || !text.ends_with('\n') {
             break;
         }
         let invalid = |what| ReadError::Invalid { line, what };
-        let record = serde_json::from_str(&text).map_err(|source| ReadError::Syntax { line, source })?;
+        let record =
+            serde_json::from_str(&text).map_err(|source| ReadError::Syntax { line, source })?;
         timeline = Some(match (record, timeline) {
             (Record::Entry(entry), timeline) => add(timeline, entry).map_err(invalid)?,
             (Record::Lines { .. }, None) => return Err(invalid("comes before the start")),
@@ -102,7 +114,10 @@ pub fn read_timeline(input: &mut impl BufRead) -> Result<Timeline, ReadError> {
             }
         });
     }
-    timeline.ok_or(ReadError::Invalid { line: 1, what: "is missing: there is no start" })
+    timeline.ok_or(ReadError::Invalid {
+        line: 1,
+        what: "is missing: there is no start",
+    })
 }
 
 fn add(timeline: Option<Timeline>, entry: Entry) -> Result<Timeline, &'static str> {
@@ -122,15 +137,26 @@ fn add(timeline: Option<Timeline>, entry: Entry) -> Result<Timeline, &'static st
     if parent != timeline.head() {
         timeline.go(parent);
     }
-    let id = timeline.append(&entry.line, entry.effect, entry.origin, entry.point, entry.stop.clone());
+    let id = timeline.append(
+        &entry.line,
+        entry.effect,
+        entry.origin,
+        entry.point,
+        entry.stop.clone(),
+    );
     if *timeline.entry(id) != entry {
         return Err("has the wrong name or number");
     }
     Ok(timeline)
 }
 
-fn arrange(mut timeline: Timeline, lines: Vec<Line>, current: usize) -> Result<Timeline, &'static str> {
-    let sound = |line: &Line| timeline.contains(line.tip) && timeline.path(line.tip).contains(&line.head);
+fn arrange(
+    mut timeline: Timeline,
+    lines: Vec<Line>,
+    current: usize,
+) -> Result<Timeline, &'static str> {
+    let sound =
+        |line: &Line| timeline.contains(line.tip) && timeline.path(line.tip).contains(&line.head);
     if current >= lines.len() || !lines.iter().all(sound) {
         return Err("names entries that are not there");
     }
@@ -151,7 +177,13 @@ mod tests {
         let point = execution.start();
         let mut t = Timeline::new(point, Some(stop_at(1)));
         t.append("break 9", Effect::Configures, Origin::Script, point, None);
-        t.append("continue", Effect::Moves, Origin::User, point, Some(stop_at(9)));
+        t.append(
+            "continue",
+            Effect::Moves,
+            Origin::User,
+            point,
+            Some(stop_at(9)),
+        );
         t.undo(1);
         t.append("next", Effect::Moves, Origin::User, point, Some(stop_at(2)));
         t.name("fix").unwrap();
@@ -182,7 +214,9 @@ mod tests {
     fn a_log_that_only_has_entries_is_enough() {
         let mut t = sample();
         let mut out = Vec::new();
-        t.entries().iter().for_each(|e| write_entry(&mut out, e).unwrap());
+        t.entries()
+            .iter()
+            .for_each(|e| write_entry(&mut out, e).unwrap());
         let read = read_timeline(&mut out.as_slice()).unwrap();
         t.redo(9);
         assert_eq!((read.entries(), read.head()), (t.entries(), t.head()));
@@ -192,14 +226,30 @@ mod tests {
     fn damage_is_named_by_its_line() {
         let text = written(&sample());
         let without = |n: usize| {
-            let kept: Vec<&str> = text.lines().enumerate().filter(|(i, _)| *i != n).map(|(_, l)| l).collect();
-            read_timeline(&mut (kept.join("\n") + "\n").as_bytes()).unwrap_err().to_string()
+            let kept: Vec<&str> = text
+                .lines()
+                .enumerate()
+                .filter(|(i, _)| *i != n)
+                .map(|(_, l)| l)
+                .collect();
+            read_timeline(&mut (kept.join("\n") + "\n").as_bytes())
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(without(0), "line 1 of the history is not a start");
         assert_eq!(without(1), "line 2 of the history comes before its parent");
-        assert!(without(2).starts_with("line 3 of the history"), "{}", without(2));
-        let error = read_timeline(&mut "{}\n".as_bytes()).unwrap_err().to_string();
-        assert!(error.starts_with("line 1 of the history is not a record of it"), "{error}");
+        assert!(
+            without(2).starts_with("line 3 of the history"),
+            "{}",
+            without(2)
+        );
+        let error = read_timeline(&mut "{}\n".as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("line 1 of the history is not a record of it"),
+            "{error}"
+        );
         let error = read_timeline(&mut "".as_bytes()).unwrap_err().to_string();
         assert_eq!(error, "line 1 of the history is missing: there is no start");
     }

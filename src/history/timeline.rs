@@ -89,7 +89,9 @@ pub enum BranchError {
     #[error("there is a branch `{0}` already: choose another name, or fred-switch {0}")]
     Taken(String),
     /// It cannot be typed as one word.
-    #[error("`{0}` cannot name a branch: a name is one word of letters, digits, `-`, `_`, `.` or `/`")]
+    #[error(
+        "`{0}` cannot name a branch: a name is one word of letters, digits, `-`, `_`, `.` or `/`"
+    )]
     Unfit(String),
     /// No line has it.
     #[error("there is no branch `{0}`: fred-list shows the ones there are")]
@@ -119,7 +121,11 @@ impl Timeline {
                 point,
                 stop,
             }],
-            lines: vec![Line { name: None, head: start, tip: start }],
+            lines: vec![Line {
+                name: None,
+                head: start,
+                tip: start,
+            }],
             current: 0,
         }
     }
@@ -178,12 +184,27 @@ impl Timeline {
             let old = &mut self.lines[self.current];
             old.head = old.tip;
             self.name_if_unnamed(self.current);
-            self.lines.push(Line { name: None, head, tip: head });
+            self.lines.push(Line {
+                name: None,
+                head,
+                tip: head,
+            });
             self.current = self.lines.len() - 1;
         }
-        let id = EntryId(u32::try_from(self.entries.len()).expect("a session has fewer than 2^32 commands"));
+        let id = EntryId(
+            u32::try_from(self.entries.len()).expect("a session has fewer than 2^32 commands"),
+        );
         let number = self.entry(head).number + 1;
-        self.entries.push(Entry { id, parent: Some(head), number, line: line.to_owned(), effect, origin, point, stop });
+        self.entries.push(Entry {
+            id,
+            parent: Some(head),
+            number,
+            line: line.to_owned(),
+            effect,
+            origin,
+            point,
+            stop,
+        });
         let current = &mut self.lines[self.current];
         (current.head, current.tip) = (id, id);
         id
@@ -198,13 +219,19 @@ impl Timeline {
     /// Moves the head forward again over `n` commands of the current line, or as many as there are.
     pub fn redo(&mut self, n: u32) -> Shift {
         let number = self.entry(self.head()).number;
-        self.shift(number, number.saturating_add(n).min(self.entry(self.tip()).number))
+        self.shift(
+            number,
+            number.saturating_add(n).min(self.entry(self.tip()).number),
+        )
     }
 
     fn shift(&mut self, from: u32, to: u32) -> Shift {
         let head = self.entry_at(to).unwrap_or_else(|| self.head());
         self.lines[self.current].head = head;
-        Shift { head, done: from.abs_diff(to) }
+        Shift {
+            head,
+            done: from.abs_diff(to),
+        }
     }
 
     /// The entries from the start (number 0) to `id`, both included: the index is the history number.
@@ -219,7 +246,9 @@ impl Timeline {
     }
 
     fn ancestor(&self, of: EntryId, number: u32) -> Option<EntryId> {
-        self.back_from(of).find(|&id| self.entry(id).number <= number).filter(|&id| self.entry(id).number == number)
+        self.back_from(of)
+            .find(|&id| self.entry(id).number <= number)
+            .filter(|&id| self.entry(id).number == number)
     }
 
     /// The entry of that history number on the current line, what can be redone included.
@@ -254,13 +283,17 @@ impl Timeline {
 
     fn name_if_unnamed(&mut self, line: usize) {
         if self.lines[line].name.is_none() {
-            let name = (1u64..).map(|n| format!("b{n}")).find(|name| self.find(name).is_none());
+            let name = (1u64..)
+                .map(|n| format!("b{n}"))
+                .find(|name| self.find(name).is_none());
             self.lines[line].name = name;
         }
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        self.lines.iter().position(|line| line.name.as_deref() == Some(name))
+        self.lines
+            .iter()
+            .position(|line| line.name.as_deref() == Some(name))
     }
 
     /// Names the current line, or gives it another name. The name follows the line as it advances.
@@ -284,7 +317,9 @@ impl Timeline {
     /// # Errors
     /// No line has that name.
     pub fn branch_head(&self, name: &str) -> Result<EntryId, BranchError> {
-        self.find(name).map(|line| self.lines[line].head).ok_or_else(|| BranchError::Missing(name.to_owned()))
+        self.find(name)
+            .map(|line| self.lines[line].head)
+            .ok_or_else(|| BranchError::Missing(name.to_owned()))
     }
 
     /// Makes the line of that name current; the head is where the user stood on it when it was left.
@@ -292,7 +327,9 @@ impl Timeline {
     /// # Errors
     /// No line has that name.
     pub fn switch(&mut self, name: &str) -> Result<EntryId, BranchError> {
-        let line = self.find(name).ok_or_else(|| BranchError::Missing(name.to_owned()))?;
+        let line = self
+            .find(name)
+            .ok_or_else(|| BranchError::Missing(name.to_owned()))?;
         self.leave_for(line);
         Ok(self.head())
     }
@@ -303,7 +340,9 @@ impl Timeline {
             name: line.name.clone(),
             head: line.head,
             number: self.entry(line.head).number,
-            stop: self.back_from(line.head).find_map(|id| self.entry(id).stop.clone()),
+            stop: self
+                .back_from(line.head)
+                .find_map(|id| self.entry(id).stop.clone()),
             current: index == self.current,
         };
         self.lines.iter().enumerate().map(row).collect()
@@ -322,11 +361,20 @@ mod tests {
     }
 
     fn say(t: &mut Timeline, line: &str) -> EntryId {
-        t.append(line, Effect::Moves, Origin::User, t.entry(t.head()).point, Some(stop_at(2)))
+        t.append(
+            line,
+            Effect::Moves,
+            Origin::User,
+            t.entry(t.head()).point,
+            Some(stop_at(2)),
+        )
     }
 
     fn lines(t: &Timeline) -> Vec<&str> {
-        t.path(t.tip()).iter().map(|&id| t.entry(id).line.as_str()).collect()
+        t.path(t.tip())
+            .iter()
+            .map(|&id| t.entry(id).line.as_str())
+            .collect()
     }
 
     #[test]
@@ -381,12 +429,23 @@ mod tests {
         t.undo(1);
         say(&mut t, "b");
         assert_eq!(t.name("main"), Err(BranchError::Taken("main".into())));
-        assert_eq!(t.name("two words"), Err(BranchError::Unfit("two words".into())));
+        assert_eq!(
+            t.name("two words"),
+            Err(BranchError::Unfit("two words".into()))
+        );
         t.name("b7").unwrap();
         t.name("side/1").unwrap();
         let rows = t.branches();
-        assert_eq!(rows.iter().map(|b| b.name.as_deref()).collect::<Vec<_>>(), [Some("main"), Some("side/1")]);
-        assert_eq!(rows.iter().map(|b| (b.number, b.current)).collect::<Vec<_>>(), [(1, false), (1, true)]);
+        assert_eq!(
+            rows.iter().map(|b| b.name.as_deref()).collect::<Vec<_>>(),
+            [Some("main"), Some("side/1")]
+        );
+        assert_eq!(
+            rows.iter()
+                .map(|b| (b.number, b.current))
+                .collect::<Vec<_>>(),
+            [(1, false), (1, true)]
+        );
     }
 
     #[test]

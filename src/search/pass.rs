@@ -22,7 +22,10 @@ pub struct Pass {
 impl Pass {
     /// Watches for the wanted stops.
     pub fn new(wanted: Wanted) -> Self {
-        Pass { wanted, candidates: Vec::new() }
+        Pass {
+            wanted,
+            candidates: Vec::new(),
+        }
     }
 
     /// The replay is at a stop. The stop from which the search looks back is not shown.
@@ -43,10 +46,18 @@ impl Pass {
             Wanted::AtMost(depth) => candidate.depth <= depth,
             Wanted::Breakpoint => true,
         };
-        let fitting = self.candidates.iter().rposition(fits).map_or(0, |index| index + 1);
+        let fitting = self
+            .candidates
+            .iter()
+            .rposition(fits)
+            .map_or(0, |index| index + 1);
         let moves = u32::try_from(fitting).unwrap_or(u32::MAX).min(repeat);
         let landed = self.candidates.get(fitting.checked_sub(moves as usize)?)?;
-        (moves > 0).then_some(Hit { ticks: landed.ticks, depth: landed.depth, moves })
+        (moves > 0).then_some(Hit {
+            ticks: landed.ticks,
+            depth: landed.depth,
+            moves,
+        })
     }
 }
 
@@ -63,13 +74,19 @@ mod tests {
                 Wanted::AtMost(most) => depth <= most,
                 Wanted::Breakpoint => at_breakpoint,
             };
-            let Some(index) = stops[..end].iter().rposition(fits) else { break };
+            let Some(index) = stops[..end].iter().rposition(fits) else {
+                break;
+            };
             let depth = stops[index].0;
             if let Wanted::AtMost(most) = &mut wanted {
                 *most = depth;
             }
             end = index;
-            hit = Some(Hit { ticks: index as u64, depth, moves });
+            hit = Some(Hit {
+                ticks: index as u64,
+                depth,
+                moves,
+            });
         }
         hit
     }

@@ -41,7 +41,11 @@ pub struct Landing {
 ///
 /// # Errors
 /// As the probe's.
-pub fn previous<P: Probe>(probe: &mut P, movement: Move, n: u32) -> Result<Option<Landing>, P::Error> {
+pub fn previous<P: Probe>(
+    probe: &mut P,
+    movement: Move,
+    n: u32,
+) -> Result<Option<Landing>, P::Error> {
     match movement {
         Move::Step => step(probe, n),
         Move::Next { depth } => walk(probe, Wanted::AtMost(depth), n),
@@ -51,10 +55,16 @@ pub fn previous<P: Probe>(probe: &mut P, movement: Move, n: u32) -> Result<Optio
             if landing.is_some_and(|landing| landing.done == n) || n == 0 {
                 return Ok(landing);
             }
-            let Some(start) = start(probe)? else { return Ok(landing) };
+            let Some(start) = start(probe)? else {
+                return Ok(landing);
+            };
             Ok(match landing {
                 Some(landing) if landing.at == start => Some(landing),
-                _ => Some(Landing { at: start, done: landing.map_or(0, |l| l.done) + 1, fell_back: true }),
+                _ => Some(Landing {
+                    at: start,
+                    done: landing.map_or(0, |l| l.done) + 1,
+                    fell_back: true,
+                }),
             })
         }
     }
@@ -74,7 +84,14 @@ fn step<P: Probe>(probe: &mut P, n: u32) -> Result<Option<Landing>, P::Error> {
             left -= back;
             // What is left is at most n, so both fit.
             let done = n - u32::try_from(left).unwrap_or(n);
-            landing = Some(Landing { at: Place { segment, ticks: ticks - back }, done, fell_back: false });
+            landing = Some(Landing {
+                at: Place {
+                    segment,
+                    ticks: ticks - back,
+                },
+                done,
+                fell_back: false,
+            });
         }
     }
     Ok(landing)
@@ -89,7 +106,14 @@ fn walk<P: Probe>(probe: &mut P, mut wanted: Wanted, n: u32) -> Result<Option<La
         }
         if let Some(hit) = probe.last(segment, Before::End, wanted, n - done)? {
             done += hit.moves;
-            landing = Some(Landing { at: Place { segment, ticks: hit.ticks }, done, fell_back: false });
+            landing = Some(Landing {
+                at: Place {
+                    segment,
+                    ticks: hit.ticks,
+                },
+                done,
+                fell_back: false,
+            });
             if let Wanted::AtMost(depth) = &mut wanted {
                 *depth = hit.depth;
             }
@@ -113,8 +137,15 @@ fn finish<P: Probe>(probe: &mut P, depth: u32, n: u32) -> Result<Option<Landing>
         }
         here = match probe.last(segment, before, Wanted::AtMost(bound), 1)? {
             Some(hit) => {
-                let at = Place { segment, ticks: hit.ticks };
-                landing = Some(Landing { at, done: done + 1, fell_back: false });
+                let at = Place {
+                    segment,
+                    ticks: hit.ticks,
+                };
+                landing = Some(Landing {
+                    at,
+                    done: done + 1,
+                    fell_back: false,
+                });
                 bound = hit.depth.saturating_sub(1);
                 Some((segment, Before::Tick(hit.ticks)))
             }

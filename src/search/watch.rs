@@ -73,11 +73,17 @@ pub enum Cause {
 /// # Errors
 /// As the probe's, Ctrl-C among them.
 pub fn watch<P: Probe>(probe: &mut P) -> Result<Outcome, P::Error> {
-    let mut search = Search { probe, evaluations: 0 };
+    let mut search = Search {
+        probe,
+        evaluations: 0,
+    };
     let present = search.probe.segments();
     let now = search.value(Place::anchor(present))?;
     let Some((mut left, mut right)) = search.bracket(present, &now)? else {
-        return Ok(Outcome::NeverDiffers { value: now, evaluations: search.evaluations });
+        return Ok(Outcome::NeverDiffers {
+            value: now,
+            evaluations: search.evaluations,
+        });
     };
     while right.at.segment - left.at.segment > 1 {
         let middle = Place::anchor(left.at.segment.midpoint(right.at.segment));
@@ -92,7 +98,10 @@ pub fn watch<P: Probe>(probe: &mut P) -> Result<Outcome, P::Error> {
     // The same stop under its other name, so that reaching it again means executing the change.
     right.at = Place { segment, ticks };
     while right.at.ticks - left.at.ticks > 1 {
-        let middle = Place { segment, ticks: left.at.ticks.midpoint(right.at.ticks) };
+        let middle = Place {
+            segment,
+            ticks: left.at.ticks.midpoint(right.at.ticks),
+        };
         search.narrow(&mut left, &mut right, middle, &now)?;
     }
     let again = search.value(right.at)?;
@@ -100,7 +109,12 @@ pub fn watch<P: Probe>(probe: &mut P) -> Result<Outcome, P::Error> {
         Ok(search.found(left, again, Cause::Program))
     } else {
         let evaluations = search.evaluations;
-        Ok(Outcome::Unstable { at: right.at, first: right.value, second: again, evaluations })
+        Ok(Outcome::Unstable {
+            at: right.at,
+            first: right.value,
+            second: again,
+            evaluations,
+        })
     }
 }
 
@@ -123,14 +137,22 @@ impl<P: Probe> Search<'_, P> {
 
     /// The last anchor looked at that differs from now, and the one looked at after it.
     fn bracket(&mut self, present: usize, now: &Value) -> Result<Option<(End, End)>, P::Error> {
-        let mut right = End { at: Place::anchor(present), value: now.clone() };
-        let strides = std::iter::repeat_n(1, LOOK_BACK).chain(STRIDES).chain(std::iter::once(usize::MAX));
+        let mut right = End {
+            at: Place::anchor(present),
+            value: now.clone(),
+        };
+        let strides = std::iter::repeat_n(1, LOOK_BACK)
+            .chain(STRIDES)
+            .chain(std::iter::once(usize::MAX));
         for stride in strides {
             if right.at.segment == 0 {
                 break;
             }
             let at = Place::anchor(right.at.segment.saturating_sub(stride));
-            let left = End { at, value: self.value(at)? };
+            let left = End {
+                at,
+                value: self.value(at)?,
+            };
             if !left.value.same(now) {
                 self.probe.settle(left.at, right.at);
                 return Ok(Some((left, right)));
@@ -140,15 +162,31 @@ impl<P: Probe> Search<'_, P> {
         Ok(None)
     }
 
-    fn narrow(&mut self, left: &mut End, right: &mut End, middle: Place, now: &Value) -> Result<(), P::Error> {
+    fn narrow(
+        &mut self,
+        left: &mut End,
+        right: &mut End,
+        middle: Place,
+        now: &Value,
+    ) -> Result<(), P::Error> {
         let value = self.value(middle)?;
-        let end = if value.same(now) { &mut *right } else { &mut *left };
+        let end = if value.same(now) {
+            &mut *right
+        } else {
+            &mut *left
+        };
         *end = End { at: middle, value };
         self.probe.settle(left.at, right.at);
         Ok(())
     }
 
     fn found(&self, left: End, after: Value, by: Cause) -> Outcome {
-        Outcome::Found(Found { at: left.at, before: left.value, after, by, evaluations: self.evaluations })
+        Outcome::Found(Found {
+            at: left.at,
+            before: left.value,
+            after,
+            by,
+            evaluations: self.evaluations,
+        })
     }
 }
