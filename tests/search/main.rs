@@ -9,14 +9,14 @@ use proptest::prelude::*;
 use session::Session;
 
 /// A call tree: random acts are one, whatever they are, since a call without a return just lasts until the end.
-pub fn acts(most: usize) -> impl Strategy<Value = Vec<Act>> {
+pub(crate) fn acts(most: usize) -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![4 => Just(Act::Line), 2 => (1u32..5).prop_map(Act::Call), 2 => Just(Act::Return)];
     prop::collection::vec(act, 0..most)
 }
 
 /// What a user does.
 #[derive(Debug, Clone)]
-pub enum Doing {
+pub(crate) enum Doing {
     Say(&'static str),
     Break(u32),
     Clear(u32),
@@ -25,7 +25,7 @@ pub enum Doing {
 }
 
 impl Doing {
-    pub fn apply(&self, session: &mut Session) {
+    pub(crate) fn apply(&self, session: &mut Session) {
         match self {
             Doing::Say(line) => session.say(line),
             Doing::Break(line) => session.say(&format!("break {line}")),
@@ -36,7 +36,7 @@ impl Doing {
     }
 }
 
-pub fn doing() -> impl Strategy<Value = Doing> {
+pub(crate) fn doing() -> impl Strategy<Value = Doing> {
     let line = (0u32..5, 0u32..9).prop_map(|(function, line)| function * 10 + line);
     prop_oneof![
         6 => prop::sample::select(vec!["step", "next", "next", "finish", "print"]).prop_map(Doing::Say),
@@ -49,7 +49,7 @@ pub fn doing() -> impl Strategy<Value = Doing> {
 }
 
 /// A session that has been used.
-pub fn used(acts: &[Act], doings: &[Doing]) -> Session {
+pub(crate) fn used(acts: &[Act], doings: &[Doing]) -> Session {
     let mut session = Session::new(Sim::new(run(acts)));
     doings.iter().for_each(|doing| doing.apply(&mut session));
     session
