@@ -70,10 +70,7 @@ impl Client {
     /// # Errors
     /// [`Error::Start`].
     pub fn start(program: &Path, arguments: &[&str], slave: OwnedFd) -> Result<Client, Error> {
-        let failed = |source| Error::Start {
-            program: program.display().to_string(),
-            source,
-        };
+        let failed = |source| Error::Start { program: program.display().to_string(), source };
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let supervisor = Command::new(program)
             .args(arguments)
@@ -82,12 +79,7 @@ impl Client {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
-        Ok(Client {
-            control: ours,
-            events: VecDeque::new(),
-            supervisor,
-            run: 0,
-        })
+        Ok(Client { control: ours, events: VecDeque::new(), supervisor, run: 0 })
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, Error> {
@@ -143,17 +135,7 @@ impl Client {
 
     fn stopped(answer: Answer) -> Result<Stopped, Error> {
         match answer {
-            Answer::Stopped {
-                id,
-                pid,
-                held_us,
-                warnings,
-            } => Ok(Stopped {
-                id,
-                pid,
-                held_us,
-                warnings,
-            }),
+            Answer::Stopped { id, pid, held_us, warnings } => Ok(Stopped { id, pid, held_us, warnings }),
             _ => Err(Error::Gone),
         }
     }
@@ -214,11 +196,7 @@ impl Client {
     /// [`Error::Gone`].
     pub fn status(&mut self) -> Result<(Option<i32>, usize, Vec<i32>), Error> {
         match self.ask(&Request::Status)? {
-            Answer::Status {
-                running,
-                copies,
-                live,
-            } => Ok((running, copies, live)),
+            Answer::Status { running, copies, live } => Ok((running, copies, live)),
             _ => Err(Error::Gone),
         }
     }

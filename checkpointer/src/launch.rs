@@ -30,11 +30,8 @@ pub fn launch(argv: &[CString], terminal: BorrowedFd<'_>) -> io::Result<Launched
     let (pid_reader, pid_writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let (go_reader, go_writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let (failure_reader, failure_writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    let pointers: Vec<*const libc::c_char> = argv
-        .iter()
-        .map(|word| word.as_ptr())
-        .chain(std::iter::once(std::ptr::null()))
-        .collect();
+    let pointers: Vec<*const libc::c_char> =
+        argv.iter().map(|word| word.as_ptr()).chain(std::iter::once(std::ptr::null())).collect();
     let filter = syscalls::program();
     // SAFETY: the supervisor has one thread, so the child may do anything; it only makes system calls and never returns.
     let holder = match unsafe { nix::unistd::fork() }? {
@@ -55,11 +52,7 @@ pub fn launch(argv: &[CString], terminal: BorrowedFd<'_>) -> io::Result<Launched
     let program = Pid::from_raw(i32::from_ne_bytes(bytes));
     let program = Running::seize(program)?;
     nix::unistd::write(&go_writer, b"g")?;
-    Ok(Launched {
-        holder,
-        program,
-        failure: failure_reader,
-    })
+    Ok(Launched { holder, program, failure: failure_reader })
 }
 
 fn read_exactly(from: &OwnedFd, buffer: &mut [u8]) -> io::Result<()> {
@@ -67,10 +60,7 @@ fn read_exactly(from: &OwnedFd, buffer: &mut [u8]) -> io::Result<()> {
     while got < buffer.len() {
         match nix::unistd::read(from, &mut buffer[got..]) {
             Ok(0) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the holder process ended at once",
-                ));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the holder process ended at once"));
             }
             Ok(n) => got += n,
             Err(nix::errno::Errno::EINTR) => {}
@@ -96,15 +86,9 @@ fn be_holder(ends: &Ends, argv: &[*const libc::c_char], filter: &[libc::sock_fil
         libc::prctl(libc::PR_SET_NAME, c"fred-holder".as_ptr());
         libc::setsid();
         libc::ioctl(ends.terminal, libc::TIOCSCTTY, 0);
-        for signal in [
-            libc::SIGHUP,
-            libc::SIGINT,
-            libc::SIGQUIT,
-            libc::SIGTSTP,
-            libc::SIGTTOU,
-            libc::SIGTTIN,
-            libc::SIGTERM,
-        ] {
+        for signal in
+            [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN, libc::SIGTERM]
+        {
             libc::signal(signal, libc::SIG_IGN);
         }
         // Children are reaped by being ignored (wait(2), SA_NOCLDWAIT); the tracer hears of them all the same.
@@ -141,20 +125,10 @@ fn be_program(ends: &Ends, argv: &[*const libc::c_char], filter: &[libc::sock_fi
         if libc::read(ends.go, (&raw mut byte).cast(), 1) != 1 {
             libc::_exit(127);
         }
-        personality::get()
-            .and_then(|now| personality::set(now | Persona::ADDR_NO_RANDOMIZE))
-            .ok();
+        personality::get().and_then(|now| personality::set(now | Persona::ADDR_NO_RANDOMIZE)).ok();
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        let program = libc::sock_fprog {
-            len: filter.len() as u16,
-            filter: filter.as_ptr().cast_mut(),
-        };
-        let filtered = libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            0,
-            &raw const program,
-        );
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+        let filtered = libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program);
         // All but the failure pipe, which exec closes.
         libc::dup2(ends.failure, 3);
         libc::fcntl(3, libc::F_SETFD, libc::FD_CLOEXEC);

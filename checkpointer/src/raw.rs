@@ -30,12 +30,7 @@ impl std::fmt::Debug for SigInfo {
     }
 }
 
-fn ptrace(
-    request: libc::c_uint,
-    tid: Pid,
-    address: usize,
-    data: usize,
-) -> Result<libc::c_long, Errno> {
+fn ptrace(request: libc::c_uint, tid: Pid, address: usize, data: usize) -> Result<libc::c_long, Errno> {
     // SAFETY: every caller in this file passes pointers to live buffers of the size that the request needs.
     let answer = unsafe { libc::ptrace(request, tid.as_raw(), address, data) };
     Errno::result(answer)
@@ -63,16 +58,8 @@ pub fn set_registers(tid: Pid, registers: &Registers) -> Result<(), Errno> {
 /// ESRCH as above.
 pub fn extended_state(tid: Pid) -> Result<Vec<u8>, Errno> {
     let mut area = vec![0u8; XSTATE_MAX];
-    let mut vector = libc::iovec {
-        iov_base: area.as_mut_ptr().cast(),
-        iov_len: area.len(),
-    };
-    ptrace(
-        libc::PTRACE_GETREGSET,
-        tid,
-        NT_X86_XSTATE,
-        (&raw mut vector) as usize,
-    )?;
+    let mut vector = libc::iovec { iov_base: area.as_mut_ptr().cast(), iov_len: area.len() };
+    ptrace(libc::PTRACE_GETREGSET, tid, NT_X86_XSTATE, (&raw mut vector) as usize)?;
     area.truncate(vector.iov_len);
     Ok(area)
 }
@@ -82,16 +69,8 @@ pub fn extended_state(tid: Pid) -> Result<Vec<u8>, Errno> {
 /// # Errors
 /// ESRCH as above; EINVAL for an area of another processor.
 pub fn set_extended_state(tid: Pid, area: &[u8]) -> Result<(), Errno> {
-    let vector = libc::iovec {
-        iov_base: area.as_ptr().cast_mut().cast(),
-        iov_len: area.len(),
-    };
-    ptrace(
-        libc::PTRACE_SETREGSET,
-        tid,
-        NT_X86_XSTATE,
-        (&raw const vector) as usize,
-    )?;
+    let vector = libc::iovec { iov_base: area.as_ptr().cast_mut().cast(), iov_len: area.len() };
+    ptrace(libc::PTRACE_SETREGSET, tid, NT_X86_XSTATE, (&raw const vector) as usize)?;
     Ok(())
 }
 
@@ -102,12 +81,7 @@ pub fn set_extended_state(tid: Pid, area: &[u8]) -> Result<(), Errno> {
 /// ESRCH as above.
 pub fn signal_mask(tid: Pid) -> Result<u64, Errno> {
     let mut mask = 0u64;
-    ptrace(
-        PTRACE_GETSIGMASK,
-        tid,
-        size_of::<u64>(),
-        (&raw mut mask) as usize,
-    )?;
+    ptrace(PTRACE_GETSIGMASK, tid, size_of::<u64>(), (&raw mut mask) as usize)?;
     Ok(mask)
 }
 
@@ -116,12 +90,7 @@ pub fn signal_mask(tid: Pid) -> Result<u64, Errno> {
 /// # Errors
 /// ESRCH as above.
 pub fn set_signal_mask(tid: Pid, mask: u64) -> Result<(), Errno> {
-    ptrace(
-        PTRACE_SETSIGMASK,
-        tid,
-        size_of::<u64>(),
-        (&raw const mask) as usize,
-    )?;
+    ptrace(PTRACE_SETSIGMASK, tid, size_of::<u64>(), (&raw const mask) as usize)?;
     Ok(())
 }
 
@@ -165,14 +134,7 @@ pub fn set_sender(info: &mut SigInfo, pid: i32) {
 pub fn robust_list(tid: Pid) -> Result<(u64, u64), Errno> {
     let (mut head, mut length) = (0u64, 0u64);
     // SAFETY: the kernel writes one pointer and one size.
-    let answer = unsafe {
-        libc::syscall(
-            libc::SYS_get_robust_list,
-            tid.as_raw(),
-            &raw mut head,
-            &raw mut length,
-        )
-    };
+    let answer = unsafe { libc::syscall(libc::SYS_get_robust_list, tid.as_raw(), &raw mut head, &raw mut length) };
     Errno::result(answer).map(|_| (head, length))
 }
 
@@ -192,12 +154,7 @@ pub fn rseq_configuration(tid: Pid) -> Result<(u64, u32, u32), Errno> {
     }
     const PTRACE_GET_RSEQ_CONFIGURATION: libc::c_uint = 0x420f;
     let mut found = Configuration::default();
-    ptrace(
-        PTRACE_GET_RSEQ_CONFIGURATION,
-        tid,
-        size_of::<Configuration>(),
-        (&raw mut found) as usize,
-    )?;
+    ptrace(PTRACE_GET_RSEQ_CONFIGURATION, tid, size_of::<Configuration>(), (&raw mut found) as usize)?;
     Ok((found.pointer, found.size, found.signature))
 }
 
@@ -238,12 +195,7 @@ pub fn foreign_descriptor(pid: Pid, descriptor: RawFd) -> io::Result<OwnedFd> {
     unsafe {
         let handle = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0))?;
         let handle = OwnedFd::from_raw_fd(handle as RawFd);
-        let copy = Errno::result(libc::syscall(
-            libc::SYS_pidfd_getfd,
-            handle.as_raw_fd(),
-            descriptor,
-            0,
-        ))?;
+        let copy = Errno::result(libc::syscall(libc::SYS_pidfd_getfd, handle.as_raw_fd(), descriptor, 0))?;
         Ok(OwnedFd::from_raw_fd(copy as RawFd))
     }
 }

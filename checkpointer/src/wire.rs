@@ -145,7 +145,5 @@ pub fn receive<T: DeserializeOwned>(socket: &mut impl Read) -> io::Result<Option
     }
     let mut body = vec![0u8; u32::from_le_bytes(length) as usize];
     socket.read_exact(&mut body)?;
-    postcard::from_bytes(&body)
-        .map(Some)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    postcard::from_bytes(&body).map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

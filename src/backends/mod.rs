@@ -3,3 +3,4 @@
 pub mod dialect;
 pub mod dialects;
 pub mod pty;
+pub mod sim;

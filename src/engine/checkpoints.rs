@@ -43,7 +43,14 @@ impl Engine {
         self.timeline.entry(self.timeline.head()).number
     }
 
-    fn keep(&mut self, stopped: Stopped, user: bool, pinned: bool, note: Option<String>, prompt: Prompt) -> CheckpointTaken {
+    fn keep(
+        &mut self,
+        stopped: Stopped,
+        user: bool,
+        pinned: bool,
+        note: Option<String>,
+        prompt: Prompt,
+    ) -> CheckpointTaken {
         let counter = if user { &mut self.next_user } else { &mut self.next_auto };
         *counter += 1;
         let id = if user { counter.to_string() } else { format!("a{counter}") };
@@ -69,13 +76,7 @@ impl Engine {
             self.execution.set_checkpoint(point, Some(key));
         }
         self.cost.checkpoints += 1;
-        CheckpointTaken {
-            id,
-            origin: if user { "user" } else { "auto" },
-            index: self.number(),
-            note,
-            elapsed_ms: 0.0,
-        }
+        CheckpointTaken { id, origin: if user { "user" } else { "auto" }, index: self.number(), note, elapsed_ms: 0.0 }
     }
 
     /// Takes an automatic checkpoint of this prompt if the policy finds it worth its cost. `must` overrules the policy.
@@ -150,7 +151,8 @@ impl Engine {
         let Some(prompt) = self.prompt().cloned() else {
             return Err(self.failure("cannot take a checkpoint: the debugger has ended; fred-undo goes back"));
         };
-        let stopped = self.live.checkpoint().map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?;
+        let stopped =
+            self.live.checkpoint().map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?;
         let mut taken = self.keep(stopped, true, false, note.map(str::to_owned), prompt);
         taken.elapsed_ms = self.begun.elapsed().as_secs_f64() * 1000.0;
         console.checkpointed(&taken);

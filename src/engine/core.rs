@@ -196,12 +196,18 @@ impl Engine {
             Feed::User(console) => {
                 if console.interrupted() {
                     outcome.interrupted = true;
-                    self.live.signal(nix::libc::SIGINT).map_err(|error| self.failed("interrupting the program", &error))?;
+                    self.live
+                        .signal(nix::libc::SIGINT)
+                        .map_err(|error| self.failed("interrupting the program", &error))?;
                 }
                 Ok(())
             }
             Feed::Log { console, .. } => {
-                if console.interrupted() { Err(self.failure("interrupted: the session is where it was")) } else { Ok(()) }
+                if console.interrupted() {
+                    Err(self.failure("interrupted: the session is where it was"))
+                } else {
+                    Ok(())
+                }
             }
         }
     }

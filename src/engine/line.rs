@@ -57,11 +57,11 @@ impl Engine {
             cost: Cost::default(),
             begun,
         };
-        let outcome = engine
-            .settle(&mut Feed::User(console), &|_| true)
-            .map_err(|failure| supervisor(failure.message))?;
+        let outcome =
+            engine.settle(&mut Feed::User(console), &|_| true).map_err(|failure| supervisor(failure.message))?;
         let Some(prompt) = outcome.prompt.clone() else {
-            let program = engine.options.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            let program =
+                engine.options.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
             return Err(match outcome.exited {
                 Some(127) => StartError::NotFound { program },
                 status => StartError::EndedEarly { command, status: status.unwrap_or(0) },

@@ -59,7 +59,9 @@ impl<'e> Search<'e> {
     }
 
     fn inputs_of(&self, segment: usize) -> VecDeque<String> {
-        self.chain.get(segment + 1).map_or_else(VecDeque::new, |id| self.engine.execution.point(*id).inputs.clone().into())
+        self.chain
+            .get(segment + 1)
+            .map_or_else(VecDeque::new, |id| self.engine.execution.point(*id).inputs.clone().into())
     }
 
     fn check(&mut self) -> Result<(), Failure> {
@@ -100,7 +102,8 @@ impl<'e> Search<'e> {
                 let request = Request::Find { signature, place, limit: FIND_LIMIT };
                 let (reply, _) = self.engine.ask(request, &mut inputs, self.console)?;
                 reply.n.filter(|_| !reply.lost).ok_or_else(|| {
-                    self.engine.failure(format!("the place where `{line}` was interrupted was not met again in a replay"))
+                    self.engine
+                        .failure(format!("the place where `{line}` was interrupted was not met again in a replay"))
                 })
             }
             Via::Start | Via::Ticks { .. } => Ok(0),
@@ -119,7 +122,8 @@ impl<'e> Search<'e> {
         let (from, mut inputs) = match base {
             Some(index) => {
                 let mark = &self.marks[index];
-                let (copy, prompt, ticks, inputs) = (mark.copy, mark.prompt.clone(), mark.place.ticks, mark.inputs.clone());
+                let (copy, prompt, ticks, inputs) =
+                    (mark.copy, mark.prompt.clone(), mark.place.ticks, mark.inputs.clone());
                 self.engine.start_copy(copy, &prompt)?;
                 (ticks, inputs)
             }
@@ -161,13 +165,7 @@ impl Probe for Search<'_> {
         Ok(counted)
     }
 
-    fn last(
-        &mut self,
-        segment: usize,
-        before: Before,
-        wanted: Wanted,
-        repeat: u32,
-    ) -> Result<Option<Hit>, Failure> {
+    fn last(&mut self, segment: usize, before: Before, wanted: Wanted, repeat: u32) -> Result<Option<Hit>, Failure> {
         let mut end = match before {
             Before::End => self.ticks(segment)?,
             Before::Tick(tick) => tick,

@@ -302,7 +302,9 @@ impl Search<'_> {
                 let name = name.map_or_else(|| place.file.clone(), |name| name.to_string_lossy().into_owned());
                 format!("by executing {name}:{} in {}", place.line, place.function)
             }
-            (Cause::Program, None) => format!("after {}", place_of(&self.engine.execution.point(self.engine.timeline.point()).stop)),
+            (Cause::Program, None) => {
+                format!("after {}", place_of(&self.engine.execution.point(self.engine.timeline.point()).stop))
+            }
         };
         let mut report = self.engine.arrived(self.engine.timeline.point());
         report.notes.push(format!("{expression} was {before}, becomes {after} {by}"));

@@ -140,7 +140,11 @@ impl Session for Engine {
     fn branch(&mut self, name: &str) -> Result<Report, Failure> {
         self.begin();
         self.timeline.name(name).map_err(|error| self.failure(error.to_string()))?;
-        Ok(Report { notes: vec![format!("this line of history is {name} now")], cost: self.spent(), ..Report::default() })
+        Ok(Report {
+            notes: vec![format!("this line of history is {name} now")],
+            cost: self.spent(),
+            ..Report::default()
+        })
     }
 
     fn switch(&mut self, name: &str, console: &mut dyn Console) -> Result<Report, Failure> {
@@ -187,7 +191,9 @@ impl Session for Engine {
             return self.goto_share(position, share / 100.0, console);
         }
         let number: u32 = position.parse().map_err(|_| {
-            self.failure(format!("cannot go to {position}: a position is a history number, @ID of a checkpoint, or a share like 50%"))
+            self.failure(format!(
+                "cannot go to {position}: a position is a history number, @ID of a checkpoint, or a share like 50%"
+            ))
         })?;
         let Some(entry) = self.timeline.entry_at(number) else {
             let tip = self.timeline.entry(self.timeline.tip()).number;
@@ -240,7 +246,11 @@ impl Session for Engine {
 }
 
 impl Engine {
-    fn restart_from(&mut self, key: crate::history::execution::CheckpointKey, console: &mut dyn Console) -> Result<Report, Failure> {
+    fn restart_from(
+        &mut self,
+        key: crate::history::execution::CheckpointKey,
+        console: &mut dyn Console,
+    ) -> Result<Report, Failure> {
         let checkpoint = &self.held[&key];
         let (entry, point) = (checkpoint.entry, checkpoint.point);
         // Several checkpoints may hold one point (queries may have been made between them): go to the one that was named.

@@ -212,7 +212,9 @@ impl Engine {
         let mut outcome = self.exchange(&line, &mut feed, &|engine| engine.desk.reply().is_some())?;
         *inputs = std::mem::take(&mut outcome.unread);
         let Some(reply) = self.desk.reply() else {
-            return Err(self.failure("the program ended while a copy of it was replayed: it did not replay the same way"));
+            return Err(
+                self.failure("the program ended while a copy of it was replayed: it did not replay the same way")
+            );
         };
         if let Some(prompt) = &outcome.prompt {
             self.state = State::Prompt(prompt.clone());

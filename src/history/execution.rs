@@ -158,14 +158,7 @@ impl Execution {
     }
 
     /// The user typed `line` at `pred` and it ended at `stop`.
-    pub fn command(
-        &mut self,
-        pred: PointId,
-        line: &str,
-        effect: Effect,
-        stop: Stop,
-        inputs: Vec<String>,
-    ) -> PointId {
+    pub fn command(&mut self, pred: PointId, line: &str, effect: Effect, stop: Stop, inputs: Vec<String>) -> PointId {
         let ticks = (effect != Effect::Moves).then_some(0);
         self.push(pred, Via::Command { line: line.to_owned(), effect }, stop, inputs, ticks)
     }
@@ -179,14 +172,7 @@ impl Execution {
     /// it was asked for were applied. `inputs` are those of the anchor's segment that are read before the landing.
     ///
     /// With no ticks and nothing to apply the landing *is* the anchor, and no point is made.
-    pub fn land(
-        &mut self,
-        anchor: PointId,
-        ticks: u64,
-        configured: bool,
-        stop: Stop,
-        inputs: Vec<String>,
-    ) -> PointId {
+    pub fn land(&mut self, anchor: PointId, ticks: u64, configured: bool, stop: Stop, inputs: Vec<String>) -> PointId {
         if ticks == 0 && !configured {
             return anchor;
         }

@@ -86,11 +86,8 @@ impl Row {
     fn new(held: &[Held], on_current_line: bool, head: u64) -> Self {
         let first = held.iter().map(|h| h.at).min();
         let newest = held.iter().map(|h| (h.at, h.key)).max();
-        let seat = |h: &Held| Seat {
-            held: *h,
-            head,
-            fixed: h.user || Some(h.at) == first || Some((h.at, h.key)) == newest,
-        };
+        let seat =
+            |h: &Held| Seat { held: *h, head, fixed: h.user || Some(h.at) == first || Some((h.at, h.key)) == newest };
         let mut row: Vec<Seat> = held.iter().filter(|h| h.on_current_line == on_current_line).map(seat).collect();
         row.sort_by_key(|seat| (seat.held.at, seat.held.key));
         Row(row)
@@ -101,8 +98,11 @@ impl Row {
     fn gap_without(&self, index: usize) -> (u64, u64) {
         let Seat { head, .. } = self.0[index];
         let before = index.checked_sub(1).map_or(0, |i| self.0[i].held.at);
-        let Some(after) = self.0.get(index + 1).map(|seat| seat.held.at) else { return (u64::MAX, 0) };
-        let distance = if (before..=after).contains(&head) { 0 } else { head.abs_diff(before).min(head.abs_diff(after)) };
+        let Some(after) = self.0.get(index + 1).map(|seat| seat.held.at) else {
+            return (u64::MAX, 0);
+        };
+        let distance =
+            if (before..=after).contains(&head) { 0 } else { head.abs_diff(before).min(head.abs_diff(after)) };
         (after - before, distance)
     }
 

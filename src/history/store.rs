@@ -97,9 +97,7 @@ pub fn read_timeline(input: &mut impl BufRead) -> Result<Timeline, ReadError> {
         timeline = Some(match (record, timeline) {
             (Record::Entry(entry), timeline) => add(timeline, entry).map_err(invalid)?,
             (Record::Lines { .. }, None) => return Err(invalid("comes before the start")),
-            (Record::Lines { lines, current }, Some(timeline)) => {
-                arrange(timeline, lines, current).map_err(invalid)?
-            }
+            (Record::Lines { lines, current }, Some(timeline)) => arrange(timeline, lines, current).map_err(invalid)?,
         });
     }
     timeline.ok_or(ReadError::Invalid { line: 1, what: "is missing: there is no start" })

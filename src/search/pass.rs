@@ -63,7 +63,9 @@ mod tests {
                 Wanted::AtMost(most) => depth <= most,
                 Wanted::Breakpoint => at_breakpoint,
             };
-            let Some(index) = stops[..end].iter().rposition(fits) else { break };
+            let Some(index) = stops[..end].iter().rposition(fits) else {
+                break;
+            };
             let depth = stops[index].0;
             if let Wanted::AtMost(most) = &mut wanted {
                 *most = depth;

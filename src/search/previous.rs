@@ -51,7 +51,9 @@ pub fn previous<P: Probe>(probe: &mut P, movement: Move, n: u32) -> Result<Optio
             if landing.is_some_and(|landing| landing.done == n) || n == 0 {
                 return Ok(landing);
             }
-            let Some(start) = start(probe)? else { return Ok(landing) };
+            let Some(start) = start(probe)? else {
+                return Ok(landing);
+            };
             Ok(match landing {
                 Some(landing) if landing.at == start => Some(landing),
                 _ => Some(Landing { at: start, done: landing.map_or(0, |l| l.done) + 1, fell_back: true }),

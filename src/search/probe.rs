@@ -103,13 +103,8 @@ pub trait Probe {
     ///
     /// # Errors
     /// As the trait says.
-    fn last(
-        &mut self,
-        segment: usize,
-        before: Before,
-        wanted: Wanted,
-        repeat: u32,
-    ) -> Result<Option<Hit>, Self::Error>;
+    fn last(&mut self, segment: usize, before: Before, wanted: Wanted, repeat: u32)
+    -> Result<Option<Hit>, Self::Error>;
 
     /// The value of the watched expression at a place. `at.ticks` may be the length of the segment: that is then reached by
     /// stepping from inside it, not by restoring the next anchor.

@@ -34,14 +34,7 @@ impl Injector {
         let saved = raw::registers(tid).map_err(killed)?;
         let mask = raw::signal_mask(tid).map_err(killed)?;
         raw::set_signal_mask(tid, u64::MAX).map_err(killed)?;
-        Ok(Injector {
-            pid,
-            tid,
-            saved,
-            mask,
-            returned: false,
-            born: None,
-        })
+        Ok(Injector { pid, tid, saved, mask, returned: false, born: None })
     }
 
     /// The registers that the thread will have again.
@@ -65,9 +58,7 @@ impl Injector {
     /// # Errors
     /// [`InjectError::Killed`].
     pub fn finish(mut self) -> Result<(), InjectError> {
-        self.give_back().map_err(|_| InjectError::Killed {
-            tid: self.tid.as_raw(),
-        })
+        self.give_back().map_err(|_| InjectError::Killed { tid: self.tid.as_raw() })
     }
 
     fn give_back(&mut self) -> Result<(), Errno> {
@@ -80,39 +71,21 @@ impl Injector {
     }
 
     fn killed(&self) -> InjectError {
-        InjectError::Killed {
-            tid: self.tid.as_raw(),
-        }
+        InjectError::Killed { tid: self.tid.as_raw() }
     }
 
     fn io(&self, what: &'static str, source: std::io::Error) -> InjectError {
-        InjectError::Io {
-            what,
-            pid: self.pid.as_raw(),
-            source,
-        }
+        InjectError::Io { what, pid: self.pid.as_raw(), source }
     }
 
     /// Makes one call with the `syscall` instruction at `instruction`.
-    pub(super) fn call_at(
-        &mut self,
-        instruction: u64,
-        number: Sysno,
-        arguments: [u64; 6],
-    ) -> Result<u64, InjectError> {
+    pub(super) fn call_at(&mut self, instruction: u64, number: Sysno, arguments: [u64; 6]) -> Result<u64, InjectError> {
         let mut registers = self.saved;
         registers.rip = instruction;
         registers.rax = number.id() as u64;
         // Not inside a system call: the kernel must not "restart" anything with these registers.
         registers.orig_rax = u64::MAX;
-        [
-            registers.rdi,
-            registers.rsi,
-            registers.rdx,
-            registers.r10,
-            registers.r8,
-            registers.r9,
-        ] = arguments;
+        [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] = arguments;
         // Direction flag clear, trap flag off, whatever the thread was doing.
         registers.eflags &= !0x500;
         raw::set_registers(self.tid, &registers).map_err(|_| self.killed())?;
@@ -131,10 +104,7 @@ impl Injector {
                 Change::Exited(_) | Change::Killed(_) => return Err(self.killed()),
                 Change::Signal(libc::SIGTRAP) => break,
                 other => {
-                    let what = format!(
-                        "a call injected into thread {} ended in {other:?}: the page is gone",
-                        self.tid
-                    );
+                    let what = format!("a call injected into thread {} ended in {other:?}: the page is gone", self.tid);
                     return Err(InjectError::Unsupported(what));
                 }
             }
@@ -145,11 +115,7 @@ impl Injector {
         if (-4095..0).contains(&signed) {
             #[allow(clippy::cast_possible_truncation)]
             let errno = Errno::from_raw(-signed as i32);
-            return Err(InjectError::Call {
-                tid: self.tid.as_raw(),
-                call: number.name(),
-                errno,
-            });
+            return Err(InjectError::Call { tid: self.tid.as_raw(), call: number.name(), errno });
         }
         Ok(result)
     }
@@ -193,10 +159,7 @@ impl Remote for Injector {
 /// # Errors
 /// EIO where nothing is mapped.
 pub fn read_memory(pid: Pid, address: u64, buffer: &mut [u8]) -> std::io::Result<()> {
-    OpenOptions::new()
-        .read(true)
-        .open(format!("/proc/{pid}/mem"))?
-        .read_exact_at(buffer, address)
+    OpenOptions::new().read(true).open(format!("/proc/{pid}/mem"))?.read_exact_at(buffer, address)
 }
 
 /// Writes memory of a traced process, whatever its protection.
@@ -204,8 +167,5 @@ pub fn read_memory(pid: Pid, address: u64, buffer: &mut [u8]) -> std::io::Result
 /// # Errors
 /// EIO where nothing is mapped.
 pub fn write_memory(pid: Pid, address: u64, bytes: &[u8]) -> std::io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .open(format!("/proc/{pid}/mem"))?
-        .write_all_at(bytes, address)
+    OpenOptions::new().write(true).open(format!("/proc/{pid}/mem"))?.write_all_at(bytes, address)
 }

@@ -18,23 +18,13 @@ pub fn install(pid: Pid) -> Result<(), InjectError> {
     let mut injector = Injector::borrow(pid, pid)?;
     // No `syscall` instruction of ours exists yet: borrow the two bytes under the program counter.
     let place = injector.saved().rip;
-    let io = |what| {
-        move |source| InjectError::Io {
-            what,
-            pid: pid.as_raw(),
-            source,
-        }
-    };
+    let io = |what| move |source| InjectError::Io { what, pid: pid.as_raw(), source };
     let mut original = [0u8; 2];
     read_memory(pid, place, &mut original).map_err(io("reading the first instruction"))?;
     write_memory(pid, place, &CODE[..2]).map_err(io("writing the first instruction"))?;
     let protection = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as u64;
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
-    let mapped = injector.call_at(
-        place,
-        Sysno::mmap,
-        [CODE_PAGE, 2 * PAGE, protection, flags, u64::MAX, 0],
-    );
+    let mapped = injector.call_at(place, Sysno::mmap, [CODE_PAGE, 2 * PAGE, protection, flags, u64::MAX, 0]);
     write_memory(pid, place, &original).map_err(io("writing the first instruction back"))?;
     mapped?;
     injector.write(CODE_PAGE, &CODE)?;

@@ -58,9 +58,7 @@ pub fn change(status: i32) -> Change {
         libc::PTRACE_EVENT_STOP if signal == libc::SIGTRAP => Change::Interrupted,
         libc::PTRACE_EVENT_STOP => Change::GroupStop(signal),
         libc::PTRACE_EVENT_SECCOMP => Change::Seccomp,
-        libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
-            Change::Born
-        }
+        libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => Change::Born,
         libc::PTRACE_EVENT_EXEC => Change::Exec,
         other => Change::Other(other),
     }
@@ -178,10 +176,7 @@ impl Running {
 
     /// A wait has reported that it stopped.
     pub fn stopped(self) -> Stopped {
-        Stopped {
-            tid: self.tid,
-            signal: None,
-        }
+        Stopped { tid: self.tid, signal: None }
     }
 }
 

@@ -22,9 +22,7 @@ pub fn fork(pid: Pid, leader: &ThreadState) -> Result<Pid, InjectError> {
     #[allow(clippy::cast_sign_loss)]
     injector.call(Sysno::clone, [flags as u64, 0, 0, leader.clear_tid, 0, 0])?;
     let Some(copy) = injector.born.take() else {
-        return Err(InjectError::Unsupported(
-            "a copy was made but not reported".to_owned(),
-        ));
+        return Err(InjectError::Unsupported("a copy was made but not reported".to_owned()));
     };
     await_birth(copy)?;
     let killed = |_| InjectError::Killed { tid: copy.as_raw() };

@@ -39,11 +39,7 @@ pub fn wind_back(registers: &mut Registers, original: Option<u64>) {
     let (number, result) = (registers.orig_rax as i64, registers.rax as i64);
     if number >= 0 && (ERESTART_RESTARTBLOCK..=ERESTARTSYS).contains(&result) {
         let restart = Sysno::restart_syscall.id() as u64;
-        registers.rax = if registers.orig_rax == restart {
-            original.unwrap_or(restart)
-        } else {
-            registers.orig_rax
-        };
+        registers.rax = if registers.orig_rax == restart { original.unwrap_or(restart) } else { registers.orig_rax };
         registers.rip -= 2;
     }
     registers.orig_rax = u64::MAX;
@@ -120,10 +116,7 @@ pub fn capture(
 /// As for every injected call.
 pub fn mend_leader(leader: &mut Injector, state: &ThreadState) -> Result<(), InjectError> {
     if state.robust.0 != 0 {
-        leader.call(
-            Sysno::set_robust_list,
-            [state.robust.0, state.robust.1, 0, 0, 0, 0],
-        )?;
+        leader.call(Sysno::set_robust_list, [state.robust.0, state.robust.1, 0, 0, 0, 0])?;
     }
     Ok(())
 }
@@ -142,30 +135,18 @@ pub fn recreate(leader: &mut Injector, state: &ThreadState) -> Result<Pid, Injec
         | libc::CLONE_SETTLS
         | libc::CLONE_CHILD_CLEARTID;
     #[allow(clippy::cast_sign_loss)]
-    let arguments = [
-        flags as u64,
-        state.registers.rsp,
-        0,
-        state.clear_tid,
-        state.registers.fs_base,
-        0,
-    ];
+    let arguments = [flags as u64, state.registers.rsp, 0, state.clear_tid, state.registers.fs_base, 0];
     leader.call(Sysno::clone, arguments)?;
     let pid = leader.pid();
     let Some(tid) = leader.born.take() else {
-        return Err(InjectError::Unsupported(
-            "a new thread was made but not reported".to_owned(),
-        ));
+        return Err(InjectError::Unsupported("a new thread was made but not reported".to_owned()));
     };
     await_birth(tid)?;
     let killed = |_| InjectError::Killed { tid: tid.as_raw() };
     let mut thread = Injector::borrow(pid, tid)?;
     let scratch = thread.scratch();
     if state.robust.0 != 0 {
-        thread.call(
-            Sysno::set_robust_list,
-            [state.robust.0, state.robust.1, 0, 0, 0, 0],
-        )?;
+        thread.call(Sysno::set_robust_list, [state.robust.0, state.robust.1, 0, 0, 0, 0])?;
     }
     if state.alternate_stack.iter().any(|byte| *byte != 0) {
         thread.write(scratch, &state.alternate_stack)?;
@@ -181,18 +162,12 @@ pub fn recreate(leader: &mut Injector, state: &ThreadState) -> Result<Pid, Injec
     }
     if state.rseq.0 != 0 {
         let (area, size, signature) = state.rseq;
-        thread.call(
-            Sysno::rseq,
-            [area, u64::from(size), 0, u64::from(signature), 0, 0],
-        )?;
+        thread.call(Sysno::rseq, [area, u64::from(size), 0, u64::from(signature), 0, 0])?;
     }
     let mut name = state.name.clone().into_bytes();
     name.push(0);
     thread.write(scratch, &name)?;
-    thread.call(
-        Sysno::prctl,
-        [libc::PR_SET_NAME as u64, scratch, 0, 0, 0, 0],
-    )?;
+    thread.call(Sysno::prctl, [libc::PR_SET_NAME as u64, scratch, 0, 0, 0, 0])?;
     thread.leave_with(state.registers, state.mask);
     thread.finish()?;
     raw::set_extended_state(tid, &state.extended).map_err(killed)?;

@@ -50,21 +50,14 @@ impl Supervisor {
         let begin = Instant::now();
         let (id, pid, warnings) = take(self)?;
         let held_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(Answer::Stopped {
-            id,
-            pid: pid.as_raw(),
-            held_us,
-            warnings,
-        })
+        Ok(Answer::Stopped { id, pid: pid.as_raw(), held_us, warnings })
     }
 
     fn started(&self, warnings: Vec<String>) -> Answer {
         for warning in warnings {
             tracing::info!("not brought back: {warning}");
         }
-        Answer::Launched {
-            pid: self.main_virtual,
-        }
+        Answer::Launched { pid: self.main_virtual }
     }
 
     fn launch(&mut self, argv: Vec<Vec<u8>>) -> Result<Answer, String> {
@@ -72,9 +65,7 @@ impl Supervisor {
             return Err("cannot launch a second program in one session".to_owned());
         }
         let argv: Result<Vec<CString>, _> = argv.into_iter().map(CString::new).collect();
-        let argv = argv.map_err(|_| {
-            "cannot launch a program whose arguments contain a zero byte".to_owned()
-        })?;
+        let argv = argv.map_err(|_| "cannot launch a program whose arguments contain a zero byte".to_owned())?;
         if argv.is_empty() {
             return Err("cannot launch: no program was named".to_owned());
         }
@@ -94,12 +85,8 @@ impl Supervisor {
 
     /// Lets parked threads make their calls.
     fn go(&mut self) -> Answer {
-        let parked: Vec<Pid> = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.parked.is_some())
-            .map(|(tid, _)| *tid)
-            .collect();
+        let parked: Vec<Pid> =
+            self.tasks.iter().filter(|(_, task)| task.parked.is_some()).map(|(tid, _)| *tid).collect();
         for tid in parked {
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.parked = None;
@@ -112,11 +99,8 @@ impl Supervisor {
     /// Sends a signal to every live process, as a terminal would to its foreground group (in which the stopped copies are
     /// too, so that the group itself cannot be signalled).
     fn signal_live(&mut self, number: i32) {
-        let parked: Vec<(Pid, u64)> = self
-            .tasks
-            .iter()
-            .filter_map(|(tid, task)| task.parked.map(|parked| (*tid, parked.call)))
-            .collect();
+        let parked: Vec<(Pid, u64)> =
+            self.tasks.iter().filter_map(|(tid, task)| task.parked.map(|parked| (*tid, parked.call))).collect();
         for pid in self.live_processes() {
             crate::raw::kill(pid, number).ok();
         }

@@ -55,14 +55,8 @@ impl Supervisor {
             Ok((snapshot, forked?))
         });
         self.release();
-        let (snapshot, leader) =
-            made.map_err(|error| format!("cannot take a checkpoint: {error}"))?;
-        let copy = Copy {
-            leader,
-            snapshot: Rc::new(snapshot),
-            threads: Tasks::new(),
-            dead: false,
-        };
+        let (snapshot, leader) = made.map_err(|error| format!("cannot take a checkpoint: {error}"))?;
+        let copy = Copy { leader, snapshot: Rc::new(snapshot), threads: Tasks::new(), dead: false };
         Ok((self.keep(copy), leader, Vec::new()))
     }
 
@@ -79,12 +73,7 @@ impl Supervisor {
         let threads = std::mem::take(&mut self.tasks);
         self.main = None;
         self.virtual_ids.clear();
-        let copy = Copy {
-            leader: main,
-            snapshot: Rc::new(snapshot),
-            threads,
-            dead: false,
-        };
+        let copy = Copy { leader: main, snapshot: Rc::new(snapshot), threads, dead: false };
         Ok((self.keep(copy), main, Vec::new()))
     }
 
@@ -97,9 +86,7 @@ impl Supervisor {
 
     /// Stops every live thread; refuses if there is more than the session's own process.
     fn held(&mut self, doing: &str) -> Result<Pid, String> {
-        let main = self
-            .main
-            .ok_or_else(|| format!("cannot {doing}: no process is running"))?;
+        let main = self.main.ok_or_else(|| format!("cannot {doing}: no process is running"))?;
         self.hold();
         if self.main.is_none() {
             return Err(format!("cannot {doing}: the process has just ended"));
@@ -123,21 +110,13 @@ impl Supervisor {
     /// Brings every live thread to a stop.
     fn hold(&mut self) {
         loop {
-            let running: Vec<Pid> = self
-                .tasks
-                .iter()
-                .filter(|(_, task)| !task.is_stopped())
-                .map(|(tid, _)| *tid)
-                .collect();
+            let running: Vec<Pid> =
+                self.tasks.iter().filter(|(_, task)| !task.is_stopped()).map(|(tid, _)| *tid).collect();
             if running.is_empty() {
                 break;
             }
             for tid in &running {
-                if let Some(Task {
-                    activity: Some(Activity::Running(running)),
-                    ..
-                }) = self.tasks.get(tid)
-                {
+                if let Some(Task { activity: Some(Activity::Running(running)), .. }) = self.tasks.get(tid) {
                     running.interrupt().ok();
                 }
             }
@@ -175,8 +154,7 @@ impl Supervisor {
 
     fn back_out_if_entering(&mut self, tid: Pid) {
         #[allow(clippy::cast_possible_wrap)]
-        let entering = raw::registers(tid)
-            .is_ok_and(|registers| registers.rax as i64 == -i64::from(libc::ENOSYS));
+        let entering = raw::registers(tid).is_ok_and(|registers| registers.rax as i64 == -i64::from(libc::ENOSYS));
         if entering {
             self.back_out(tid);
         }
@@ -211,9 +189,8 @@ impl Supervisor {
 
     fn capture(&mut self, main: Pid) -> Result<Snapshot, InjectError> {
         let mut captured = Vec::new();
-        let ids: Vec<Pid> = std::iter::once(main)
-            .chain(self.tasks.keys().copied().filter(|tid| *tid != main))
-            .collect();
+        let ids: Vec<Pid> =
+            std::iter::once(main).chain(self.tasks.keys().copied().filter(|tid| *tid != main)).collect();
         for tid in ids {
             let virtual_id = self.virtual_id(tid);
             let Some(task) = self.tasks.get_mut(&tid) else {
@@ -221,26 +198,14 @@ impl Supervisor {
                     "the main thread of the process has ended before the others".to_owned(),
                 ));
             };
-            let state = threads::capture(
-                main,
-                tid,
-                virtual_id,
-                task.restarting,
-                tid == main,
-                task.clear_tid,
-            )?;
+            let state = threads::capture(main, tid, virtual_id, task.restarting, tid == main, task.clear_tid)?;
             task.clear_tid = Some(state.clear_tid);
             captured.push(state);
         }
         let mut injector = Injector::borrow(main, main)?;
         let state = state::capture_all(&mut injector, &self.hints)?;
         injector.finish()?;
-        Ok(Snapshot {
-            virtual_id: self.main_virtual,
-            threads: captured,
-            state,
-            modes: self.terminal.modes(),
-        })
+        Ok(Snapshot { virtual_id: self.main_virtual, threads: captured, state, modes: self.terminal.modes() })
     }
 
     /// Runs a fresh copy of a stopped one.
@@ -250,18 +215,17 @@ impl Supervisor {
         }
         let (leader, snapshot) = match self.copies.get(&id) {
             Some(copy) if copy.dead => {
-                return Err("cannot restore this checkpoint: its process was killed from outside; fred-list shows the others".to_owned());
-            }
-            Some(copy) => (copy.leader, Rc::clone(&copy.snapshot)),
-            None => {
                 return Err(
-                    "cannot restore this checkpoint: it is gone; fred-list shows the others"
+                    "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others"
                         .to_owned(),
                 );
             }
+            Some(copy) => (copy.leader, Rc::clone(&copy.snapshot)),
+            None => {
+                return Err("cannot restore this checkpoint: it is gone; fred-list shows the others".to_owned());
+            }
         };
-        let outcome =
-            fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot));
+        let outcome = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot));
         outcome.map_err(|error| {
             self.kill_live();
             format!("cannot restore this checkpoint: {error}")
@@ -288,11 +252,7 @@ impl Supervisor {
             task.clear_tid = Some(snapshot.threads[0].clear_tid);
         }
         let ids = &self.virtual_ids;
-        let real = |known: i32| {
-            ids.iter()
-                .find(|(_, id)| **id == known)
-                .map_or(known, |(real, _)| real.as_raw())
-        };
+        let real = |known: i32| ids.iter().find(|(_, id)| **id == known).map_or(known, |(real, _)| real.as_raw());
         let warnings = state::put_back_all(&snapshot.state, &mut leader, &real)?;
         leader.finish()?;
         self.zombies = snapshot.state.zombies.clone();
@@ -304,27 +264,16 @@ impl Supervisor {
     /// Runs a suspended process again.
     pub(super) fn resume(&mut self, id: CopyId) -> Result<(), String> {
         self.kill_live();
-        let usable = self
-            .copies
-            .get(&id)
-            .is_some_and(|copy| !copy.dead && !copy.threads.is_empty());
-        let Some(copy) = (if usable {
-            self.copies.remove(&id)
-        } else {
-            None
-        }) else {
-            return Err(
-                "cannot go back to the process that was put aside: it was killed from outside"
-                    .to_owned(),
-            );
+        let usable = self.copies.get(&id).is_some_and(|copy| !copy.dead && !copy.threads.is_empty());
+        let Some(copy) = (if usable { self.copies.remove(&id) } else { None }) else {
+            return Err("cannot go back to the process that was put aside: it was killed from outside".to_owned());
         };
         self.main = Some(copy.leader);
         self.main_virtual = copy.snapshot.virtual_id;
         self.run += 1;
         self.tasks = copy.threads;
-        let ids: Vec<Pid> = std::iter::once(copy.leader)
-            .chain(self.tasks.keys().copied().filter(|tid| *tid != copy.leader))
-            .collect();
+        let ids: Vec<Pid> =
+            std::iter::once(copy.leader).chain(self.tasks.keys().copied().filter(|tid| *tid != copy.leader)).collect();
         for (tid, state) in ids.iter().zip(&copy.snapshot.threads) {
             if tid.as_raw() != state.virtual_id {
                 self.virtual_ids.insert(*tid, state.virtual_id);
@@ -354,12 +303,7 @@ impl Supervisor {
             return;
         }
         crate::ptrace::kill(copy.leader).ok();
-        let mut threads: Vec<Pid> = copy
-            .threads
-            .keys()
-            .copied()
-            .filter(|tid| *tid != copy.leader)
-            .collect();
+        let mut threads: Vec<Pid> = copy.threads.keys().copied().filter(|tid| *tid != copy.leader).collect();
         threads.push(copy.leader);
         for tid in threads {
             while let Ok(Some((_, status))) = raw::wait(Some(tid), true) {
@@ -372,9 +316,7 @@ impl Supervisor {
 
     /// Whether a thread belongs to a stopped copy.
     pub(super) fn is_copy(&self, tid: Pid) -> bool {
-        self.copies
-            .values()
-            .any(|copy| copy.leader == tid || copy.threads.contains_key(&tid))
+        self.copies.values().any(|copy| copy.leader == tid || copy.threads.contains_key(&tid))
     }
 
     /// A stopped copy can only be killed.

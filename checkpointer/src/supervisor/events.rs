@@ -48,9 +48,7 @@ impl Supervisor {
             return what;
         };
         if let Some(registers) = registers {
-            if crate::snapshot::threads::needs_restart_block(&registers)
-                && registers.orig_rax != 219
-            {
+            if crate::snapshot::threads::needs_restart_block(&registers) && registers.orig_rax != 219 {
                 task.restarting = Some(registers.orig_rax);
             }
         }
@@ -67,11 +65,7 @@ impl Supervisor {
         let mut info = raw::signal_information(tid).ok()?;
         if let Some(sender) = raw::sender(&info) {
             let real = Pid::from_raw(sender);
-            let known = if real == Pid::this() {
-                self.main_virtual
-            } else {
-                self.virtual_id(real)
-            };
+            let known = if real == Pid::this() { self.main_virtual } else { self.virtual_id(real) };
             if known != sender {
                 raw::set_sender(&mut info, known);
             }
@@ -95,11 +89,7 @@ impl Supervisor {
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
-        let how = if task.watched && how == How::Continue {
-            How::ToSyscall
-        } else {
-            how
-        };
+        let how = if task.watched && how == How::Continue { How::ToSyscall } else { how };
         if let Some(Activity::Stopped(stopped)) = task.activity.take() {
             match stopped.resume(how) {
                 Ok(running) => task.activity = Some(Activity::Running(running)),
@@ -142,10 +132,7 @@ impl Supervisor {
     fn loaded(&mut self, tid: Pid) {
         self.exec_failure = None;
         // The other threads are gone, and the caller has the leader's id now (ptrace(2), "execve(2) under ptrace").
-        let former = nix::sys::ptrace::getevent(tid)
-            .ok()
-            .and_then(|id| i32::try_from(id).ok())
-            .map(Pid::from_raw);
+        let former = nix::sys::ptrace::getevent(tid).ok().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         if let Some(former) = former {
             if former != tid {
                 self.tasks.remove(&former);

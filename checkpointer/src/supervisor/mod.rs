@@ -58,10 +58,7 @@ pub fn main() -> io::Result<()> {
     // Out of reach of the user's terminal: neither its Ctrl-C nor its hang-up is for us; the control socket tells the end.
     nix::unistd::setsid().ok();
     nix::sys::prctl::set_name(c"fred-supervisor").ok();
-    let null = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")?;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     for standard in [0, 1] {
         nix_dup2(&null, standard)?;
     }
@@ -97,10 +94,8 @@ impl Supervisor {
     fn serve(&mut self, news: &SignalFd) -> io::Result<()> {
         loop {
             let control = self.control.try_clone()?;
-            let mut wanted = [
-                PollFd::new(control.as_fd(), PollFlags::POLLIN),
-                PollFd::new(news.as_fd(), PollFlags::POLLIN),
-            ];
+            let mut wanted =
+                [PollFd::new(control.as_fd(), PollFlags::POLLIN), PollFd::new(news.as_fd(), PollFlags::POLLIN)];
             match poll(&mut wanted, PollTimeout::NONE) {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
@@ -120,10 +115,7 @@ impl Supervisor {
 
     /// Tells the client. A client that is gone is noticed by the loop.
     fn tell(&mut self, event: Event) {
-        let message = Message::Event {
-            run: self.run,
-            event,
-        };
+        let message = Message::Event { run: self.run, event };
         if let Err(error) = wire::send(&mut self.control, &message) {
             tracing::debug!("the client does not listen any more: {error}");
         }
@@ -131,18 +123,12 @@ impl Supervisor {
 
     /// The id that the program knows a live thread by.
     fn virtual_id(&self, real: Pid) -> i32 {
-        self.virtual_ids
-            .get(&real)
-            .copied()
-            .unwrap_or(real.as_raw())
+        self.virtual_ids.get(&real).copied().unwrap_or(real.as_raw())
     }
 
     /// The real id behind one that the program uses.
     fn real_id(&self, virtual_id: i32) -> Pid {
-        let found = self
-            .virtual_ids
-            .iter()
-            .find(|(_, known)| **known == virtual_id);
+        let found = self.virtual_ids.iter().find(|(_, known)| **known == virtual_id);
         found.map_or(Pid::from_raw(virtual_id), |(real, _)| *real)
     }
 }

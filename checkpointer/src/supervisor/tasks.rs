@@ -83,6 +83,5 @@ fn field(status: &str, name: &str) -> Option<Pid> {
 
 /// Name of a process, for messages.
 pub fn name_of(pid: Pid) -> String {
-    std::fs::read_to_string(format!("/proc/{pid}/comm"))
-        .map_or_else(|_| "?".to_owned(), |name| name.trim().to_owned())
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).map_or_else(|_| "?".to_owned(), |name| name.trim().to_owned())
 }

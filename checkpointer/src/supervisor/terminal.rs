@@ -39,11 +39,7 @@ impl Terminal {
     /// It is not a terminal.
     pub fn new(slave: OwnedFd) -> nix::Result<Terminal> {
         let path = nix::unistd::ttyname(&slave)?;
-        Ok(Terminal {
-            slave,
-            path,
-            secret: false,
-        })
+        Ok(Terminal { slave, path, secret: false })
     }
 
     /// The slave side.
@@ -60,10 +56,7 @@ impl Terminal {
 
     /// The modes now.
     pub fn modes(&self) -> Modes {
-        Modes {
-            termios: termios::tcgetattr(&self.slave).ok(),
-            secret: self.secret,
-        }
+        Modes { termios: termios::tcgetattr(&self.slave).ok(), secret: self.secret }
     }
 
     /// Puts earlier modes back, and throws away what was typed for another time.
@@ -86,13 +79,7 @@ impl Terminal {
         // GNU readline turns literal-next off while it edits; programs that want raw keys do not.
         let edited = now.local_flags.contains(LocalFlags::ISIG)
             && now.control_chars[SpecialCharacterIndices::VLNEXT as usize] == DISABLED;
-        if by_line || edited {
-            ReadMode::Line {
-                echo: !(by_line && self.secret),
-            }
-        } else {
-            ReadMode::Raw
-        }
+        if by_line || edited { ReadMode::Line { echo: !(by_line && self.secret) } } else { ReadMode::Raw }
     }
 
     /// The program is about to set modes with these local flags. Silence is asked for, and taken back, by setting a terminal
@@ -104,9 +91,7 @@ impl Terminal {
         let wanted = LocalFlags::from_bits_truncate(local_flags);
         if wanted.contains(LocalFlags::ECHO) {
             self.secret = false;
-        } else if wanted.contains(LocalFlags::ICANON)
-            && now.local_flags.contains(LocalFlags::ICANON)
-        {
+        } else if wanted.contains(LocalFlags::ICANON) && now.local_flags.contains(LocalFlags::ICANON) {
             self.secret = !self.secret;
         }
     }
@@ -122,10 +107,7 @@ impl Terminal {
         match call {
             Sysno::read => self.is_descriptor(pid, registers.rdi & 0xffff_ffff),
             Sysno::select | Sysno::pselect6 => {
-                registers.rdx == 0
-                    && registers.r10 == 0
-                    && registers.rsi != 0
-                    && self.only_in_set(pid, registers)
+                registers.rdx == 0 && registers.r10 == 0 && registers.rsi != 0 && self.only_in_set(pid, registers)
             }
             Sysno::poll | Sysno::ppoll => self.only_in_poll(pid, registers),
             _ => false,
@@ -141,9 +123,7 @@ impl Terminal {
             return false;
         }
         #[allow(clippy::cast_possible_truncation)]
-        let set: Vec<u64> = (0..count)
-            .filter(|n| bits[(n / 8) as usize] & (1 << (n % 8)) != 0)
-            .collect();
+        let set: Vec<u64> = (0..count).filter(|n| bits[(n / 8) as usize] & (1 << (n % 8)) != 0).collect();
         !set.is_empty() && set.iter().all(|number| self.is_descriptor(pid, *number))
     }
 

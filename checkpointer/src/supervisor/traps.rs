@@ -146,18 +146,14 @@ impl Supervisor {
     }
 
     fn is_own_group(&self, group: Pid) -> bool {
-        self.holder
-            .is_some_and(|holder| nix::unistd::getsid(Some(group)) == Ok(holder))
+        self.holder.is_some_and(|holder| nix::unistd::getsid(Some(group)) == Ok(holder))
     }
 
     fn modes_call(&mut self, tid: Pid, registers: &Registers) {
         let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else {
             return;
         };
-        if !self
-            .terminal
-            .is_descriptor(pid, registers.rdi & 0xffff_ffff)
-        {
+        if !self.terminal.is_descriptor(pid, registers.rdi & 0xffff_ffff) {
             return;
         }
         // struct termios: c_iflag, c_oflag, c_cflag, c_lflag
@@ -179,9 +175,7 @@ impl Supervisor {
         let mut path = Vec::new();
         let mut chunk = [0u8; 1];
         // Byte by byte: the string may end right before an unmapped page.
-        while path.len() < 4096
-            && read_memory(pid, registers.rsi + path.len() as u64, &mut chunk).is_ok()
-        {
+        while path.len() < 4096 && read_memory(pid, registers.rsi + path.len() as u64, &mut chunk).is_ok() {
             if chunk[0] == 0 {
                 break;
             }
@@ -190,14 +184,9 @@ impl Supervisor {
         use std::os::unix::{ffi::OsStringExt, fs::MetadataExt};
         let path = std::path::PathBuf::from(std::ffi::OsString::from_vec(path));
         // As the process sees it: relative to its working directory, below its root.
-        let seen = std::path::Path::new("/proc")
-            .join(pid.to_string())
-            .join("cwd")
-            .join(&path);
+        let seen = std::path::Path::new("/proc").join(pid.to_string()).join("cwd").join(&path);
         if let Ok(named) = std::fs::metadata(seen) {
-            self.hints
-                .inotify_paths
-                .insert((named.dev(), named.ino()), path);
+            self.hints.inotify_paths.insert((named.dev(), named.ino()), path);
         }
     }
 
@@ -220,10 +209,7 @@ impl Supervisor {
                 task.parked = Some(Parked { call });
             }
             let mode = self.terminal.read_mode();
-            self.tell(Event::Reading {
-                main: Some(pid) == self.main,
-                mode,
-            });
+            self.tell(Event::Reading { main: Some(pid) == self.main, mode });
         }
     }
 
@@ -235,15 +221,11 @@ impl Supervisor {
         };
         let mut skipped = registers;
         skipped.orig_rax = u64::MAX;
-        if raw::set_registers(tid, &skipped).is_err()
-            || raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_err()
-        {
+        if raw::set_registers(tid, &skipped).is_err() || raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_err() {
             return false;
         }
         match raw::wait(Some(tid), true) {
-            Ok(Some((_, status)))
-                if matches!(change(status), Change::Exited(_) | Change::Killed(_)) =>
-            {
+            Ok(Some((_, status))) if matches!(change(status), Change::Exited(_) | Change::Killed(_)) => {
                 self.record(tid, status);
                 return false;
             }

@@ -1,9 +1,6 @@
 //! The seccomp filter made from the table (seccomp(2), classic BPF over `struct seccomp_data`).
 
-use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W,
-    sock_filter,
-};
+use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
 
 use super::{Row, TABLE, When};
 use crate::inject::{CODE_PAGE, PAGE};
@@ -22,22 +19,12 @@ const TRACE: u32 = libc::SECCOMP_RET_TRACE;
 
 fn statement(code: u32, k: u32) -> sock_filter {
     #[allow(clippy::cast_possible_truncation)]
-    sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    }
+    sock_filter { code: code as u16, jt: 0, jf: 0, k }
 }
 
 fn jump(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     #[allow(clippy::cast_possible_truncation)]
-    sock_filter {
-        code: (BPF_JMP | code | BPF_K) as u16,
-        jt,
-        jf,
-        k,
-    }
+    sock_filter { code: (BPF_JMP | code | BPF_K) as u16, jt, jf, k }
 }
 
 fn load(offset: u32) -> sock_filter {
@@ -52,15 +39,9 @@ fn answer(value: u32) -> sock_filter {
 /// the end of what it emits.
 fn condition(when: &When, fail: u8) -> Vec<sock_filter> {
     #[allow(clippy::cast_possible_truncation)]
-    let halves = [
-        (0, when.mask as u32, when.value as u32),
-        (4, (when.mask >> 32) as u32, (when.value >> 32) as u32),
-    ];
+    let halves = [(0, when.mask as u32, when.value as u32), (4, (when.mask >> 32) as u32, (when.value >> 32) as u32)];
     let offset = ARGUMENTS + 8 * u32::from(when.argument);
-    let halves: Vec<_> = halves
-        .into_iter()
-        .filter(|(_, mask, _)| *mask != 0)
-        .collect();
+    let halves: Vec<_> = halves.into_iter().filter(|(_, mask, _)| *mask != 0).collect();
     let mut code = Vec::new();
     // Built from the end, so that each jump knows how far the end is.
     for (index, (half, mask, value)) in halves.iter().enumerate().rev() {
@@ -105,17 +86,9 @@ fn trap(row: &Row) -> Vec<sock_filter> {
 /// allowed and does not run the filter at all (kernel/seccomp.c, `seccomp_cache_prepare`). Calls of another architecture
 /// (32-bit) pass untouched; calls made from the injector's page pass, the instruction pointer being the one after `syscall`.
 pub fn program() -> Vec<sock_filter> {
-    let mut numbers: Vec<u32> = TABLE
-        .iter()
-        .filter_map(|row| u32::try_from(row.call.id()).ok())
-        .collect();
+    let mut numbers: Vec<u32> = TABLE.iter().filter_map(|row| u32::try_from(row.call.id()).ok()).collect();
     numbers.dedup();
-    let mut code = vec![
-        load(ARCHITECTURE),
-        jump(BPF_JEQ, X86_64, 1, 0),
-        answer(ALLOW),
-        load(NUMBER),
-    ];
+    let mut code = vec![load(ARCHITECTURE), jump(BPF_JEQ, X86_64, 1, 0), answer(ALLOW), load(NUMBER)];
     for (index, number) in numbers.iter().enumerate() {
         // Two instructions for each number, then the ALLOW: a far jump, since conditional ones reach 255 instructions only.
         let left = u32::try_from(2 * (numbers.len() - index - 1)).unwrap_or(u32::MAX);
@@ -169,11 +142,7 @@ mod tests {
             } else if kind == BPF_RET | BPF_K {
                 return op.k;
             } else {
-                let hit = if kind == BPF_JMP | BPF_JEQ | BPF_K {
-                    a == op.k
-                } else {
-                    a >= op.k
-                };
+                let hit = if kind == BPF_JMP | BPF_JEQ | BPF_K { a == op.k } else { a >= op.k };
                 at += usize::from(if hit { op.jt } else { op.jf });
             }
         }
@@ -181,31 +150,14 @@ mod tests {
 
     /// What the rows say, read directly.
     fn expected(number: u32, arguments: [u64; 6]) -> u32 {
-        let holds = |when: &When| {
-            (arguments[usize::from(when.argument)] & when.mask == when.value) != when.not
-        };
-        let hit = TABLE
-            .iter()
-            .any(|row| row.call.id() as u32 == number && row.when.iter().all(holds));
+        let holds = |when: &When| (arguments[usize::from(when.argument)] & when.mask == when.value) != when.not;
+        let hit = TABLE.iter().any(|row| row.call.id() as u32 == number && row.when.iter().all(holds));
         if hit { TRACE } else { ALLOW }
     }
 
     #[test]
     fn filter_agrees_with_the_rows() {
-        let values = [
-            0,
-            1,
-            2,
-            10,
-            14,
-            18,
-            0x5402,
-            0x5403,
-            0xffff_ffff,
-            u64::MAX,
-            1 << 32,
-            (1 << 32) | 1,
-        ];
+        let values = [0, 1, 2, 10, 14, 18, 0x5402, 0x5403, 0xffff_ffff, u64::MAX, 1 << 32, (1 << 32) | 1];
         for number in 0..470 {
             for &a in &values {
                 for slot in 0..6 {

@@ -45,30 +45,15 @@ pub struct When {
 }
 
 const fn is(argument: u8, value: u64) -> When {
-    When {
-        argument,
-        mask: u64::MAX,
-        value,
-        not: false,
-    }
+    When { argument, mask: u64::MAX, value, not: false }
 }
 
 const fn low(argument: u8, value: u32) -> When {
-    When {
-        argument,
-        mask: 0xffff_ffff,
-        value: value as u64,
-        not: false,
-    }
+    When { argument, mask: 0xffff_ffff, value: value as u64, not: false }
 }
 
 const fn not(argument: u8, value: u64) -> When {
-    When {
-        argument,
-        mask: u64::MAX,
-        value,
-        not: true,
-    }
+    When { argument, mask: u64::MAX, value, not: true }
 }
 
 /// One row.
@@ -83,11 +68,7 @@ pub struct Row {
 }
 
 const fn row(call: Sysno, when: &'static [When], special: Special) -> Row {
-    Row {
-        call,
-        when,
-        special,
-    }
+    Row { call, when, special }
 }
 
 /// The rows. A call may have several.
@@ -104,88 +85,36 @@ pub const TABLE: &[Row] = &[
     row(Sysno::getpgid, &[not(0, 0)], Special::IdArgument(0)),
     row(Sysno::getsid, &[not(0, 0)], Special::IdArgument(0)),
     row(Sysno::setpgid, &[not(0, 0)], Special::IdArgument(0)),
-    row(
-        Sysno::sched_setaffinity,
-        &[not(0, 0)],
-        Special::IdArgument(0),
-    ),
-    row(
-        Sysno::sched_getaffinity,
-        &[not(0, 0)],
-        Special::IdArgument(0),
-    ),
+    row(Sysno::sched_setaffinity, &[not(0, 0)], Special::IdArgument(0)),
+    row(Sysno::sched_getaffinity, &[not(0, 0)], Special::IdArgument(0)),
     row(Sysno::sched_setparam, &[not(0, 0)], Special::IdArgument(0)),
     row(Sysno::sched_getparam, &[not(0, 0)], Special::IdArgument(0)),
-    row(
-        Sysno::sched_setscheduler,
-        &[not(0, 0)],
-        Special::IdArgument(0),
-    ),
-    row(
-        Sysno::sched_getscheduler,
-        &[not(0, 0)],
-        Special::IdArgument(0),
-    ),
+    row(Sysno::sched_setscheduler, &[not(0, 0)], Special::IdArgument(0)),
+    row(Sysno::sched_getscheduler, &[not(0, 0)], Special::IdArgument(0)),
     row(Sysno::sched_setattr, &[not(0, 0)], Special::IdArgument(0)),
     row(Sysno::sched_getattr, &[not(0, 0)], Special::IdArgument(0)),
-    row(
-        Sysno::sched_rr_get_interval,
-        &[not(0, 0)],
-        Special::IdArgument(0),
-    ),
+    row(Sysno::sched_rr_get_interval, &[not(0, 0)], Special::IdArgument(0)),
     row(Sysno::prlimit64, &[not(0, 0)], Special::IdArgument(0)),
     row(Sysno::get_robust_list, &[not(0, 0)], Special::IdArgument(0)),
     row(Sysno::pidfd_open, &[], Special::IdArgument(0)),
     row(Sysno::process_vm_readv, &[], Special::IdArgument(0)),
     row(Sysno::process_vm_writev, &[], Special::IdArgument(0)),
-    row(
-        Sysno::getpriority,
-        &[low(0, 0), not(1, 0)],
-        Special::IdArgument(1),
-    ),
-    row(
-        Sysno::setpriority,
-        &[low(0, 0), not(1, 0)],
-        Special::IdArgument(1),
-    ),
+    row(Sysno::getpriority, &[low(0, 0), not(1, 0)], Special::IdArgument(1)),
+    row(Sysno::setpriority, &[low(0, 0), not(1, 0)], Special::IdArgument(1)),
     row(Sysno::wait4, &[], Special::Wait),
     row(Sysno::waitid, &[], Special::Wait),
     // A read of one byte is a line editor fetching what select has announced: not where it waits.
     row(Sysno::read, &[low(0, 0), not(2, 1)], Special::TerminalRead),
     // Python's readline waits in select(1, {0}, NULL, NULL, NULL) once a line; the line editor's own pselect carries a mask.
     row(Sysno::select, &[is(4, 0)], Special::TerminalRead),
-    row(
-        Sysno::pselect6,
-        &[is(4, 0), is(5, 0)],
-        Special::TerminalRead,
-    ),
+    row(Sysno::pselect6, &[is(4, 0), is(5, 0)], Special::TerminalRead),
     row(Sysno::poll, &[low(2, 0xffff_ffff)], Special::TerminalRead),
     row(Sysno::ppoll, &[is(2, 0)], Special::TerminalRead),
-    row(
-        Sysno::ioctl,
-        &[low(1, libc::TCSETS as u32)],
-        Special::TerminalModes,
-    ),
-    row(
-        Sysno::ioctl,
-        &[low(1, libc::TCSETSW as u32)],
-        Special::TerminalModes,
-    ),
-    row(
-        Sysno::ioctl,
-        &[low(1, libc::TCSETSF as u32)],
-        Special::TerminalModes,
-    ),
-    row(
-        Sysno::madvise,
-        &[low(2, libc::MADV_DONTFORK as u32)],
-        Special::ForkAdvice,
-    ),
-    row(
-        Sysno::madvise,
-        &[low(2, libc::MADV_WIPEONFORK as u32)],
-        Special::ForkAdvice,
-    ),
+    row(Sysno::ioctl, &[low(1, libc::TCSETS as u32)], Special::TerminalModes),
+    row(Sysno::ioctl, &[low(1, libc::TCSETSW as u32)], Special::TerminalModes),
+    row(Sysno::ioctl, &[low(1, libc::TCSETSF as u32)], Special::TerminalModes),
+    row(Sysno::madvise, &[low(2, libc::MADV_DONTFORK as u32)], Special::ForkAdvice),
+    row(Sysno::madvise, &[low(2, libc::MADV_WIPEONFORK as u32)], Special::ForkAdvice),
     row(Sysno::mlock, &[], Special::Locked),
     row(Sysno::mlock2, &[], Special::Locked),
     row(Sysno::mlockall, &[], Special::Locked),
@@ -194,16 +123,10 @@ pub const TABLE: &[Row] = &[
 
 /// What to do with a trapped call.
 pub fn special(number: u64) -> Option<Special> {
-    TABLE
-        .iter()
-        .find(|row| row.call.id() as u64 == number)
-        .map(|row| row.special)
+    TABLE.iter().find(|row| row.call.id() as u64 == number).map(|row| row.special)
 }
 
 /// All distinct specials of a call, for rows that differ only in their conditions.
 pub fn name(number: u64) -> &'static str {
-    usize::try_from(number)
-        .ok()
-        .and_then(Sysno::new)
-        .map_or("unknown", |call| call.name())
+    usize::try_from(number).ok().and_then(Sysno::new).map_or("unknown", |call| call.name())
 }

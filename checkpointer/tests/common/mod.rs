@@ -24,15 +24,10 @@ impl Bench {
         modes.local_flags.remove(LocalFlags::ECHO);
         tcsetattr(&pty.slave, SetArg::TCSANOW, &modes).expect("no echo");
         let exe = env!("CARGO_BIN_EXE_fred-ckpt");
-        let mut client =
-            Client::start(Path::new(exe), &["__supervisor"], pty.slave).expect("a supervisor");
+        let mut client = Client::start(Path::new(exe), &["__supervisor"], pty.slave).expect("a supervisor");
         let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
         client.launch(&argv).expect("launch");
-        Bench {
-            client,
-            master: pty.master,
-            output: String::new(),
-        }
+        Bench { client, master: pty.master, output: String::new() }
     }
 
     fn drain(&mut self) {
@@ -62,11 +57,7 @@ impl Bench {
                 PollFd::new(self.master.as_fd(), PollFlags::POLLIN),
             ];
             let n = poll(&mut wanted, PollTimeout::from(20_000u16)).expect("poll");
-            assert!(
-                n > 0,
-                "nothing happened for 20 s; output so far: {}",
-                self.output
-            );
+            assert!(n > 0, "nothing happened for 20 s; output so far: {}", self.output);
             if wanted[1].any() == Some(true) {
                 self.drain();
             }

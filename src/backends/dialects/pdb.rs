@@ -32,11 +32,8 @@ const COMMANDS: &[(&[&str], Effect, Effect)] = {
 const QUITS: &[&str] = &["q", "quit", "exit", "EOF"];
 
 /// Prompts that can follow unfinished output on the same line, and what they are for.
-const PROMPTS: &[(&str, PromptKind)] = &[
-    ("(Pdb) ", PromptKind::Command),
-    ("(com) ", PromptKind::Continuation),
-    ("ipdb> ", PromptKind::Command),
-];
+const PROMPTS: &[(&str, PromptKind)] =
+    &[("(Pdb) ", PromptKind::Command), ("(com) ", PromptKind::Continuation), ("ipdb> ", PromptKind::Command)];
 
 /// Prompts that are too common a text to be believed anywhere but at the start of a line.
 const LINE_PROMPTS: &[(&str, PromptKind)] = &[
@@ -51,8 +48,7 @@ const TAIL: usize = 64 * 1024;
 
 /// A header of a stop from its `> ` on; the rest of the line is a return value.
 static HEADER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^> (<[^<>]*>|/.*?)\((\d+|None)\)([^\s()]+)\(\)(?:->.*)?$")
-        .expect("a constant pattern")
+    Regex::new(r"^> (<[^<>]*>|/.*?)\((\d+|None)\)([^\s()]+)\(\)(?:->.*)?$").expect("a constant pattern")
 });
 
 /// The line that pdb prints before the header of a stop at an exception.
@@ -115,12 +111,7 @@ impl Pdb {
     /// Why a line made the program stop, where pdb does not say: `continue` stops at breakpoints only.
     fn reason_of(&self, line: &str) -> Reason {
         let commands = self.commands_of(line);
-        match commands
-            .iter()
-            .rev()
-            .find(|c| effect_of(c) == Effect::Moves)
-            .map(|c| word_of(c))
-        {
+        match commands.iter().rev().find(|c| effect_of(c) == Effect::Moves).map(|c| word_of(c)) {
             Some("c" | "cont" | "continue") => Reason::Breakpoint,
             Some("run" | "restart") => Reason::Entry,
             _ => Reason::Step,
@@ -128,17 +119,9 @@ impl Pdb {
     }
 
     fn read_command(&mut self, line: &str) -> Reading {
-        let send = if line.trim().is_empty() {
-            self.last.clone()
-        } else {
-            line.to_owned()
-        };
+        let send = if line.trim().is_empty() { self.last.clone() } else { line.to_owned() };
         self.continued = None;
-        let mut reading = Reading {
-            effect: Effect::Queries,
-            quits: false,
-            send,
-        };
+        let mut reading = Reading { effect: Effect::Queries, quits: false, send };
         if reading.send.is_empty() {
             return reading;
         }
@@ -175,21 +158,11 @@ impl Dialect for Pdb {
         let line_start = output.rfind('\n').map_or(0, |at| at + 1);
         let line = &output[line_start..];
         if let Some((text, kind)) = command_prompt(line) {
-            return Some(Prompt {
-                start: output.len() - text.len(),
-                text: text.to_owned(),
-                kind,
-            });
+            return Some(Prompt { start: output.len() - text.len(), text: text.to_owned(), kind });
         }
         let shown = self.clean(line);
-        let (text, kind) = LINE_PROMPTS
-            .iter()
-            .find(|(text, _)| shown.trim_start_matches('\r') == *text)?;
-        Some(Prompt {
-            start: output.len() - text.len(),
-            text: (*text).to_owned(),
-            kind: *kind,
-        })
+        let (text, kind) = LINE_PROMPTS.iter().find(|(text, _)| shown.trim_start_matches('\r') == *text)?;
+        Some(Prompt { start: output.len() - text.len(), text: (*text).to_owned(), kind: *kind })
     }
 
     fn read_line(&mut self, line: &str, at: PromptKind) -> Reading {
@@ -197,43 +170,23 @@ impl Dialect for Pdb {
             PromptKind::Command => self.read_command(line),
             PromptKind::Continuation => {
                 let effect = self.continued.unwrap_or(Effect::Mutates);
-                Reading {
-                    effect,
-                    quits: false,
-                    send: line.to_owned(),
-                }
+                Reading { effect, quits: false, send: line.to_owned() }
             }
-            PromptKind::Interpreter => Reading {
-                effect: Effect::Mutates,
-                quits: false,
-                send: line.to_owned(),
-            },
+            PromptKind::Interpreter => Reading { effect: Effect::Mutates, quits: false, send: line.to_owned() },
         }
     }
 
     fn parse_stop(&self, sent: &str, output: &str) -> Option<Stop> {
         let output = self.clean(tail(output));
         let lines: Vec<&str> = output.lines().collect();
-        let headers = || {
-            (0..lines.len())
-                .rev()
-                .filter_map(|at| header(lines[at]).map(|stop| (at, stop)))
-        };
+        let headers = || (0..lines.len()).rev().filter_map(|at| header(lines[at]).map(|stop| (at, stop)));
         // What the program or `display` prints can look like a header; the debugger's own has its source below it,
         // unless the source is not known.
         let (at, (prefix, mut stop)) = headers()
-            .find(|(at, _)| {
-                lines
-                    .get(at + 1)
-                    .is_some_and(|next| next.starts_with("-> "))
-            })
+            .find(|(at, _)| lines.get(at + 1).is_some_and(|next| next.starts_with("-> ")))
             .or_else(|| headers().next())?;
         let before: Vec<&str> = lines[..at].iter().rev().take(3).copied().collect();
-        let told = if prefix.is_empty() {
-            reason(&before)
-        } else {
-            None
-        };
+        let told = if prefix.is_empty() { reason(&before) } else { None };
         stop.reason = told.unwrap_or_else(|| self.reason_of(sent));
         Some(stop)
     }
@@ -268,9 +221,7 @@ impl Dialect for Pdb {
     }
 
     fn clean(&self, output: &str) -> String {
-        let mut text = output
-            .replace("\x1b[?2004l\r", "")
-            .replace("\x1b[?2004l", "");
+        let mut text = output.replace("\x1b[?2004l\r", "").replace("\x1b[?2004l", "");
         for sequence in ["\x1b[?2004h", "\x1b[?1034h"] {
             text = text.replace(sequence, "");
         }
@@ -292,9 +243,7 @@ fn word_of(command: &str) -> &str {
     if command.starts_with('?') {
         return "help";
     }
-    let end = command
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(command.len());
+    let end = command.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(command.len());
     &command[..end]
 }
 
@@ -417,12 +366,8 @@ fn reason(before: &[&str]) -> Option<Reason> {
     let ended = nearest.starts_with("The program finished and will be restarted")
         || nearest.starts_with("The program exited via sys.exit().")
         || nearest.starts_with("Post mortem debugger finished. The ")
-        || before
-            .get(1)
-            .is_some_and(|line| line.starts_with("The program exited via sys.exit()."))
-        || before.get(1).is_some_and(|line| {
-            line.starts_with("Restarting ") && line.ends_with(" with arguments:")
-        });
+        || before.get(1).is_some_and(|line| line.starts_with("The program exited via sys.exit()."))
+        || before.get(1).is_some_and(|line| line.starts_with("Restarting ") && line.ends_with(" with arguments:"));
     if ended {
         return Some(Reason::Entry);
     }
@@ -448,35 +393,14 @@ mod tests {
         let pdb = Pdb::new();
         let at = |output: &str| pdb.prompt_at_end(output).map(|p| (p.start, p.text, p.kind));
         let text = |s: &str| s.to_owned();
-        assert_eq!(
-            at("x\n(Pdb) "),
-            Some((2, text("(Pdb) "), PromptKind::Command))
-        );
-        assert_eq!(
-            at("x\r\n\x1b[?2004h(Pdb) "),
-            Some((11, text("(Pdb) "), PromptKind::Command))
-        );
-        assert_eq!(
-            at("abc(Pdb) "),
-            Some((3, text("(Pdb) "), PromptKind::Command))
-        );
-        assert_eq!(
-            at("x\n(((Pdb))) "),
-            Some((2, text("(((Pdb))) "), PromptKind::Command))
-        );
+        assert_eq!(at("x\n(Pdb) "), Some((2, text("(Pdb) "), PromptKind::Command)));
+        assert_eq!(at("x\r\n\x1b[?2004h(Pdb) "), Some((11, text("(Pdb) "), PromptKind::Command)));
+        assert_eq!(at("abc(Pdb) "), Some((3, text("(Pdb) "), PromptKind::Command)));
+        assert_eq!(at("x\n(((Pdb))) "), Some((2, text("(((Pdb))) "), PromptKind::Command)));
         assert_eq!(at("ipdb> "), Some((0, text("ipdb> "), PromptKind::Command)));
-        assert_eq!(
-            at("(com) "),
-            Some((0, text("(com) "), PromptKind::Continuation))
-        );
-        assert_eq!(
-            at("\x1b[?2004h>>> "),
-            Some((8, text(">>> "), PromptKind::Interpreter))
-        );
-        assert_eq!(
-            at("...   "),
-            Some((0, text("...   "), PromptKind::Continuation))
-        );
+        assert_eq!(at("(com) "), Some((0, text("(com) "), PromptKind::Continuation)));
+        assert_eq!(at("\x1b[?2004h>>> "), Some((8, text(">>> "), PromptKind::Interpreter)));
+        assert_eq!(at("...   "), Some((0, text("...   "), PromptKind::Continuation)));
         assert_eq!(at("Loading... "), None);
         assert_eq!(at("(Pdb) x"), None);
         assert_eq!(at("(Pdb)"), None);
@@ -531,21 +455,12 @@ mod tests {
         let mut pdb = Pdb::new();
         pdb.read_line("alias go next ;; p %1", PromptKind::Command);
         assert!(pdb.is_command("go"));
-        assert_eq!(
-            pdb.read_line("go x", PromptKind::Command).effect,
-            Effect::Moves
-        );
+        assert_eq!(pdb.read_line("go x", PromptKind::Command).effect, Effect::Moves);
         assert_eq!(pdb.read_line("", PromptKind::Command).send, "p x");
         pdb.read_line("alias loop loop", PromptKind::Command);
-        assert_eq!(
-            pdb.read_line("loop", PromptKind::Command).effect,
-            Effect::Mutates
-        );
+        assert_eq!(pdb.read_line("loop", PromptKind::Command).effect, Effect::Mutates);
         pdb.read_line("unalias go", PromptKind::Command);
-        assert_eq!(
-            pdb.read_line("go x", PromptKind::Command).effect,
-            Effect::Mutates
-        );
+        assert_eq!(pdb.read_line("go x", PromptKind::Command).effect, Effect::Mutates);
     }
 
     #[test]
@@ -565,62 +480,28 @@ mod tests {
     fn continuation_lines() {
         let mut pdb = Pdb::new();
         pdb.read_line("commands 1", PromptKind::Command);
-        assert_eq!(
-            pdb.read_line("continue", PromptKind::Continuation).effect,
-            Effect::Configures
-        );
+        assert_eq!(pdb.read_line("continue", PromptKind::Continuation).effect, Effect::Configures);
         pdb.read_line("for i in x:", PromptKind::Command);
-        assert_eq!(
-            pdb.read_line("  y(i)", PromptKind::Continuation).effect,
-            Effect::Mutates
-        );
-        assert_eq!(
-            pdb.read_line("n", PromptKind::Interpreter).effect,
-            Effect::Mutates
-        );
+        assert_eq!(pdb.read_line("  y(i)", PromptKind::Continuation).effect, Effect::Mutates);
+        assert_eq!(pdb.read_line("n", PromptKind::Interpreter).effect, Effect::Mutates);
     }
 
     #[test]
     fn stops() {
-        let at = |file: &str, line, function: &str, reason| {
-            Some((file.to_owned(), Some(line), function.to_owned(), reason))
-        };
+        let at =
+            |file: &str, line, function: &str, reason| Some((file.to_owned(), Some(line), function.to_owned(), reason));
+        assert_eq!(stop("n", "> /a/b.py(3)f()\r\n-> x = 1\r\n"), at("/a/b.py", 3, "f", Reason::Step));
+        assert_eq!(stop("c", "hello\n> /a/b.py(3)f()\n-> x\n"), at("/a/b.py", 3, "f", Reason::Breakpoint));
+        assert_eq!(stop("n", "abc> /a b/é.py(3)<module>()\n-> x\n"), at("/a b/é.py", 3, "<module>", Reason::Step));
+        assert_eq!(stop("r", "--Return--\n> /a.py(3)f()->'> /x(1)g()'\n-> x\n"), at("/a.py", 3, "f", Reason::Step));
+        assert_eq!(stop("s", "ValueError: 3\n> /a.py(3)f()\n-> x\n"), at("/a.py", 3, "f", Reason::Exception));
+        assert_eq!(stop("s", "Total: 3\n> /a.py(3)f()\n-> x\n"), at("/a.py", 3, "f", Reason::Step));
         assert_eq!(
-            stop("n", "> /a/b.py(3)f()\r\n-> x = 1\r\n"),
-            at("/a/b.py", 3, "f", Reason::Step)
-        );
-        assert_eq!(
-            stop("c", "hello\n> /a/b.py(3)f()\n-> x\n"),
-            at("/a/b.py", 3, "f", Reason::Breakpoint)
-        );
-        assert_eq!(
-            stop("n", "abc> /a b/é.py(3)<module>()\n-> x\n"),
-            at("/a b/é.py", 3, "<module>", Reason::Step)
-        );
-        assert_eq!(
-            stop("r", "--Return--\n> /a.py(3)f()->'> /x(1)g()'\n-> x\n"),
-            at("/a.py", 3, "f", Reason::Step)
-        );
-        assert_eq!(
-            stop("s", "ValueError: 3\n> /a.py(3)f()\n-> x\n"),
-            at("/a.py", 3, "f", Reason::Exception)
-        );
-        assert_eq!(
-            stop("s", "Total: 3\n> /a.py(3)f()\n-> x\n"),
-            at("/a.py", 3, "f", Reason::Step)
-        );
-        assert_eq!(
-            stop(
-                "c",
-                "\nProgram interrupted. (Use 'cont' to resume).\n--Call--\n> /a.py(3)f()\n-> x\n"
-            ),
+            stop("c", "\nProgram interrupted. (Use 'cont' to resume).\n--Call--\n> /a.py(3)f()\n-> x\n"),
             at("/a.py", 3, "f", Reason::Interrupt)
         );
         assert_eq!(
-            stop(
-                "c",
-                "The program finished and will be restarted\n> /a.py(1)<module>()\n-> x\n"
-            ),
+            stop("c", "The program finished and will be restarted\n> /a.py(1)<module>()\n-> x\n"),
             at("/a.py", 1, "<module>", Reason::Entry)
         );
         assert_eq!(
@@ -636,17 +517,11 @@ mod tests {
             at("<string>", 1, "<module>", Reason::Step)
         );
         assert_eq!(
-            stop(
-                "n",
-                "> /fake.py(9)f()\n> /a.py(3)f()\n-> x\ndisplay s: > /fake.py(1)g()\n"
-            ),
+            stop("n", "> /fake.py(9)f()\n> /a.py(3)f()\n-> x\ndisplay s: > /fake.py(1)g()\n"),
             at("/a.py", 3, "f", Reason::Step)
         );
         assert_eq!(stop("n", "no stop here\n"), None);
         let long = "é> /x".repeat(1 << 20);
-        assert_eq!(
-            stop("n", &format!("{long}> /a.py(3)f()\n-> x\n")).map(|s| s.0),
-            Some("/a.py".to_owned())
-        );
+        assert_eq!(stop("n", &format!("{long}> /a.py(3)f()\n-> x\n")).map(|s| s.0), Some("/a.py".to_owned()));
     }
 }

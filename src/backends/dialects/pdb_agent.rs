@@ -23,11 +23,7 @@ pub fn compile_line(kind: PromptKind, source: &Path, code: &Path) -> String {
         "o=__import__('io').open\nf=o({source},encoding='utf-8')\ng=o({code},'wb')\n\
          g.write(__import__('marshal').dumps(compile(f.read(),'<fred>','exec')))\nf.close()\ng.close()"
     );
-    format!(
-        "{}__import__('builtins').exec({},{{}})",
-        bang(kind),
-        quoted(&script)
-    )
+    format!("{}__import__('builtins').exec({},{{}})", bang(kind), quoted(&script))
 }
 
 /// The line that runs the helper from `code`: it reads the request at `ask` and writes the reply to `answer`.
@@ -212,11 +208,7 @@ impl Facts {
 
     /// The scope of an expression that the user types here.
     pub fn scope(&self) -> Scope {
-        Scope {
-            file: self.file.clone(),
-            function: self.function.clone(),
-            firstlineno: self.firstlineno,
-        }
+        Scope { file: self.file.clone(), function: self.function.clone(), firstlineno: self.firstlineno }
     }
 }
 
@@ -314,23 +306,14 @@ mod tests {
     fn bootstrap_is_short_and_quoted() {
         let path = Path::new("/proc/12345/fd/67");
         let line = bootstrap(PromptKind::Command, path, path, path);
-        assert!(
-            line.starts_with('!') && line.len() < 1000 && !line.contains(";;"),
-            "{line}"
-        );
+        assert!(line.starts_with('!') && line.len() < 1000 && !line.contains(";;"), "{line}");
         assert!(!bootstrap(PromptKind::Interpreter, path, path, path).starts_with('!'));
         assert_eq!(quoted("a'b\\;$\n"), r"'a\'b\\\x3b\x24\n'");
     }
 
     #[test]
     fn requests_are_flat() {
-        let request = Numbered {
-            seq: 7,
-            request: Request::RunTo {
-                n: 3,
-                breakpoints: true,
-            },
-        };
+        let request = Numbered { seq: 7, request: Request::RunTo { n: 3, breakpoints: true } };
         let json = serde_json::to_string(&request).expect("plain data");
         assert_eq!(json, r#"{"seq":7,"do":"run_to","n":3,"breakpoints":true}"#);
     }
