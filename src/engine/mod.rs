@@ -2,12 +2,16 @@
 //!
 //! [`Session`] is what the prompt, the scripts and the full-screen view see of it.
 
+pub mod start;
+
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::backends::dialect::Prompt;
 use crate::history::entry::{Effect, Stop};
+
+pub use start::{Engine, Options, StartError};
 
 /// What the session is waiting for between two commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +87,17 @@ pub trait Console {
 
     /// A checkpoint was taken (for the event stream).
     fn checkpointed(&mut self, taken: &CheckpointTaken);
+
+    /// A replay did not go as it was recorded: the `diverged` event. `at` is the number of the recorded event.
+    fn diverged(&mut self, at: u64, expected: &str, got: &str) {
+        let _ = (at, expected, got);
+    }
+
+    /// The size of the user's window (rows, columns) if it has changed since the last call. The descriptor of
+    /// [`Console::interrupt_fd`] becomes readable for that, too.
+    fn resized(&mut self) -> Option<(u16, u16)> {
+        None
+    }
 }
 
 /// A checkpoint that was taken: the `checkpoint` event.
@@ -140,6 +155,13 @@ pub struct Failure {
     pub message: String,
     /// What was spent before it failed.
     pub cost: Cost,
+}
+
+impl Failure {
+    /// A failure that has cost nothing.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), cost: Cost::default() }
+    }
 }
 
 /// A line of `fred-history`.
@@ -217,6 +239,13 @@ pub trait Session {
     fn goto(&mut self, position: &str, console: &mut dyn Console) -> Result<Report, Failure>;
     /// `fred-when`
     fn when(&mut self) -> Result<Report, Failure>;
+
+    /// The value of an expression here, as the debugger prints it: `(true, value)`, or `(false, error text)` when it
+    /// cannot be evaluated here. Leaves no trace in the session (asked on a throw-away copy).
+    ///
+    /// # Errors
+    /// The question could not be asked.
+    fn evaluate(&mut self, expression: &str) -> Result<(bool, String), Failure>;
 
     /// Names for completion: checkpoint ids, branch names.
     fn names(&self) -> (Vec<String>, Vec<String>);
