@@ -29,7 +29,12 @@ pub struct Screen {
 
 impl Screen {
     /// A screen that writes text for people to `human` (`None`: nowhere).
-    pub fn new(human: Option<Box<dyn Write>>, events: Events, keyboard: Keyboard, signals: Option<Signals>) -> Self {
+    pub fn new(
+        human: Option<Box<dyn Write>>,
+        events: Events,
+        keyboard: Keyboard,
+        signals: Option<Signals>,
+    ) -> Self {
         Self {
             human,
             at_line_start: true,
@@ -57,8 +62,10 @@ impl Screen {
 
     /// Text that ends its line.
     pub fn print_lines(&mut self, text: &str) {
-        self.print(text);
-        self.fresh_line();
+        if !text.is_empty() {
+            self.print(text);
+            self.fresh_line();
+        }
     }
 
     /// A line of fred's own, on a line of its own.
@@ -138,8 +145,13 @@ impl Console for Screen {
             self.spinner = Some(spinner);
         }
         if let Some(spinner) = &self.spinner {
-            let left = left.map(|left| format!("{left} stops left, ")).unwrap_or_default();
-            spinner.set_message(format!("{left}{} probes, {} evaluations (Ctrl-C stops)", cost.restores, cost.evaluations));
+            let left = left
+                .map(|left| format!("{left} stops left, "))
+                .unwrap_or_default();
+            spinner.set_message(format!(
+                "{left}{} probes, {} evaluations (Ctrl-C stops)",
+                cost.restores, cost.evaluations
+            ));
             spinner.tick();
         }
     }
@@ -162,14 +174,21 @@ impl Console for Screen {
     }
 
     fn resized(&mut self) -> Option<(u16, u16)> {
-        self.signals.as_ref().filter(|signals| signals.resized()).map(|_| window())
+        self.signals
+            .as_ref()
+            .filter(|signals| signals.resized())
+            .map(|_| window())
     }
 }
 
 /// Rows and columns of the terminal; 24 by 80 where there is none.
 pub fn window() -> (u16, u16) {
     match terminal_size::terminal_size() {
-        Some((terminal_size::Width(columns), terminal_size::Height(rows))) if rows > 0 && columns > 0 => (rows, columns),
+        Some((terminal_size::Width(columns), terminal_size::Height(rows)))
+            if rows > 0 && columns > 0 =>
+        {
+            (rows, columns)
+        }
         _ => (24, 80),
     }
 }

@@ -103,7 +103,11 @@ pub struct Events {
 impl Events {
     /// A stream that writes there.
     pub fn to(sink: Box<dyn Write>) -> Self {
-        Self { sink: Some(sink), waiting: Vec::new(), begun: false }
+        Self {
+            sink: Some(sink),
+            waiting: Vec::new(),
+            begun: false,
+        }
     }
 
     /// No stream.
@@ -197,8 +201,13 @@ mod tests {
             signal: None,
         };
         let mut events = Events::to(Box::new(out.clone()));
-        let taken =
-            CheckpointTaken { id: "a1".into(), origin: "auto", index: 0, note: None, elapsed_ms: 0.6 };
+        let taken = CheckpointTaken {
+            id: "a1".into(),
+            origin: "auto",
+            index: 0,
+            note: None,
+            elapsed_ms: 0.6,
+        };
         events.send(&Event::Checkpoint(&taken));
         let report = LineReport {
             index: 0,
@@ -207,7 +216,11 @@ mod tests {
             stop: None,
             elapsed: Duration::ZERO,
         };
-        events.session("pdb", &["python3".into(), "-m".into(), "pdb".into()], &report);
+        events.session(
+            "pdb",
+            &["python3".into(), "-m".into(), "pdb".into()],
+            &report,
+        );
         events.send(&Event::Command {
             index: 1,
             line: "next",
@@ -224,9 +237,17 @@ mod tests {
             error: Some("no earlier point"),
             stop: None,
             result: None,
-            cost: Cost { checkpoints: 1, elapsed_ms: 48.1, ..Cost::default() },
+            cost: Cost {
+                checkpoints: 1,
+                elapsed_ms: 48.1,
+                ..Cost::default()
+            },
         });
-        events.send(&Event::Diverged { at: 811, expected: "read".into(), got: "write".into() });
+        events.send(&Event::Diverged {
+            at: 811,
+            expected: "read".into(),
+            got: "write".into(),
+        });
         events.end(1);
         events.end(0);
         drop(events);

@@ -55,12 +55,22 @@ enum Pause {
 impl Keyboard {
     /// The process's standard input.
     pub fn stdin() -> Self {
-        Self { source: Source::Stdin, buffer: Vec::new(), ended: false, raw: None }
+        Self {
+            source: Source::Stdin,
+            buffer: Vec::new(),
+            ended: false,
+            raw: None,
+        }
     }
 
     /// These bytes and then the end.
     pub fn of(text: &str) -> Self {
-        Self { source: Source::Nothing, buffer: text.as_bytes().to_vec(), ended: true, raw: None }
+        Self {
+            source: Source::Nothing,
+            buffer: text.as_bytes().to_vec(),
+            ended: true,
+            raw: None,
+        }
     }
 
     /// Whether a person sits there.
@@ -96,7 +106,10 @@ impl Keyboard {
     pub fn line(&mut self, signals: &mut Option<Signals>) -> Input {
         let mut searched = 0;
         loop {
-            if let Some(at) = self.buffer[searched..].iter().position(|&byte| byte == b'\n') {
+            if let Some(at) = self.buffer[searched..]
+                .iter()
+                .position(|&byte| byte == b'\n')
+            {
                 let line: Vec<u8> = self.buffer.drain(..=searched + at).collect();
                 let line = line.strip_suffix(b"\n").unwrap_or(&line);
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -186,10 +199,19 @@ mod tests {
     fn lines_and_keys_come_from_the_same_place() {
         let mut keyboard = Keyboard::of("one\r\nzwö\n\nkeys");
         let none = &mut None;
-        assert_eq!(keyboard.read(InputMode::Line { echo: true }, none), Input::Line("one".into()));
-        assert_eq!(keyboard.read(InputMode::Line { echo: false }, none), Input::Line("zwö".into()));
+        assert_eq!(
+            keyboard.read(InputMode::Line { echo: true }, none),
+            Input::Line("one".into())
+        );
+        assert_eq!(
+            keyboard.read(InputMode::Line { echo: false }, none),
+            Input::Line("zwö".into())
+        );
         assert_eq!(keyboard.line(none), Input::Line(String::new()));
-        assert_eq!(keyboard.read(InputMode::Raw, none), Input::Keys(b"keys".to_vec()));
+        assert_eq!(
+            keyboard.read(InputMode::Raw, none),
+            Input::Keys(b"keys".to_vec())
+        );
         assert_eq!(keyboard.read(InputMode::Raw, none), Input::Eof);
         assert_eq!(keyboard.line(none), Input::Eof);
     }

@@ -69,7 +69,11 @@ impl Default for Mock {
     fn default() -> Self {
         Self {
             log: Vec::new(),
-            state: State::Prompt(Prompt { start: 0, text: "(Pdb) ".into(), kind: PromptKind::Command }),
+            state: State::Prompt(Prompt {
+                start: 0,
+                text: "(Pdb) ".into(),
+                kind: PromptKind::Command,
+            }),
             outputs: HashMap::new(),
             replies: HashMap::new(),
             values: Vec::new(),
@@ -90,7 +94,8 @@ impl Mock {
 
     /// What a line prints and where it stops.
     pub fn stopping(mut self, line: &str, output: &str, stop: Stop) -> Self {
-        self.outputs.insert(line.into(), (output.into(), Some(stop)));
+        self.outputs
+            .insert(line.into(), (output.into(), Some(stop)));
         self
     }
 
@@ -102,7 +107,11 @@ impl Mock {
 
     /// The values of the next evaluations.
     pub fn values(mut self, values: &[(bool, &str)]) -> Self {
-        self.values = values.iter().rev().map(|(known, text)| (*known, text.to_string())).collect();
+        self.values = values
+            .iter()
+            .rev()
+            .map(|(known, text)| (*known, text.to_string()))
+            .collect();
         self
     }
 
@@ -114,7 +123,11 @@ impl Mock {
 
     /// The prompt it shows.
     pub fn at(mut self, kind: PromptKind) -> Self {
-        self.state = State::Prompt(Prompt { start: 0, text: ">>> ".into(), kind });
+        self.state = State::Prompt(Prompt {
+            start: 0,
+            text: ">>> ".into(),
+            kind,
+        });
         self
     }
 
@@ -150,7 +163,11 @@ impl Mock {
     }
 
     fn done(&mut self, call: String) -> Done {
-        let reply = self.replies.get(&call).cloned().unwrap_or_else(|| Ok(Report::default()));
+        let reply = self
+            .replies
+            .get(&call)
+            .cloned()
+            .unwrap_or_else(|| Ok(Report::default()));
         self.log.push(call);
         reply
     }
@@ -169,24 +186,40 @@ impl Session for Mock {
         self.owned.contains(&word)
     }
 
-    fn run_line(&mut self, line: Option<&str>, console: &mut dyn Console) -> Result<LineReport, Failure> {
+    fn run_line(
+        &mut self,
+        line: Option<&str>,
+        console: &mut dyn Console,
+    ) -> Result<LineReport, Failure> {
         let line = line.unwrap_or("EOF");
         self.log.push(format!("line {line}"));
         if matches!(self.state, State::Ended { .. }) {
-            return Err(Failure::new("the debugger has ended; fred-undo goes back to before that"));
+            return Err(Failure::new(
+                "the debugger has ended; fred-undo goes back to before that",
+            ));
         }
         let (output, stop) = self.outputs.get(line).cloned().unwrap_or_default();
         console.output(&output);
         self.index += 1;
         if line == "EOF" || line == "quit" {
-            self.state = State::Ended { status: 0, asked: true };
+            self.state = State::Ended {
+                status: 0,
+                asked: true,
+            };
         }
         if let Some((at, status)) = self.dies_at
             && at == line
         {
-            self.state = State::Ended { status, asked: false };
+            self.state = State::Ended {
+                status,
+                asked: false,
+            };
         }
-        Ok(LineReport { index: self.index, stop, ..Self::line_report(&output) })
+        Ok(LineReport {
+            index: self.index,
+            stop,
+            ..Self::line_report(&output)
+        })
     }
 
     fn interrupt_prompt(&mut self, _: &mut dyn Console) -> Result<String, Failure> {
@@ -196,7 +229,10 @@ impl Session for Mock {
 
     fn complete(&mut self, line: &str) -> Vec<String> {
         self.log.push(format!("complete {line}"));
-        self.outputs.get(line).map(|(text, _)| text.split(' ').map(str::to_owned).collect()).unwrap_or_default()
+        self.outputs
+            .get(line)
+            .map(|(text, _)| text.split(' ').map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 
     fn resize(&mut self, rows: u16, columns: u16) {
@@ -276,6 +312,9 @@ impl Session for Mock {
     }
 
     fn names(&self) -> (Vec<String>, Vec<String>) {
-        (vec!["1".into(), "2".into(), "a1".into()], vec!["main".into(), "fix".into()])
+        (
+            vec!["1".into(), "2".into(), "a1".into()],
+            vec!["main".into(), "fix".into()],
+        )
     }
 }

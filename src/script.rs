@@ -46,7 +46,13 @@ pub struct Runner {
 impl Runner {
     /// A runner on that screen.
     pub fn new(screen: Screen, on_error: OnError) -> Self {
-        Self { screen, on_error, failed: false, files: 0, size: window() }
+        Self {
+            screen,
+            on_error,
+            failed: false,
+            files: 0,
+            size: window(),
+        }
     }
 
     /// Whether any fred command could not do what it was asked.
@@ -115,7 +121,12 @@ impl Runner {
     }
 
     /// Sends a line to the debugger. `None` if that could not be done (which has been said).
-    pub fn run_line(&mut self, session: &mut dyn Session, line: Option<&str>, origin: Origin) -> Option<LineReport> {
+    pub fn run_line(
+        &mut self,
+        session: &mut dyn Session,
+        line: Option<&str>,
+        origin: Origin,
+    ) -> Option<LineReport> {
         self.tell_size(session);
         self.screen.begin();
         let outcome = session.run_line(line, &mut self.screen);
@@ -141,7 +152,12 @@ impl Runner {
     }
 
     /// Runs a fred command.
-    pub fn run_fred(&mut self, session: &mut dyn Session, command: &Command, argument: &str) -> bool {
+    pub fn run_fred(
+        &mut self,
+        session: &mut dyn Session,
+        command: &Command,
+        argument: &str,
+    ) -> bool {
         let typed = (!argument.is_empty()).then_some(argument);
         let given = match command.check(argument) {
             Ok(given) => given,
@@ -155,7 +171,10 @@ impl Runner {
                 self.screen.finish();
                 outcome
             }
-            Run::Help => match given.text().map_or_else(|| Ok(help::overview()), help::page) {
+            Run::Help => match given
+                .text()
+                .map_or_else(|| Ok(help::overview()), help::page)
+            {
                 Ok(text) => {
                     self.screen.fresh_line();
                     self.screen.print_lines(&text);
@@ -171,26 +190,41 @@ impl Runner {
     fn source(&mut self, session: &mut dyn Session, file: &str) -> Result<Report, Failure> {
         let path = expand_home(file);
         if self.files >= DEEPEST {
-            let message = format!("cannot run {file}: {DEEPEST} files are calling each other; does one call itself?");
+            let message = format!(
+                "cannot run {file}: {DEEPEST} files are calling each other; does one call itself?"
+            );
             return Err(Failure::new(message));
         }
         let text = read_script(&path).map_err(Failure::new)?;
         self.files += 1;
         let ok = self.text(session, &text);
         self.files -= 1;
-        let incomplete = (!ok).then(|| format!("not every command in {file} did what it was asked"));
-        Ok(Report { incomplete, ..Report::default() })
+        let incomplete =
+            (!ok).then(|| format!("not every command in {file} did what it was asked"));
+        Ok(Report {
+            incomplete,
+            ..Report::default()
+        })
     }
 
     /// Shows and notes what a fred command did; says whether it did all of it.
-    fn report(&mut self, command: &str, argument: Option<&str>, outcome: Result<Report, Failure>) -> bool {
+    fn report(
+        &mut self,
+        command: &str,
+        argument: Option<&str>,
+        outcome: Result<Report, Failure>,
+    ) -> bool {
         let nothing = Report::default();
         let (report, error, cost): (&Report, Option<&str>, Cost) = match &outcome {
             Ok(report) => (report, report.incomplete.as_deref(), report.cost),
             Err(failure) => (&nothing, Some(&failure.message), failure.cost),
         };
         self.screen.print_lines(&report.place);
-        if let Some(table) = report.result.as_ref().and_then(|result| tables::of_command(command, result)) {
+        if let Some(table) = report
+            .result
+            .as_ref()
+            .and_then(|result| tables::of_command(command, result))
+        {
             self.screen.fresh_line();
             self.screen.print_lines(&table);
         }
@@ -204,7 +238,10 @@ impl Runner {
             ok: error.is_none(),
             error,
             stop: report.stop.as_ref(),
-            result: report.result.as_ref().filter(|result| **result != Value::Null),
+            result: report
+                .result
+                .as_ref()
+                .filter(|result| **result != Value::Null),
             cost,
         });
         error.is_none()
@@ -231,7 +268,10 @@ pub fn is_over(session: &dyn Session) -> bool {
 pub fn read_script(path: &Path) -> Result<String, String> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) => Err(format!("cannot read the commands in {}: {error}", path.display())),
+        Err(error) => Err(format!(
+            "cannot read the commands in {}: {error}",
+            path.display()
+        )),
     }
 }
 
@@ -244,7 +284,9 @@ pub fn expand_home(path: &str) -> PathBuf {
 }
 
 fn line_argument(line: &str) -> Option<&str> {
-    line.trim().split_once(char::is_whitespace).map(|(_, rest)| rest.trim())
+    line.trim()
+        .split_once(char::is_whitespace)
+        .map(|(_, rest)| rest.trim())
 }
 
 #[cfg(test)]

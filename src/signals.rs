@@ -26,7 +26,11 @@ impl Signals {
         let (wake, sender) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         sender.set_nonblocking(true)?;
-        let signals = Self { wake, interrupted: Arc::default(), resized: Arc::default() };
+        let signals = Self {
+            wake,
+            interrupted: Arc::default(),
+            resized: Arc::default(),
+        };
         for (signal, seen) in [(SIGINT, &signals.interrupted), (SIGWINCH, &signals.resized)] {
             flag::register(signal, Arc::clone(seen))?;
             low_level::pipe::register(signal, sender.try_clone()?)?;
@@ -62,12 +66,14 @@ static AT_START: Mutex<Option<Termios>> = Mutex::new(None);
 pub fn guard_terminal() -> io::Result<()> {
     *AT_START.lock().unwrap_or_else(PoisonError::into_inner) = tcgetattr(io::stdin()).ok();
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP])?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        for signal in signals.forever() {
-            restore_terminal();
-            let _ = low_level::emulate_default_handler(signal);
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                restore_terminal();
+                let _ = low_level::emulate_default_handler(signal);
+            }
+        })?;
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         restore_terminal();

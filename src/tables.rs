@@ -14,7 +14,10 @@ pub fn of_command(name: &str, result: &Value) -> Option<String> {
 
 /// `[{number, line, effect, stop}]`, or an object with these as `rows`.
 pub fn history(result: &Value) -> String {
-    let rows = result.as_array().or_else(|| result["rows"].as_array()).map_or(&[][..], Vec::as_slice);
+    let rows = result
+        .as_array()
+        .or_else(|| result["rows"].as_array())
+        .map_or(&[][..], Vec::as_slice);
     if rows.is_empty() {
         return "no commands yet\n".into();
     }
@@ -23,7 +26,12 @@ pub fn history(result: &Value) -> String {
             "queries" => "query".to_owned(),
             other => other.to_owned(),
         };
-        vec![text(&row["number"]), text(&row["line"]), effect, place(&row["stop"])]
+        vec![
+            text(&row["number"]),
+            text(&row["line"]),
+            effect,
+            place(&row["stop"]),
+        ]
     });
     align(cells.collect(), &[true, false, false, false])
 }
@@ -37,7 +45,11 @@ pub fn list(result: &Value) -> String {
     if checkpoints.is_empty() {
         out.push_str("no checkpoints\n");
     } else {
-        let mut table = vec![["", "id", "history", "memory", "age", "where", "note"].map(str::to_owned).to_vec()];
+        let mut table = vec![
+            ["", "id", "history", "memory", "age", "where", "note"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
         table.extend(checkpoints.iter().map(|row| {
             vec![
                 mark(row),
@@ -49,12 +61,19 @@ pub fn list(result: &Value) -> String {
                 text(&row["note"]),
             ]
         }));
-        out.push_str(&align(table, &[false, false, true, true, true, false, false]));
+        out.push_str(&align(
+            table,
+            &[false, false, true, true, true, false, false],
+        ));
     }
     let branches = rows("branches");
     if !branches.is_empty() {
         let mut table = vec![["", "branch", "history"].map(str::to_owned).to_vec()];
-        table.extend(branches.iter().map(|row| vec![mark(row), text(&row["name"]), text(&row["number"])]));
+        table.extend(
+            branches
+                .iter()
+                .map(|row| vec![mark(row), text(&row["name"]), text(&row["number"])]),
+        );
         out.push('\n');
         out.push_str(&align(table, &[false, false, true]));
     }
@@ -78,7 +97,9 @@ pub fn when(result: &Value) -> String {
 
 /// `autocount.py:12 in main` for anything with `file`, `line` and `function`.
 pub fn place(stop: &Value) -> String {
-    let file = stop["file"].as_str().map(|file| file.rsplit('/').next().unwrap_or(file));
+    let file = stop["file"]
+        .as_str()
+        .map(|file| file.rsplit('/').next().unwrap_or(file));
     let mut out = match (file, stop["line"].as_u64()) {
         (Some(file), Some(line)) => format!("{file}:{line}"),
         (Some(file), None) => file.to_owned(),
@@ -89,7 +110,9 @@ pub fn place(stop: &Value) -> String {
         out.push_str(function);
     }
     if stop["reason"] == "exited" {
-        let status = stop["exit_code"].as_i64().map(|status| format!(" with status {status}"));
+        let status = stop["exit_code"]
+            .as_i64()
+            .map(|status| format!(" with status {status}"));
         out.push_str(if out.is_empty() { "exited" } else { ", exited" });
         out.push_str(&status.unwrap_or_default());
     }
@@ -122,7 +145,12 @@ fn age(seconds: f64) -> String {
 
 /// Columns padded to their widest cell; `right` says which are aligned to the right.
 fn align(rows: Vec<Vec<String>>, right: &[bool]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..right.len()).map(width).collect();
     let mut out = String::new();
     for row in &rows {
@@ -132,7 +160,11 @@ fn align(rows: Vec<Vec<String>>, right: &[bool]) -> String {
             if width == 0 {
                 continue;
             }
-            let cell = if right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
+            let cell = if right {
+                format!("{cell:>width$}  ")
+            } else {
+                format!("{cell:<width$}  ")
+            };
             line.push_str(&cell);
         }
         out.push_str(line.trim_end());
@@ -189,6 +221,9 @@ mod tests {
             when(&json!({"index": 4, "checkpoint": "a3", "share": 0.504, "events": 811})),
             "history 4, checkpoint a3, 50% of the recorded run, 811 recorded events\n"
         );
-        assert_eq!(when(&json!({"index": 0, "checkpoint": null})), "history 0\n");
+        assert_eq!(
+            when(&json!({"index": 0, "checkpoint": null})),
+            "history 0\n"
+        );
     }
 }

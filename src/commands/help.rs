@@ -15,7 +15,9 @@ const GROUPS: &[(Group, &str)] = &[
 
 /// The text of `fred-help`.
 pub fn overview() -> String {
-    let mut text = String::from("Everything that does not begin with fred- goes to the debugger. [n] is 1 if left out.\n");
+    let mut text = String::from(
+        "Everything that does not begin with fred- goes to the debugger. [n] is 1 if left out.\n",
+    );
     for (group, title) in GROUPS {
         let _ = writeln!(text, "\n{title}:");
         for command in COMMANDS.iter().filter(|command| command.group == *group) {
@@ -31,7 +33,10 @@ pub fn overview() -> String {
 /// # Errors
 /// There is no such command: what to say.
 pub fn page(name: &str) -> Result<String, String> {
-    let command = match COMMANDS.iter().find(|command| command.aliases.contains(&name)) {
+    let command = match COMMANDS
+        .iter()
+        .find(|command| command.aliases.contains(&name))
+    {
         Some(command) => command,
         None => find(name.strip_prefix("fred-").unwrap_or(name))?,
     };
@@ -62,11 +67,25 @@ pub fn markdown() -> String {
          name (and, in pdb, no variable).\n",
     );
     for (group, title) in GROUPS {
-        let _ = write!(text, "\n## {title}\n\n| command | short | meaning | also |\n| --- | --- | --- | --- |\n");
+        let _ = write!(
+            text,
+            "\n## {title}\n\n| command | short | meaning | also |\n| --- | --- | --- | --- |\n"
+        );
         for command in COMMANDS.iter().filter(|command| command.group == *group) {
-            let short = command.short.map(|short| format!("`fred-{short}`")).unwrap_or_default();
-            let also: Vec<_> = command.aliases.iter().map(|alias| format!("`{alias}`")).collect();
-            let details = if command.details.is_empty() { String::new() } else { format!(" {}", command.details) };
+            let short = command
+                .short
+                .map(|short| format!("`fred-{short}`"))
+                .unwrap_or_default();
+            let also: Vec<_> = command
+                .aliases
+                .iter()
+                .map(|alias| format!("`{alias}`"))
+                .collect();
+            let details = if command.details.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", command.details)
+            };
             let _ = writeln!(
                 text,
                 "| `{}` | {short} | {}.{details} | {} |",
@@ -80,7 +99,9 @@ pub fn markdown() -> String {
 }
 
 fn usage(command: &Command) -> String {
-    format!("fred-{} {}", command.name, command.syntax).trim_end().to_owned()
+    format!("fred-{} {}", command.name, command.syntax)
+        .trim_end()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -101,7 +122,11 @@ mod tests {
         let page_of_watch = page("reverse-watch").unwrap();
         assert_eq!(page("fred-rw").unwrap(), page_of_watch);
         assert_eq!(page("last").unwrap(), page_of_watch);
-        assert!(page("fred-nothing-like-it").unwrap_err().starts_with("there is no command fred-nothing-like-it"));
+        assert!(
+            page("fred-nothing-like-it")
+                .unwrap_err()
+                .starts_with("there is no command fred-nothing-like-it")
+        );
     }
 
     #[test]
@@ -111,6 +136,9 @@ mod tests {
             std::fs::write(path, markdown()).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(written == markdown(), "docs/commands.md is stale: run with FRED_UPDATE_DOCS=1");
+        assert!(
+            written == markdown(),
+            "docs/commands.md is stale: run with FRED_UPDATE_DOCS=1"
+        );
     }
 }

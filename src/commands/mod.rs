@@ -149,7 +149,10 @@ pub fn read<'a>(line: &'a str, owned: impl FnOnce(&str) -> bool) -> Reading<'a> 
     }
     // `last = items[-1]` makes a variable.
     let assigns = argument.starts_with('=') && !argument.starts_with("==");
-    match COMMANDS.iter().find(|command| command.aliases.contains(&word)) {
+    match COMMANDS
+        .iter()
+        .find(|command| command.aliases.contains(&word))
+    {
         Some(command) if !assigns && !owned(word) => Reading::Fred(command, argument),
         _ => Reading::Debugger,
     }
@@ -160,13 +163,22 @@ pub fn read<'a>(line: &'a str, owned: impl FnOnce(&str) -> bool) -> Reading<'a> 
 /// # Errors
 /// There is none, or there are several: what to say.
 pub fn find(name: &str) -> Result<&'static Command, String> {
-    let names = |command: &Command| std::iter::once(command.name).chain(command.short).collect::<Vec<_>>();
-    if let Some(command) = COMMANDS.iter().find(|command| names(command).contains(&name)) {
+    let names = |command: &Command| {
+        std::iter::once(command.name)
+            .chain(command.short)
+            .collect::<Vec<_>>()
+    };
+    if let Some(command) = COMMANDS
+        .iter()
+        .find(|command| names(command).contains(&name))
+    {
         return Ok(command);
     }
     let starting: Vec<_> = COMMANDS
         .iter()
-        .filter(|command| !name.is_empty() && names(command).iter().any(|known| known.starts_with(name)))
+        .filter(|command| {
+            !name.is_empty() && names(command).iter().any(|known| known.starts_with(name))
+        })
         .collect();
     match starting[..] {
         [command] => Ok(command),
@@ -175,14 +187,19 @@ pub fn find(name: &str) -> Result<&'static Command, String> {
             None => format!("there is no command fred-{name}; fred-help lists them all"),
         }),
         _ => {
-            let several: Vec<_> = starting.iter().map(|command| format!("fred-{}", command.name)).collect();
+            let several: Vec<_> = starting
+                .iter()
+                .map(|command| format!("fred-{}", command.name))
+                .collect();
             Err(format!("fred-{name} is ambiguous: {}", several.join(", ")))
         }
     }
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
-    let names = COMMANDS.iter().flat_map(|command| std::iter::once(command.name).chain(command.short));
+    let names = COMMANDS
+        .iter()
+        .flat_map(|command| std::iter::once(command.name).chain(command.short));
     names
         .map(|known| (strsim::normalized_damerau_levenshtein(name, known), known))
         .filter(|(likeness, _)| *likeness > 0.4)
@@ -201,39 +218,69 @@ impl Command {
         let usage = usage.trim_end();
         let missing = |what: &str| Err(format!("fred-{} needs {what}: {usage}", self.name));
         match (self.argument, argument) {
-            (Argument::Count | Argument::Rows | Argument::Note | Argument::MaybeCheckpoint | Argument::Command, "")
+            (
+                Argument::Count
+                | Argument::Rows
+                | Argument::Note
+                | Argument::MaybeCheckpoint
+                | Argument::Command,
+                "",
+            )
             | (Argument::None, "") => Ok(Given::Nothing),
-            (Argument::None, _) => Err(format!("fred-{} takes no argument, but {argument:?} was given", self.name)),
+            (Argument::None, _) => Err(format!(
+                "fred-{} takes no argument, but {argument:?} was given",
+                self.name
+            )),
             (Argument::Count | Argument::Rows, text) => match text.parse() {
                 Ok(number) if number > 0 => Ok(Given::Number(number)),
-                _ => Err(format!("fred-{}: {text:?} is not a number from 1: {usage}", self.name)),
+                _ => Err(format!(
+                    "fred-{}: {text:?} is not a number from 1: {usage}",
+                    self.name
+                )),
             },
             (Argument::Expression, "") => missing("an expression"),
             (Argument::Checkpoint, "") => missing("a checkpoint id (fred-list shows them)"),
             (Argument::NewBranch | Argument::Branch, "") => missing("a name"),
-            (Argument::Position, "") => missing("a position (a history number, @ID of a checkpoint, or 50%)"),
+            (Argument::Position, "") => {
+                missing("a position (a history number, @ID of a checkpoint, or 50%)")
+            }
             (Argument::Directory, "") => missing("a directory"),
             (Argument::File, "") => missing("a file"),
             (Argument::MaybeCheckpoint | Argument::Checkpoint, text) => {
                 // `@3` is how fred-goto names checkpoint 3.
                 let id = text.strip_prefix('@').unwrap_or(text);
-                one_word(id).ok_or_else(|| format!("fred-{}: {text:?} is not one checkpoint id: {usage}", self.name))
+                one_word(id).ok_or_else(|| {
+                    format!(
+                        "fred-{}: {text:?} is not one checkpoint id: {usage}",
+                        self.name
+                    )
+                })
             }
-            (Argument::NewBranch | Argument::Branch, text) => {
-                one_word(text).ok_or_else(|| format!("fred-{}: a name is one word: {usage}", self.name))
-            }
+            (Argument::NewBranch | Argument::Branch, text) => one_word(text)
+                .ok_or_else(|| format!("fred-{}: a name is one word: {usage}", self.name)),
             (Argument::Position, text) => position(text).ok_or_else(|| {
-                format!("fred-{}: {text:?} is not a history number, @ID of a checkpoint, or 0% to 100%", self.name)
+                format!(
+                    "fred-{}: {text:?} is not a history number, @ID of a checkpoint, or 0% to 100%",
+                    self.name
+                )
             }),
-            (Argument::Expression | Argument::Note | Argument::Directory | Argument::File | Argument::Command, text) => {
-                Ok(Given::Text(text))
-            }
+            (
+                Argument::Expression
+                | Argument::Note
+                | Argument::Directory
+                | Argument::File
+                | Argument::Command,
+                text,
+            ) => Ok(Given::Text(text)),
         }
     }
 
     /// All the names it answers to, as typed.
     pub fn names(&self) -> Vec<String> {
-        std::iter::once(self.name).chain(self.short).map(|name| format!("fred-{name}")).collect()
+        std::iter::once(self.name)
+            .chain(self.short)
+            .map(|name| format!("fred-{name}"))
+            .collect()
     }
 }
 
@@ -245,7 +292,9 @@ fn position(text: &str) -> Option<Given<'_>> {
     let valid = if let Some(id) = text.strip_prefix('@') {
         one_word(id).is_some()
     } else if let Some(share) = text.strip_suffix('%') {
-        share.parse::<f64>().is_ok_and(|share| (0.0..=100.0).contains(&share))
+        share
+            .parse::<f64>()
+            .is_ok_and(|share| (0.0..=100.0).contains(&share))
     } else {
         text.parse::<u32>().is_ok()
     };
@@ -271,9 +320,18 @@ mod tests {
         assert_eq!(name_of("fred-ck"), "checkpoint []");
         assert_eq!(name_of("fred-reverse-f"), "reverse-finish []");
         assert_eq!(name_of("fred-info"), "list []");
-        assert_eq!(name_of("fred-h"), "fred-h is ambiguous: fred-history, fred-help");
-        assert_eq!(name_of("fred-undoo"), "there is no command fred-undoo; did you mean fred-undo?");
-        assert_eq!(name_of("fred-"), "there is no command fred-; fred-help lists them all");
+        assert_eq!(
+            name_of("fred-h"),
+            "fred-h is ambiguous: fred-history, fred-help"
+        );
+        assert_eq!(
+            name_of("fred-undoo"),
+            "there is no command fred-undoo; did you mean fred-undo?"
+        );
+        assert_eq!(
+            name_of("fred-"),
+            "there is no command fred-; fred-help lists them all"
+        );
         assert_eq!(name_of("fred = 3"), "debugger");
         assert_eq!(name_of(""), "debugger");
     }
@@ -292,7 +350,11 @@ mod tests {
     fn names_are_unique() {
         let mut seen = std::collections::HashSet::new();
         for command in COMMANDS {
-            for name in command.names().into_iter().chain(command.aliases.iter().map(ToString::to_string)) {
+            for name in command
+                .names()
+                .into_iter()
+                .chain(command.aliases.iter().map(ToString::to_string))
+            {
                 assert!(seen.insert(name.clone()), "{name} twice");
             }
         }
@@ -309,10 +371,22 @@ mod tests {
         };
         assert_eq!(check("fred-undo"), "Nothing");
         assert_eq!(check("fred-undo 4"), "Number(4)");
-        assert_eq!(check("fred-undo 0"), "fred-undo: \"0\" is not a number from 1: fred-undo [n]");
-        assert_eq!(check("fred-undo x"), "fred-undo: \"x\" is not a number from 1: fred-undo [n]");
-        assert_eq!(check("fred-rf 2"), "fred-reverse-finish takes no argument, but \"2\" was given");
-        assert_eq!(check("fred-rw"), "fred-reverse-watch needs an expression: fred-reverse-watch EXPR");
+        assert_eq!(
+            check("fred-undo 0"),
+            "fred-undo: \"0\" is not a number from 1: fred-undo [n]"
+        );
+        assert_eq!(
+            check("fred-undo x"),
+            "fred-undo: \"x\" is not a number from 1: fred-undo [n]"
+        );
+        assert_eq!(
+            check("fred-rf 2"),
+            "fred-reverse-finish takes no argument, but \"2\" was given"
+        );
+        assert_eq!(
+            check("fred-rw"),
+            "fred-reverse-watch needs an expression: fred-reverse-watch EXPR"
+        );
         assert_eq!(check("fred-goto 50%"), "Text(\"50%\")");
         assert_eq!(check("fred-goto @a3"), "Text(\"@a3\")");
         assert_eq!(
@@ -320,8 +394,17 @@ mod tests {
             "fred-goto: \"150%\" is not a history number, @ID of a checkpoint, or 0% to 100%"
         );
         assert_eq!(check("fred-restart @2"), "Text(\"2\")");
-        assert_eq!(check("fred-branch"), "fred-branch needs a name: fred-branch NAME");
-        assert_eq!(check("fred-branch a b"), "fred-branch: a name is one word: fred-branch NAME");
-        assert_eq!(check("fred-ckpt before the loop"), "Text(\"before the loop\")");
+        assert_eq!(
+            check("fred-branch"),
+            "fred-branch needs a name: fred-branch NAME"
+        );
+        assert_eq!(
+            check("fred-branch a b"),
+            "fred-branch: a name is one word: fred-branch NAME"
+        );
+        assert_eq!(
+            check("fred-ckpt before the loop"),
+            "Text(\"before the loop\")"
+        );
     }
 }

@@ -69,7 +69,9 @@ pub const COMMANDS: &[Command] = &[
         summary: "to the previous stop at an enabled breakpoint, or to the start",
         details: "The conditions of breakpoints are honoured.",
         group: Group::Travel,
-        run: Run::Session(|session, given, console| session.reverse_continue(given.count(), console)),
+        run: Run::Session(|session, given, console| {
+            session.reverse_continue(given.count(), console)
+        }),
     },
     Command {
         name: "reverse-watch",
@@ -81,7 +83,9 @@ pub const COMMANDS: &[Command] = &[
         details: "The program's state is not changed by evaluating EXPR. One `step` from where it lands makes the change. \
                   Where EXPR cannot be evaluated, it counts as different.",
         group: Group::Search,
-        run: Run::Session(|session, given, console| session.reverse_watch(given.text().unwrap_or_default(), console)),
+        run: Run::Session(|session, given, console| {
+            session.reverse_watch(given.text().unwrap_or_default(), console)
+        }),
     },
     Command {
         name: "checkpoint",
@@ -147,7 +151,9 @@ pub const COMMANDS: &[Command] = &[
         summary: "go to another line of history",
         details: "",
         group: Group::Checkpoints,
-        run: Run::Session(|session, given, console| session.switch(given.text().unwrap_or_default(), console)),
+        run: Run::Session(|session, given, console| {
+            session.switch(given.text().unwrap_or_default(), console)
+        }),
     },
     Command {
         name: "history",
@@ -169,7 +175,9 @@ pub const COMMANDS: &[Command] = &[
         summary: "go to a history number, `@ID` (a checkpoint) or `50%` of the run",
         details: "",
         group: Group::History,
-        run: Run::Session(|session, given, console| session.goto(given.text().unwrap_or_default(), console)),
+        run: Run::Session(|session, given, console| {
+            session.goto(given.text().unwrap_or_default(), console)
+        }),
     },
     Command {
         name: "when",

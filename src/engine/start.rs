@@ -25,19 +25,25 @@ pub struct Options {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StartError {
     /// There is no such program.
-    #[error("cannot start {program}: no such program in PATH; fred doctor lists the debuggers that it finds")]
+    #[error(
+        "cannot start {program}: no such program in PATH; fred doctor lists the debuggers that it finds"
+    )]
     NotFound {
         /// The debugger as given.
         program: String,
     },
     /// The command line starts no debugger that fred knows.
-    #[error("cannot start {command}: this is no debugger that fred knows; try: fred -- python3 -m pdb PROGRAM.py")]
+    #[error(
+        "cannot start {command}: this is no debugger that fred knows; try: fred -- python3 -m pdb PROGRAM.py"
+    )]
     NotADebugger {
         /// The command line as given.
         command: String,
     },
     /// It ended before it prompted.
-    #[error("{command} ended with status {status} before its first prompt; run it without fred to see why")]
+    #[error(
+        "{command} ended with status {status} before its first prompt; run it without fred to see why"
+    )]
     EndedEarly {
         /// The command line as given.
         command: String,
@@ -63,9 +69,20 @@ impl Engine {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(options: Options, _console: &mut dyn Console) -> Result<(Self, LineReport), StartError> {
-        let command = options.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        Err(StartError::Supervisor { command, reason: "the engine is not part of this build".into() })
+    pub fn start(
+        options: Options,
+        _console: &mut dyn Console,
+    ) -> Result<(Self, LineReport), StartError> {
+        let command = options
+            .argv
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ");
+        Err(StartError::Supervisor {
+            command,
+            reason: "the engine is not part of this build".into(),
+        })
     }
 }
 

@@ -9,21 +9,26 @@ use crate::mock::{Mock, Shared, screen};
 fn run(mock: &mut Mock, lines: &[&str]) -> (String, bool) {
     let (screen, out, _) = screen("");
     let mut runner = Runner::new(screen, OnError::GoOn);
-    let steps: Vec<_> = lines.iter().map(|line| Step::Command(line.to_string())).collect();
+    let steps: Vec<_> = lines
+        .iter()
+        .map(|line| Step::Command(line.to_string()))
+        .collect();
     runner.script(mock, &steps);
     (out.text(), runner.has_failed())
 }
 
 #[test]
 fn a_move_shows_the_place_and_then_its_notes() {
-    let mut mock = Mock::default().output("next", "> /p/a.py(3)main()\n-> x = 1\n").reply(
-        "reverse-watch x < 5",
-        Ok(Report {
-            place: "> /p/a.py(2)main()\n-> x = 0\n".into(),
-            notes: vec!["x < 5 was True, becomes False by executing a.py:2 in main".into()],
-            ..Report::default()
-        }),
-    );
+    let mut mock = Mock::default()
+        .output("next", "> /p/a.py(3)main()\n-> x = 1\n")
+        .reply(
+            "reverse-watch x < 5",
+            Ok(Report {
+                place: "> /p/a.py(2)main()\n-> x = 0\n".into(),
+                notes: vec!["x < 5 was True, becomes False by executing a.py:2 in main".into()],
+                ..Report::default()
+            }),
+        );
     let (text, failed) = run(&mut mock, &["next", "fred-rw x < 5"]);
     assert_eq!(
         text,
@@ -37,8 +42,13 @@ fn a_move_shows_the_place_and_then_its_notes() {
 #[test]
 fn failures_are_said_and_remembered_and_the_script_goes_on() {
     let why = "no earlier point: this is the start of the history.";
-    let mut mock = Mock::default().output("p 1", "1\n").reply("undo 1", Err(Failure::new(why)));
-    let (text, failed) = run(&mut mock, &["fred-undo", "p 1", "fred-undoo", "fred-save /tmp/x"]);
+    let mut mock = Mock::default()
+        .output("p 1", "1\n")
+        .reply("undo 1", Err(Failure::new(why)));
+    let (text, failed) = run(
+        &mut mock,
+        &["fred-undo", "p 1", "fred-undoo", "fred-save /tmp/x"],
+    );
     assert_eq!(
         text,
         "fred: no earlier point: this is the start of the history.\n1\n\
@@ -51,7 +61,11 @@ fn failures_are_said_and_remembered_and_the_script_goes_on() {
 
 #[test]
 fn a_part_of_what_was_asked_is_a_failure() {
-    let report = Report { place: "> /p/a.py(1)\n".into(), incomplete: Some("only 3 of 5".into()), ..Report::default() };
+    let report = Report {
+        place: "> /p/a.py(1)\n".into(),
+        incomplete: Some("only 3 of 5".into()),
+        ..Report::default()
+    };
     let mut mock = Mock::default().reply("undo 5", Ok(report));
     let (text, failed) = run(&mut mock, &["fred-undo 5"]);
     assert_eq!(text, "> /p/a.py(1)\nfred: only 3 of 5\n");
@@ -60,15 +74,26 @@ fn a_part_of_what_was_asked_is_a_failure() {
 
 #[test]
 fn fred_lines_begin_on_a_fresh_line() {
-    let mut mock = Mock::default().output("p", "no newline").reply("delete 4", Err(Failure::new("no checkpoint 4")));
-    assert_eq!(run(&mut mock, &["p", "fred-delete 4"]).0, "no newline\nfred: no checkpoint 4\n");
+    let mut mock = Mock::default()
+        .output("p", "no newline")
+        .reply("delete 4", Err(Failure::new("no checkpoint 4")));
+    assert_eq!(
+        run(&mut mock, &["p", "fred-delete 4"]).0,
+        "no newline\nfred: no checkpoint 4\n"
+    );
 }
 
 #[test]
 fn tables_are_drawn_from_results() {
-    let report = Report { result: Some(json!({"index": 4, "share": 0.5, "events": 12})), ..Report::default() };
+    let report = Report {
+        result: Some(json!({"index": 4, "share": 0.5, "events": 12})),
+        ..Report::default()
+    };
     let mut mock = Mock::default().reply("when", Ok(report));
-    assert_eq!(run(&mut mock, &["fred-when"]).0, "history 4, 50% of the recorded run, 12 recorded events\n");
+    assert_eq!(
+        run(&mut mock, &["fred-when"]).0,
+        "history 4, 50% of the recorded run, 12 recorded events\n"
+    );
 }
 
 #[test]
@@ -100,7 +125,10 @@ fn a_file_that_calls_itself_stops() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("loop");
     std::fs::write(&file, format!("fred-source {}\n", file.display())).unwrap();
-    let (text, failed) = run(&mut Mock::default(), &[&format!("fred-source {}", file.display())]);
+    let (text, failed) = run(
+        &mut Mock::default(),
+        &[&format!("fred-source {}", file.display())],
+    );
     assert!(text.contains("does one call itself?"), "{text}");
     assert!(failed);
 }
@@ -108,7 +136,10 @@ fn a_file_that_calls_itself_stops() {
 #[test]
 fn missing_files_are_named() {
     let (text, failed) = run(&mut Mock::default(), &["fred-source /nowhere/at/all"]);
-    assert!(text.starts_with("fred: cannot read the commands in /nowhere/at/all: "), "{text}");
+    assert!(
+        text.starts_with("fred: cannot read the commands in /nowhere/at/all: "),
+        "{text}"
+    );
     assert!(failed);
 }
 
@@ -140,9 +171,18 @@ fn pasted_lines_are_lines() {
 fn events_follow_the_commands() {
     let (screen, _, events) = screen("");
     let mut runner = Runner::new(screen, OnError::GoOn);
-    let taken = CheckpointTaken { id: "1".into(), origin: "user", index: 1, note: Some("n".into()), elapsed_ms: 0.5 };
+    let taken = CheckpointTaken {
+        id: "1".into(),
+        origin: "user",
+        index: 1,
+        note: Some("n".into()),
+        elapsed_ms: 0.5,
+    };
     let mut mock = Mock::default().output("next", "> x\n").taking(taken);
-    runner.screen.events.session("mock", &["mock".into()], &Mock::line_report(""));
+    runner
+        .screen
+        .events
+        .session("mock", &["mock".into()], &Mock::line_report(""));
     for line in ["next", "fred-ckpt n", "fred-rs x", "rs"] {
         runner.run(&mut mock, line);
     }
