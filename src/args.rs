@@ -39,7 +39,12 @@ pub struct SessionArgs {
     source: Vec<PathBuf>,
 
     /// Run CMD first (repeatable)
-    #[arg(short = 'e', long = "ex", value_name = "CMD", allow_hyphen_values = true)]
+    #[arg(
+        short = 'e',
+        long = "ex",
+        value_name = "CMD",
+        allow_hyphen_values = true
+    )]
     ex: Vec<String>,
 
     /// Exit when those are done; never prompt; no colour
@@ -87,8 +92,10 @@ pub struct Shared {
 #[derive(Debug, Subcommand)]
 pub enum Sub {
     /// Find the statement that changed EXPR, unattended
-    #[command(override_usage = "fred bisect [OPTIONS] --watch EXPR -- DEBUGGER [ARG...]\n       \
-                                fred bisect [OPTIONS] --good EXPR -- DEBUGGER [ARG...]")]
+    #[command(
+        override_usage = "fred bisect [OPTIONS] --watch EXPR -- DEBUGGER [ARG...]\n       \
+                                fred bisect [OPTIONS] --good EXPR -- DEBUGGER [ARG...]"
+    )]
     Bisect(BisectArgs),
     /// Reopen a saved session
     Resume {
@@ -172,16 +179,18 @@ pub enum Refusal {
 /// # Errors
 /// See [`Refusal`].
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Refusal> {
-    let matches = Cli::command().try_get_matches_from(words).map_err(Refusal::Clap)?;
+    let matches = Cli::command()
+        .try_get_matches_from(words)
+        .map_err(Refusal::Clap)?;
     let cli = Cli::from_arg_matches(&matches).map_err(Refusal::Clap)?;
     let steps = steps(&matches, &cli.session).map_err(Refusal::Script)?;
     Ok(Parsed { cli, steps })
 }
 
 fn steps(matches: &ArgMatches, args: &SessionArgs) -> Result<Vec<Step>, String> {
-    let places = |id| matches.try_get_many::<OsString>(id).ok().and(matches.indices_of(id)).into_iter().flatten();
+    let places = |id| matches.indices_of(id).into_iter().flatten();
     let mut steps = Vec::new();
-    for (place, line) in matches.indices_of("ex").into_iter().flatten().zip(&args.ex) {
+    for (place, line) in places("ex").zip(&args.ex) {
         steps.push((place, Step::Command(line.clone())));
     }
     for (place, file) in places("source").zip(&args.source) {
@@ -203,7 +212,10 @@ fn every(text: &str) -> Result<Every, String> {
     }
     let wrong = || "not a duration; it looks like 500ms, 1s, 2m or off".to_owned();
     let (number, unit) = split_unit(text);
-    let (_, unit) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+    let (_, unit) = UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or_else(wrong)?;
     let number: f64 = number.parse().map_err(|_| wrong())?;
     let every = Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
     if every < Duration::from_millis(1) {
@@ -218,23 +230,38 @@ fn bytes(text: &str) -> Result<u64, String> {
     let wrong = || "not a size; it looks like 512M or 2G".to_owned();
     let (number, unit) = split_unit(text);
     let unit = unit.to_ascii_uppercase();
-    let unit = unit.strip_suffix("IB").or_else(|| unit.strip_suffix('B')).unwrap_or(&unit);
-    let (_, shift) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+    let unit = unit
+        .strip_suffix("IB")
+        .or_else(|| unit.strip_suffix('B'))
+        .unwrap_or(&unit);
+    let (_, shift) = UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or_else(wrong)?;
     let number: f64 = number.parse().map_err(|_| wrong())?;
     let size = number * (1u64 << shift) as f64;
     // 2^53: beyond it a number of bytes is no longer exact, and no machine has it.
-    if size < 1.0 || size > 9e15 { Err(wrong()) } else { Ok(size as u64) }
+    if size < 1.0 || size > 9e15 {
+        Err(wrong())
+    } else {
+        Ok(size as u64)
+    }
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|letter: char| letter.is_alphabetic()).unwrap_or(text.len()))
+    text.split_at(
+        text.find(|letter: char| letter.is_alphabetic())
+            .unwrap_or(text.len()),
+    )
 }
 
 fn report_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("md") => Ok(path),
-        Some("html") => Err(".html reports are not available yet in this version; take .md".to_owned()),
+        Some("html") => {
+            Err(".html reports are not available yet in this version; take .md".to_owned())
+        }
         _ => Err("a report ends in .md".to_owned()),
     }
 }
@@ -265,10 +292,18 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "next\n").unwrap();
         let path = file.path().display();
-        let steps = parsed(&format!("fred -e a -x {path} --ex b --source={path} -ec -- pdb -x y -e z")).ok().unwrap().steps;
+        let steps = parsed(&format!(
+            "fred -e a -x {path} --ex b --source={path} -ec -- pdb -x y -e z"
+        ))
+        .ok()
+        .unwrap()
+        .steps;
         let text = Step::File("next\n".into());
         let command = |line: &str| Step::Command(line.into());
-        assert_eq!(steps, [command("a"), text.clone(), command("b"), text, command("c")]);
+        assert_eq!(
+            steps,
+            [command("a"), text.clone(), command("b"), text, command("c")]
+        );
     }
 
     #[test]
@@ -296,7 +331,13 @@ mod tests {
         for line in ["fred --help", "fred --version", "fred bisect --help"] {
             assert_eq!(exit_of(line), 0, "{line}");
         }
-        for line in ["fred -- gdb ./app", "fred --batch -e next -- pdb x", "fred resume d", "fred demo", "fred doctor --json"] {
+        for line in [
+            "fred -- gdb ./app",
+            "fred --batch -e next -- pdb x",
+            "fred resume d",
+            "fred demo",
+            "fred doctor --json",
+        ] {
             assert_eq!(exit_of(line), -1, "{line}");
         }
     }
@@ -307,11 +348,21 @@ mod tests {
         assert_eq!(every("1.5s"), Ok(Every(Some(Duration::from_millis(1500)))));
         assert_eq!(every("2m"), Ok(Every(Some(Duration::from_secs(120)))));
         assert_eq!(every("off"), Ok(Every(None)));
-        assert!(every("0s").is_err() && every("-1s").is_err() && every("s").is_err() && every("1e999s").is_err());
+        assert!(
+            every("0s").is_err()
+                && every("-1s").is_err()
+                && every("s").is_err()
+                && every("1e999s").is_err()
+        );
         assert_eq!(bytes("512M"), Ok(512 << 20));
         assert_eq!(bytes("2G"), Ok(2 << 30));
         assert_eq!(bytes("2GiB"), Ok(2 << 30));
         assert_eq!(bytes("4096"), Ok(4096));
-        assert!(bytes("0").is_err() && bytes("-1G").is_err() && bytes("M").is_err() && bytes("9999999T").is_err());
+        assert!(
+            bytes("0").is_err()
+                && bytes("-1G").is_err()
+                && bytes("M").is_err()
+                && bytes("9999999T").is_err()
+        );
     }
 }

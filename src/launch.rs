@@ -57,7 +57,9 @@ enum Talk {
 /// It could not begin, or fred failed in it.
 pub fn session(args: &SessionArgs, steps: &[Step]) -> Result<u8, Trouble> {
     if args.tui {
-        return Err(Trouble::Usage("--tui is not available yet in this version; leave it out".into()));
+        return Err(Trouble::Usage(
+            "--tui is not available yet in this version; leave it out".into(),
+        ));
     }
     let events_on_stdout = args.shared.json.as_deref() == Some(Path::new("-"));
     let terminals = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -71,12 +73,23 @@ pub fn session(args: &SessionArgs, steps: &[Step]) -> Result<u8, Trouble> {
         (true, Talk::Script) => None,
         (true, _) => Some(Box::new(io::stderr())),
     };
-    let screen = Screen::new(human, open_events(&args.shared)?, Keyboard::stdin(), Some(signals()?));
-    let on_error = if args.stop_on_error { OnError::Stop } else { OnError::GoOn };
+    let screen = Screen::new(
+        human,
+        open_events(&args.shared)?,
+        Keyboard::stdin(),
+        Some(signals()?),
+    );
+    let on_error = if args.stop_on_error {
+        OnError::Stop
+    } else {
+        OnError::GoOn
+    };
     let mut runner = Runner::new(screen, on_error);
     let mut engine = start(&mut runner.screen, &args.shared, &args.debugger)?;
     let outcome = converse(&mut runner, &mut engine, steps, talk);
-    let status = outcome.as_ref().map_or_else(Trouble::status, |status| *status);
+    let status = outcome
+        .as_ref()
+        .map_or_else(Trouble::status, |status| *status);
     // Ends every process of the session; events of that come before the end object.
     drop(engine);
     runner.screen.fresh_line();
@@ -97,9 +110,13 @@ pub fn start(screen: &mut Screen, shared: &Shared, argv: &[OsString]) -> Result<
         size: window(),
     };
     screen.begin();
-    let (engine, report): (Engine, LineReport) = Engine::start(options, screen).map_err(Trouble::Start)?;
+    let (engine, report): (Engine, LineReport) =
+        Engine::start(options, screen).map_err(Trouble::Start)?;
     screen.finish();
-    let argv: Vec<_> = argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let argv: Vec<_> = argv
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     screen.events.session(engine.dialect(), &argv, &report);
     Ok(engine)
 }
@@ -114,7 +131,10 @@ pub fn open_events(shared: &Shared) -> Result<Events, Trouble> {
         Some(path) if path == Path::new("-") => Ok(Events::to(Box::new(io::stdout()))),
         Some(path) => match File::create(path) {
             Ok(file) => Ok(Events::to(Box::new(file))),
-            Err(error) => Err(Trouble::Usage(format!("cannot write events to {}: {error}", path.display()))),
+            Err(error) => Err(Trouble::Usage(format!(
+                "cannot write events to {}: {error}",
+                path.display()
+            ))),
         },
     }
 }
@@ -127,19 +147,30 @@ pub fn signals() -> Result<Signals, Trouble> {
     Signals::install().map_err(|error| Trouble::Own(format!("cannot take over Ctrl-C: {error}")))
 }
 
-fn converse(runner: &mut Runner, session: &mut dyn Session, steps: &[Step], talk: Talk) -> Result<u8, Trouble> {
+fn converse(
+    runner: &mut Runner,
+    session: &mut dyn Session,
+    steps: &[Step],
+    talk: Talk,
+) -> Result<u8, Trouble> {
     runner.script(session, steps);
     let own = |trouble: repl::Trouble| Trouble::Own(trouble.to_string());
     match talk {
         Talk::Script => {
-            return Ok(if runner.has_failed() { status::REFUSED } else { status::DONE });
+            return Ok(if runner.has_failed() {
+                status::REFUSED
+            } else {
+                status::DONE
+            });
         }
         _ if is_over(session) => {}
         Talk::Edited => repl::edited(runner, session).map_err(own)?,
         Talk::Plain => repl::plain(runner, session).map_err(own)?,
     }
     match session.state() {
-        State::Ended { status, .. } => Ok(u8::try_from(status & 0xff).unwrap_or(status::FRED_FAILED)),
+        State::Ended { status, .. } => {
+            Ok(u8::try_from(status & 0xff).unwrap_or(status::FRED_FAILED))
+        }
         State::Prompt(_) => Ok(status::DONE),
     }
 }
@@ -153,16 +184,38 @@ mod tests {
     fn status_of(mock: &mut Mock, lines: &[&str], talk: Talk, stdin: &str) -> u8 {
         let (screen, _, _) = screen(stdin);
         let mut runner = Runner::new(screen, OnError::GoOn);
-        let steps: Vec<_> = lines.iter().map(|line| Step::Command(line.to_string())).collect();
+        let steps: Vec<_> = lines
+            .iter()
+            .map(|line| Step::Command(line.to_string()))
+            .collect();
         converse(&mut runner, mock, &steps, talk).unwrap()
     }
 
     #[test]
     fn batch_statuses() {
-        assert_eq!(status_of(&mut Mock::default(), &["next", "fred-undo"], Talk::Script, ""), 0);
-        assert_eq!(status_of(&mut Mock::default(), &["fred-nonsense", "next"], Talk::Script, ""), 1);
+        assert_eq!(
+            status_of(
+                &mut Mock::default(),
+                &["next", "fred-undo"],
+                Talk::Script,
+                ""
+            ),
+            0
+        );
+        assert_eq!(
+            status_of(
+                &mut Mock::default(),
+                &["fred-nonsense", "next"],
+                Talk::Script,
+                ""
+            ),
+            1
+        );
         let mut mock = Mock::default().reply("undo 1", Err(Failure::new("no earlier point")));
-        assert_eq!(status_of(&mut mock, &["fred-undo", "next"], Talk::Script, ""), 1);
+        assert_eq!(
+            status_of(&mut mock, &["fred-undo", "next"], Talk::Script, ""),
+            1
+        );
         assert_eq!(mock.log, ["undo 1", "line next"]);
     }
 
@@ -170,17 +223,50 @@ mod tests {
     fn a_session_has_the_debuggers_status() {
         let mut mock = Mock::default();
         mock.dies_at = Some(("crash", 139));
-        assert_eq!(status_of(&mut mock, &["fred-nonsense", "crash"], Talk::Plain, ""), 139);
-        assert_eq!(status_of(&mut Mock::default(), &["fred-nonsense"], Talk::Plain, "next\n"), 0);
+        assert_eq!(
+            status_of(&mut mock, &["fred-nonsense", "crash"], Talk::Plain, ""),
+            139
+        );
+        assert_eq!(
+            status_of(
+                &mut Mock::default(),
+                &["fred-nonsense"],
+                Talk::Plain,
+                "next\n"
+            ),
+            0
+        );
     }
 
     #[test]
     fn troubles() {
         let start = |error| Trouble::Start(error).status();
-        assert_eq!(start(StartError::NotFound { program: "x".into() }), 3);
-        assert_eq!(start(StartError::NotADebugger { command: "x".into() }), 3);
-        assert_eq!(start(StartError::EndedEarly { command: "x".into(), status: 2 }), 3);
-        assert_eq!(start(StartError::Supervisor { command: "x".into(), reason: "y".into() }), 129);
+        assert_eq!(
+            start(StartError::NotFound {
+                program: "x".into()
+            }),
+            3
+        );
+        assert_eq!(
+            start(StartError::NotADebugger {
+                command: "x".into()
+            }),
+            3
+        );
+        assert_eq!(
+            start(StartError::EndedEarly {
+                command: "x".into(),
+                status: 2
+            }),
+            3
+        );
+        assert_eq!(
+            start(StartError::Supervisor {
+                command: "x".into(),
+                reason: "y".into()
+            }),
+            129
+        );
         assert_eq!(Trouble::Usage(String::new()).status(), 2);
     }
 }

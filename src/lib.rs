@@ -12,9 +12,9 @@ pub mod engine;
 pub mod events;
 pub mod history;
 pub mod keyboard;
+pub mod launch;
 #[cfg(test)]
 mod mock;
-pub mod launch;
 pub mod repl;
 pub mod script;
 pub mod search;

@@ -30,7 +30,9 @@ fn main() -> ExitCode {
     match catch_unwind(AssertUnwindSafe(|| run(&parsed))) {
         Ok(Ok(status)) => ExitCode::from(status),
         Ok(Err(error)) => {
-            let status = error.downcast_ref::<Trouble>().map_or(status::FRED_FAILED, Trouble::status);
+            let status = error
+                .downcast_ref::<Trouble>()
+                .map_or(status::FRED_FAILED, Trouble::status);
             refuse(&format!("{error:#}"), status)
         }
         // The panic has been printed.
@@ -47,14 +49,20 @@ fn run(parsed: &Parsed) -> anyhow::Result<u8> {
     if let Some(log) = shared.and_then(|shared| shared.log.as_deref()) {
         log_to(log)?;
     }
-    if !matches!(parsed.cli.command, Some(Sub::Completions { .. } | Sub::Doctor { .. })) {
+    if !matches!(
+        parsed.cli.command,
+        Some(Sub::Completions { .. } | Sub::Doctor { .. })
+    ) {
         signals::guard_terminal().context("cannot guard the terminal")?;
     }
     match &parsed.cli.command {
         None => Ok(launch::session(&parsed.cli.session, &parsed.steps)?),
         Some(Sub::Bisect(args)) => Ok(bisect::run(args)?),
         Some(Sub::Resume { session }) => {
-            let message = format!("cannot resume {}: fred resume is not available yet in this version", session.display());
+            let message = format!(
+                "cannot resume {}: fred resume is not available yet in this version",
+                session.display()
+            );
             Err(Trouble::Usage(message).into())
         }
         Some(Sub::Demo { debugger: _ }) => Ok(demo::run()?),
@@ -68,10 +76,19 @@ fn run(parsed: &Parsed) -> anyhow::Result<u8> {
 
 /// Diagnostics go to that file and nowhere else; FRED_LOG says how much.
 fn log_to(path: &Path) -> Result<(), Trouble> {
-    let file = File::create(path)
-        .map_err(|error| Trouble::Usage(format!("cannot write diagnostics to {}: {error}", path.display())))?;
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FRED_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(file).with_ansi(false).init();
+    let file = File::create(path).map_err(|error| {
+        Trouble::Usage(format!(
+            "cannot write diagnostics to {}: {error}",
+            path.display()
+        ))
+    })?;
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("FRED_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(file)
+        .with_ansi(false)
+        .init();
     Ok(())
 }
 

@@ -151,6 +151,27 @@ impl Runner {
         }
     }
 
+    /// Runs a command of the session that is not typed by the user; what it did is shown and noted, and returned.
+    ///
+    /// # Errors
+    /// It could not do what it was asked.
+    pub fn watch(
+        &mut self,
+        session: &mut dyn Session,
+        command: &Command,
+        argument: &str,
+    ) -> Result<Report, Failure> {
+        let Run::Session(act) = command.run else {
+            return Err(Failure::new("not a command of the session"));
+        };
+        let given = command.check(argument).map_err(Failure::new)?;
+        self.screen.begin();
+        let outcome = act(session, given, &mut self.screen);
+        self.screen.finish();
+        self.report(command.name, Some(argument), outcome.clone());
+        outcome
+    }
+
     /// Runs a fred command.
     pub fn run_fred(
         &mut self,

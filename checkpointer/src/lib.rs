@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows what a debugger is.
 
+pub mod doctor;
 pub mod inject;
 pub mod raw;
 pub mod snapshot;
