@@ -96,7 +96,7 @@ pub enum Sub {
         override_usage = "fred bisect [OPTIONS] --watch EXPR -- DEBUGGER [ARG...]\n       \
                                 fred bisect [OPTIONS] --good EXPR -- DEBUGGER [ARG...]"
     )]
-    Bisect(BisectArgs),
+    Bisect(Box<BisectArgs>),
     /// Reopen a saved session
     Resume {
         /// The directory that fred-save wrote
@@ -241,7 +241,7 @@ fn bytes(text: &str) -> Result<u64, String> {
     let number: f64 = number.parse().map_err(|_| wrong())?;
     let size = number * (1u64 << shift) as f64;
     // 2^53: beyond it a number of bytes is no longer exact, and no machine has it.
-    if size < 1.0 || size > 9e15 {
+    if !(1.0..=9e15).contains(&size) {
         Err(wrong())
     } else {
         Ok(size as u64)

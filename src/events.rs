@@ -245,8 +245,8 @@ mod tests {
         });
         events.send(&Event::Diverged {
             at: 811,
-            expected: "read".into(),
-            got: "write".into(),
+            expected: "read",
+            got: "write",
         });
         events.end(1);
         events.end(0);

@@ -114,7 +114,7 @@ pub fn markdown(case: &Case, argv: &[String]) -> String {
     );
     let _ = writeln!(
         text,
-        "or, at the prompt of `fred -- {}`:\n\n{}",
+        "\nor, at the prompt of `fred -- {}`:\n\n{}",
         argv.join(" "),
         block(&case.commands.join("\n"))
     );

