@@ -4,6 +4,7 @@
 //! Nothing here knows what a debugger is.
 
 pub mod client;
+pub mod doctor;
 pub mod inject;
 mod launch;
 pub mod ptrace;

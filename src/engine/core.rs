@@ -192,6 +192,12 @@ impl Engine {
     }
 
     fn interrupt(&mut self, feed: &mut Feed<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
+        if let Feed::User(console) | Feed::Log { console, .. } = feed
+            && let Some((rows, columns)) = console.resized()
+        {
+            self.options.size = (rows, columns);
+            self.live.resize(rows, columns);
+        }
         match feed {
             Feed::User(console) => {
                 if console.interrupted() {

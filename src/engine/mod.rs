@@ -98,6 +98,17 @@ pub trait Console {
 
     /// A checkpoint was taken (for the event stream).
     fn checkpointed(&mut self, taken: &CheckpointTaken);
+
+    /// A replay did not go as it was recorded: the `diverged` event. `at` is the number of the recorded event.
+    fn diverged(&mut self, at: u64, expected: &str, got: &str) {
+        let _ = (at, expected, got);
+    }
+
+    /// The size of the user's window (rows, columns) if it has changed since the last call. The descriptor of
+    /// [`Console::interrupt_fd`] becomes readable for that, too.
+    fn resized(&mut self) -> Option<(u16, u16)> {
+        None
+    }
 }
 
 /// A checkpoint that was taken: the `checkpoint` event.

@@ -1,10 +1,7 @@
 //! Starting a session.
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::time::Duration;
-
-use super::{Console, Failure, LineReport, Report, Session, State};
 
 /// What a session is started with.
 #[derive(Debug, Clone)]

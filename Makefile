@@ -1,0 +1,32 @@
+# make test: everything that CI checks, on a plain Debian or Ubuntu with Rust.
+.PHONY: test tools fmt clippy demo bench install
+
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PREFIX ?= $(HOME)/.local
+
+test: tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo nextest run --workspace
+
+# Installs only what is missing; the package list is read once, and only then.
+tools:
+	@missing=; \
+	command -v python3 >/dev/null || missing="$$missing python3"; \
+	command -v tmux >/dev/null || missing="$$missing tmux"; \
+	if [ -n "$$missing" ]; then \
+		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; \
+	fi
+	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked
+
+demo:
+	cargo build --release
+	target/release/fred demo
+
+bench:
+	benches/run
+
+install:
+	cargo build --release
+	install -D -m 755 target/release/fred $(DESTDIR)$(PREFIX)/bin/fred
