@@ -277,6 +277,9 @@ class Pass:
         stock = self.stock()
         self.native = sys.gettrace() is not None
         self.conditions = compile_conditions()
+        returning = pdb.frame_returning
+        if returning is not None and returning is pdb.stopframe and pdb.stoplineno != -1:
+            pdb._set_stopinfo(None, None)  # as Bdb.dispatch_return does as soon as the prompt is left
         self.taking(pdb)
         pdb.trace_dispatch = self.enter
         frame = sys._getframe()
@@ -288,8 +291,12 @@ class Pass:
             elif trace == stock:
                 frame.f_trace = self.pick(frame)
             frame = frame.f_back
-        if pdb.frame_returning is not None:
-            self.trace_caller(pdb.frame_returning)
+        if returning is not None:
+            back = returning.f_back
+            if back is not None and back.f_trace is None and pdb.stoplineno != -1 and (
+                    hasattr(pdb, '_set_caller_tracefunc')):
+                back.f_trace = self.pick(back)  # dispatch_return does this too, from 3.13 on
+            self.trace_caller(returning)
         self.clocked = set()
         self.installed = True
         if not self.dead:
