@@ -289,7 +289,7 @@ class Pass:
                 if id(frame) in self.clocked:
                     frame.f_trace = self.quiet
             elif trace == stock:
-                frame.f_trace = self.pick(frame)
+                frame.f_trace = self.edge_traced if frame.f_code in RUNNERS else self.pick(frame)
             frame = frame.f_back
         if returning is not None:
             back = returning.f_back
@@ -349,6 +349,13 @@ class Pass:
             return self.stock()(frame, event, arg)
         if not self.pdb.quitting:
             return self.quiet(frame, event, arg)
+
+    def edge_traced(self, frame, event, arg):
+        """The same, where the debugger traces it too."""
+        if self.done:
+            return self.stock()(frame, event, arg)
+        if not self.pdb.quitting:
+            return self.busy(frame, event, arg)
 
     def starting(self):
         return self.pdb.botframe is None or self.pdb._wait_for_mainpyfile
@@ -506,7 +513,7 @@ class Steps(Pass):
             if event != 'call':  # the debugger's dispatch has handed us out as its own
                 if left <= 0:
                     return over(frame, event, arg)
-                frame.f_trace = trace = pick(frame)
+                frame.f_trace = trace = self.edge_traced if frame.f_code in RUNNERS else pick(frame)
                 return trace(frame, event, arg)
             pdb = self.pdb
             if pdb.botframe is None or pdb._wait_for_mainpyfile:
@@ -572,6 +579,7 @@ class Steps(Pass):
         traces = {}
         self.left = lambda: left
         self.quiet, self.enter, self.pick, self.add, self.retire = quiet, enter, pick, add, retire
+        self.busy = quiet
         if kind is not None:
             self.pick_caller = pick
 
@@ -717,7 +725,7 @@ class Count(Pass):
             if event != 'call':  # the debugger's dispatch has handed us out as its own
                 if left <= 0:
                     return lap(frame, event, arg)
-                frame.f_trace = trace = pick(frame)
+                frame.f_trace = trace = self.edge_traced if frame.f_code in RUNNERS else pick(frame)
                 return trace(frame, event, arg)
             pdb = self.pdb
             if pdb.botframe is None or pdb._wait_for_mainpyfile:
@@ -796,7 +804,8 @@ class Count(Pass):
             traces.clear()
 
         traces = {}
-        self.quiet, self.enter, self.pick, self.add, self.retire, self.passed = quiet, enter, pick, add, retire, passed
+        self.quiet, self.enter, self.pick, self.add, self.retire = quiet, enter, pick, add, retire
+        self.busy, self.passed = every, passed
 
 
 def is_silent(frame, event, arg):
