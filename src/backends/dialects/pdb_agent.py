@@ -443,7 +443,7 @@ class Steps(Pass):
         """Makes the trace functions. `left` is the number of stops still to pass, `depth` that of the running frame."""
         n = self.n
         kind = self.kind
-        limit = self.aim if kind == 'depth' else -1
+        limit = self.aim if kind == 'depth' else -LAP  # no depth is that small
 
         def quiet(frame, event, arg):
             nonlocal left
@@ -714,7 +714,7 @@ class Count(Pass):
             self.inside = True
             result = self.stock()(frame, event, arg)
             if self.done:
-                return result
+                return result  # the debugger's trace function, or that of the next pass
             self.inside = False
             if not self.installed:
                 self.install(self.pdb)
@@ -736,8 +736,8 @@ class Count(Pass):
                 return lap(frame, event, arg)
             left -= 1
             if self.stopframe is None:
-                ask_stock(frame, event, arg)
-                return self.stock() if self.done else pick(frame)
+                result = ask_stock(frame, event, arg)
+                return result if self.done else pick(frame)
             if not self.native:
                 return quiet
             name = frame.f_code.co_filename
