@@ -289,6 +289,9 @@ class Pass:
         stock = self.stock()
         self.native = sys.gettrace() is not None
         self.conditions = compile_conditions()
+        returning = pdb.frame_returning
+        if returning is not None and returning is pdb.stopframe and pdb.stoplineno != -1:
+            pdb._set_stopinfo(None, None)  # as Bdb.dispatch_return does as soon as the prompt is left
         self.taking(pdb)
         pdb.trace_dispatch = self.enter
         frame = sys._getframe()
@@ -298,10 +301,14 @@ class Pass:
                 if id(frame) in self.clocked:
                     frame.f_trace = self.quiet
             elif trace == stock:
-                frame.f_trace = self.pick(frame)
+                frame.f_trace = self.edge_traced if frame.f_code in RUNNERS else self.pick(frame)
             frame = frame.f_back
-        if pdb.frame_returning is not None:
-            self.trace_caller(pdb.frame_returning)
+        if returning is not None:
+            back = returning.f_back
+            if back is not None and back.f_trace is None and pdb.stoplineno != -1 and (
+                    hasattr(pdb, '_set_caller_tracefunc')):
+                back.f_trace = self.pick(back)  # dispatch_return does this too, from 3.13 on
+            self.trace_caller(returning)
         self.clocked = set()
         self.installed = True
         if not self.dead:
@@ -354,6 +361,13 @@ class Pass:
             return self.stock()(frame, event, arg)
         if not self.pdb.quitting:
             return self.quiet(frame, event, arg)
+
+    def edge_traced(self, frame, event, arg):
+        """The same, where the debugger traces it too."""
+        if self.done:
+            return self.stock()(frame, event, arg)
+        if not self.pdb.quitting:
+            return self.busy(frame, event, arg)
 
     def starting(self):
         return self.pdb.botframe is None or self.pdb._wait_for_mainpyfile
@@ -441,7 +455,7 @@ class Steps(Pass):
         """Makes the trace functions. `left` is the number of stops still to pass, `depth` that of the running frame."""
         n = self.n
         kind = self.kind
-        limit = self.aim if kind == 'depth' else -1
+        limit = self.aim if kind == 'depth' else -LAP  # no depth is that small
 
         def quiet(frame, event, arg):
             nonlocal left
@@ -511,7 +525,7 @@ class Steps(Pass):
             if event != 'call':  # the debugger's dispatch has handed us out as its own
                 if left <= 0:
                     return over(frame, event, arg)
-                frame.f_trace = trace = pick(frame)
+                frame.f_trace = trace = self.edge_traced if frame.f_code in RUNNERS else pick(frame)
                 return trace(frame, event, arg)
             pdb = self.pdb
             if pdb.botframe is None or pdb._wait_for_mainpyfile:
@@ -577,6 +591,7 @@ class Steps(Pass):
         traces = {}
         self.left = lambda: left
         self.quiet, self.enter, self.pick, self.add, self.retire = quiet, enter, pick, add, retire
+        self.busy = quiet
         if kind is not None:
             self.pick_caller = pick
 
@@ -711,7 +726,7 @@ class Count(Pass):
             self.inside = True
             result = self.stock()(frame, event, arg)
             if self.done:
-                return result
+                return result  # the debugger's trace function, or that of the next pass
             self.inside = False
             if not self.installed:
                 self.install(self.pdb)
@@ -722,7 +737,7 @@ class Count(Pass):
             if event != 'call':  # the debugger's dispatch has handed us out as its own
                 if left <= 0:
                     return lap(frame, event, arg)
-                frame.f_trace = trace = pick(frame)
+                frame.f_trace = trace = self.edge_traced if frame.f_code in RUNNERS else pick(frame)
                 return trace(frame, event, arg)
             pdb = self.pdb
             if pdb.botframe is None or pdb._wait_for_mainpyfile:
@@ -733,8 +748,8 @@ class Count(Pass):
                 return lap(frame, event, arg)
             left -= 1
             if self.stopframe is None:
-                ask_stock(frame, event, arg)
-                return self.stock() if self.done else pick(frame)
+                result = ask_stock(frame, event, arg)
+                return result if self.done else pick(frame)
             if not self.native:
                 return quiet
             name = frame.f_code.co_filename
@@ -801,7 +816,8 @@ class Count(Pass):
             traces.clear()
 
         traces = {}
-        self.quiet, self.enter, self.pick, self.add, self.retire, self.passed = quiet, enter, pick, add, retire, passed
+        self.quiet, self.enter, self.pick, self.add, self.retire = quiet, enter, pick, add, retire
+        self.busy, self.passed = every, passed
 
 
 def is_silent(frame, event, arg):

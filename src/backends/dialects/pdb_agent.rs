@@ -28,16 +28,15 @@ pub fn compile_line(kind: PromptKind, source: &Path, code: &Path) -> String {
 
 /// The line that runs the helper from `code`: it reads the request at `ask` and writes the reply to `answer`.
 ///
-/// It names nothing that the program could have redefined, and leaves no name behind.
+/// It names nothing that the program could have redefined, and leaves no name behind: the file is closed, since the
+/// warning about one that is not would be noted in the program's globals.
 pub fn bootstrap(kind: PromptKind, code: &Path, ask: &Path, answer: &Path) -> String {
-    format!(
-        "{}__import__('builtins').exec(__import__('marshal').loads(__import__('io').open({},'rb').read()),\
-         {{'ask':{},'answer':{}}})",
-        bang(kind),
-        literal(code),
-        literal(ask),
-        literal(answer)
-    )
+    let (code, ask, answer) = (literal(code), literal(ask), literal(answer));
+    let script = format!(
+        "with __import__('io').open({code},'rb') as f:c=f.read()\n\
+         exec(__import__('marshal').loads(c),{{'ask':{ask},'answer':{answer}}})"
+    );
+    format!("{}__import__('builtins').exec({},{{}})", bang(kind), quoted(&script))
 }
 
 /// At pdb's own prompt a statement is marked, so that no alias or command can take it.
