@@ -355,7 +355,8 @@ fn prepare(path: PathBuf, dir: &Path) -> Python {
     fs::write(&source, pdb_agent::SOURCE).expect("the helper's source");
     fs::write(&empty, "pass\n").expect("a program");
     let python = Python { path, code: dir.join("agent.code"), dir };
-    let shown = python.start(&empty, "compile").say(&pdb_agent::compile_line(PromptKind::Command, &source, &python.code));
+    let shown =
+        python.start(&empty, "compile").say(&pdb_agent::compile_line(PromptKind::Command, &source, &python.code));
     assert_eq!(shown, "", "compiling the helper prints nothing");
     python
 }
