@@ -206,7 +206,7 @@ class Pass:
     def __init__(self, pdb, frame):
         self.pdb = self.at = pdb
         self.dead = frame is None
-        self.installed = self.native = self.done = self.inside = False
+        self.installed = self.native = self.done = self.inside = self.between = False
         # Ids of frames that `step` would trace although the debugger does not. Valid only while no program code runs.
         self.clocked = set()
         while frame is not None:
@@ -254,10 +254,10 @@ class Pass:
         self.uninstall()
         self.dead = frame is None
         self.at = pdb
-        if self.inside:
-            self.inside = False
-        else:
+        if not self.inside:
+            self.between = False
             self.add(pdb, frame)
+        self.inside = False
 
     def at_prompt(self, pdb):
         """Whether to step on from a prompt that is about to be shown."""
@@ -610,7 +610,7 @@ class Count(Pass):
         place = active()
         if place[0] is not pdb:
             place = (pdb, None, None)
-        write_reply({'n': n, 'where': facts(*place)})
+        write_reply({'n': n, 'between': self.between, 'where': facts(*place)})
         return False
 
     def trace(self):
@@ -712,6 +712,7 @@ class Count(Pass):
         def ask_stock(frame, event, arg):
             """An event that was counted, and at which the debugger may stop."""
             self.inside = True
+            self.between = bool(is_silent(frame, event, arg))
             result = self.stock()(frame, event, arg)
             if self.done:
                 return result  # the debugger's trace function, or that of the next pass

@@ -40,7 +40,11 @@ pub fn bootstrap(kind: PromptKind, code: &Path, ask: &Path, answer: &Path) -> St
         "with __import__('io').open({code},'rb') as f:c=f.read()\n\
          exec(__import__('marshal').loads(c),{{'ask':{ask},'answer':{answer}}})"
     );
-    format!("{}__import__('builtins').exec({},{{}})", bang(kind), quoted(&script))
+    format!(
+        "{}__import__('builtins').exec({},{{}})",
+        bang(kind),
+        quoted(&script)
+    )
 }
 
 /// At pdb's own prompt a statement is marked, so that no alias or command can take it.
@@ -270,6 +274,9 @@ pub struct Reply {
     pub facts: Option<Facts>,
     /// The clock, counted from the prompt at which the request was made.
     pub n: Option<u64>,
+    /// The command ended after stop `n` and before the next one, where `step` would not have stopped: `return` and
+    /// `next` in a generator can stop at the internal `StopIteration` of the loop that runs it.
+    pub between: bool,
     /// The program's outermost frame has returned; if a prompt came nevertheless, a later reply has replaced this one.
     pub exited: bool,
     /// See [`Request::Scan`].
