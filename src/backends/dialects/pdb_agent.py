@@ -391,7 +391,7 @@ class Steps(Pass):
     """As if `step` were typed n times: passes n-1 stops and leaves the stock debugger in front of the n-th.
 
     `look` is what to notice on the way: None, ('depth', limit), ('breakpoints', report) or
-    ('signature', (file, function, line, signature)).
+    ('signature', (file, function, line, moment)).
     """
 
     def __init__(self, pdb, event, frame, n, look=None):
@@ -434,7 +434,7 @@ class Steps(Pass):
         self.finish()
         fields = {'n': n}
         if self.kind == 'signature':
-            fields = {'n': self.found, 'lost': self.found is None}
+            fields = {'n': self.found, 'lost': self.found is None, 'between': self.between}
         elif self.kind is not None:
             fields['found'] = self.best
         write_reply(fields)
@@ -443,6 +443,9 @@ class Steps(Pass):
         """Makes the trace functions. `left` is the number of stops still to pass, `depth` that of the running frame."""
         n = self.n
         kind = self.kind
+        line = moment = None
+        if kind == 'signature':
+            line, moment = self.aim[2:]
         limit = self.aim if kind == 'depth' else -LAP  # no depth is that small
 
         def quiet(frame, event, arg):
@@ -486,7 +489,10 @@ class Steps(Pass):
             return quiet(frame, event, arg)
 
         def here(frame, event):
-            return frame.f_lineno == self.aim[2] and same_moment(frame, event, self.aim[3])
+            if frame.f_lineno == line and moment.could_be(frame, event) and moment.matches(frame):
+                self.between = frame.f_lasti != moment.lasti
+                return True
+            return False
 
         def rare(frame, event, arg):
             nonlocal left, depth
@@ -911,29 +917,48 @@ def sketch_frame(frame, names):
         if name not in MARKS:
             items.append(name + '=' + sketch(names[name], 2))
     code = frame.f_code
-    return '%s:%s:%d:%d\n%s' % (code.co_filename, code.co_name, frame.f_lineno, frame.f_lasti, '\n'.join(items))
+    return '%s:%s:%d\n%s' % (code.co_filename, code.co_name, frame.f_lineno, '\n'.join(items))
 
 
-def moment(frame, event, top):
-    """The state of the frames below the innermost, whose own digest is `top`."""
-    frames = program_frames(frame)
-    texts = [sketch_frame(f, f.f_locals) for f in frames[1:]]
-    return top + '/' + digest('\n'.join(texts))
+class Moment:
+    """A state of the program, as text: event, offset in the code, digests of the innermost frame and of the others.
+
+    The offset does not take part in the comparison: after Ctrl-C the debugger can stop within a line, where tracing
+    from before does not. A few integers are given beside the digests, because comparing them is cheap.
+    """
+
+    def __init__(self, text):
+        event, lasti, self.top, self.rest = text.split('|')[:4]
+        self.event = 'line' if event == 'opcode' else event
+        self.lasti = int(lasti)
+        self.probes = [(name, int(value)) for name, value in [p.split('=') for p in text.split('|')[4:]]]
+
+    def could_be(self, frame, event):
+        if event != self.event:
+            return False
+        names = frame.f_locals
+        for name, value in self.probes:
+            now = names.get(name)
+            if type(now) is not int or now != value:
+                return False
+        return True
+
+    def matches(self, frame):
+        return self.top == digest(sketch_frame(frame, frame.f_locals)) and self.rest == digest_callers(frame)
 
 
-def top_moment(frame, event, names):
-    return event + '/' + digest(sketch_frame(frame, names))
-
-
-def same_moment(frame, event, signature):
-    top = top_moment(frame, event, frame.f_locals)
-    return signature.startswith(top + '/') and moment(frame, event, top) == signature
+def digest_callers(frame):
+    return digest('\n'.join([sketch_frame(f, f.f_locals) + '@%d' % f.f_lasti for f in program_frames(frame)[1:]]))
 
 
 def signature(pdb, event, frame):
     if frame is None:
         raise LookupError('nothing is running')
-    return moment(frame, event, top_moment(frame, event, locals_of(pdb, frame)))
+    names = locals_of(pdb, frame)
+    parts = [event, str(frame.f_lasti), digest(sketch_frame(frame, names)), digest_callers(frame)]
+    for name in sorted([n for n in names if type(n) is str and type(names[n]) is int])[:4]:
+        parts.append('%s=%d' % (name, names[name]))
+    return '|'.join(parts)
 
 
 def complete(pdb):
@@ -1057,8 +1082,9 @@ def start(pdb, event, frame):
         look = ('breakpoints', False)
     if what == 'find':
         place = request['place']
-        look = ('signature', (place['file'], place['function'], place['line'], request['signature']))
-        if event is not None and frame is not None and signature(pdb, event, frame) == request['signature']:
+        look = ('signature', (place['file'], place['function'], place['line'],
+                              Moment(request['signature'])))
+        if frame is not None and signature(pdb, event, frame) == request['signature']:
             write_reply({'n': 0, 'lost': False})
             return
         Steps(pdb, event, frame, request['limit'] + 1, look)
