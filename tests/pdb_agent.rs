@@ -561,7 +561,11 @@ fn programs(dir: &Path, python: &Python) -> Vec<PathBuf> {
         fs::copy(entry.path(), &path).expect("a program is copied");
         programs.push(path);
     }
-    let seeds = if std::env::var_os("FRED_TEST_ALL").is_some() { 24 } else { 6 };
+    let seeds = if std::env::var_os("FRED_TEST_ALL").is_some() {
+        24
+    } else {
+        6
+    };
     for seed in 1..=seeds {
         let path = dir.join(format!("random{seed}.py"));
         let made = Command::new(&python.path)

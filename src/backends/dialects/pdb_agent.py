@@ -15,7 +15,7 @@ Breakpoint = sys.modules['bdb'].Breakpoint
 GENERATOR = sys.modules['bdb'].GENERATOR_AND_COROUTINE_FLAGS
 RUNNERS = (Bdb.run.__code__, Bdb.runeval.__code__, Bdb.runcall.__code__)
 # Names that a stopped debugger leaves in namespaces: they depend on how the stop was reached.
-MARKS = ('__return__', '__exception__', '__pdb_convenience_variables', '__builtins__')
+MARKS = ('__return__', '__exception__', '__pdb_convenience_variables', '__warningregistry__', '__builtins__')
 REPR_LIMIT = 4000
 LAP = (1 << 30) - 1  # the greatest int of one digit: arithmetic on longer ones is slower
 
