@@ -805,7 +805,6 @@ class Count(Pass):
 
         def retire():
             nonlocal left
-            self.result = passed()
             left = 0
             self.stopframe = self.returnframe = None
             traces.clear()
