@@ -171,11 +171,7 @@ pub trait Session {
     ///
     /// # Errors
     /// The line could not be run; the session goes on.
-    fn run_line(
-        &mut self,
-        line: Option<&str>,
-        console: &mut dyn Console,
-    ) -> Result<LineReport, Failure>;
+    fn run_line(&mut self, line: Option<&str>, console: &mut dyn Console) -> Result<LineReport, Failure>;
 
     /// Ctrl-C at the debugger's prompt.
     ///
@@ -202,17 +198,9 @@ pub trait Session {
     /// `fred-reverse-continue n`
     fn reverse_continue(&mut self, n: u32, console: &mut dyn Console) -> Result<Report, Failure>;
     /// `fred-reverse-watch EXPR`
-    fn reverse_watch(
-        &mut self,
-        expression: &str,
-        console: &mut dyn Console,
-    ) -> Result<Report, Failure>;
+    fn reverse_watch(&mut self, expression: &str, console: &mut dyn Console) -> Result<Report, Failure>;
     /// `fred-checkpoint [note]`
-    fn checkpoint(
-        &mut self,
-        note: Option<&str>,
-        console: &mut dyn Console,
-    ) -> Result<Report, Failure>;
+    fn checkpoint(&mut self, note: Option<&str>, console: &mut dyn Console) -> Result<Report, Failure>;
     /// `fred-restart [ID]`
     fn restart(&mut self, id: Option<&str>, console: &mut dyn Console) -> Result<Report, Failure>;
     /// `fred-list`
