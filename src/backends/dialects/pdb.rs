@@ -95,11 +95,10 @@ impl Pdb {
         let mut rest = Some(line.to_owned());
         while let Some(line) = rest.take() {
             let mut line = expand(&aliases, line.trim());
-            if line.split_whitespace().next() != Some("alias") {
-                if let Some(at) = line.find(";;") {
-                    rest = Some(line[at + 2..].trim_start().to_owned());
-                    line.truncate(at);
-                }
+            let divided = line.split_whitespace().next() != Some("alias");
+            if let Some(at) = line.find(";;").filter(|_| divided) {
+                rest = Some(line[at + 2..].trim_start().to_owned());
+                line.truncate(at);
             }
             let line = line.trim().to_owned();
             define(&mut aliases, &line);

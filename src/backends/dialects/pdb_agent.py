@@ -15,7 +15,7 @@ Breakpoint = sys.modules['bdb'].Breakpoint
 GENERATOR = sys.modules['bdb'].GENERATOR_AND_COROUTINE_FLAGS
 RUNNERS = (Bdb.run.__code__, Bdb.runeval.__code__, Bdb.runcall.__code__)
 # Names that a stopped debugger leaves in namespaces: they depend on how the stop was reached.
-MARKS = ('__return__', '__exception__', '__pdb_convenience_variables', '__builtins__')
+MARKS = ('__return__', '__exception__', '__pdb_convenience_variables', '__warningregistry__', '__builtins__')
 REPR_LIMIT = 4000
 LAP = (1 << 30) - 1  # the greatest int of one digit: arithmetic on longer ones is slower
 
@@ -218,7 +218,7 @@ class Pass:
     def __init__(self, pdb, frame):
         self.pdb = self.at = pdb
         self.dead = frame is None
-        self.installed = self.native = self.done = self.inside = False
+        self.installed = self.native = self.done = self.inside = self.between = False
         # Ids of frames that `step` would trace although the debugger does not. Valid only while no program code runs.
         self.clocked = set()
         while frame is not None:
@@ -266,10 +266,10 @@ class Pass:
         self.uninstall()
         self.dead = frame is None
         self.at = pdb
-        if self.inside:
-            self.inside = False
-        else:
+        if not self.inside:
+            self.between = False
             self.add(pdb, frame)
+        self.inside = False
 
     def at_prompt(self, pdb):
         """Whether to step on from a prompt that is about to be shown."""
@@ -403,7 +403,7 @@ class Steps(Pass):
     """As if `step` were typed n times: passes n-1 stops and leaves the stock debugger in front of the n-th.
 
     `look` is what to notice on the way: None, ('depth', limit), ('breakpoints', report) or
-    ('signature', (file, function, line, signature)).
+    ('signature', (file, function, line, moment)).
     """
 
     def __init__(self, pdb, event, frame, n, look=None):
@@ -446,7 +446,7 @@ class Steps(Pass):
         self.finish()
         fields = {'n': n}
         if self.kind == 'signature':
-            fields = {'n': self.found, 'lost': self.found is None}
+            fields = {'n': self.found, 'lost': self.found is None, 'between': self.between}
         elif self.kind is not None:
             fields['found'] = self.best
         write_reply(fields)
@@ -455,6 +455,9 @@ class Steps(Pass):
         """Makes the trace functions. `left` is the number of stops still to pass, `depth` that of the running frame."""
         n = self.n
         kind = self.kind
+        line = moment = None
+        if kind == 'signature':
+            line, moment = self.aim[2:]
         limit = self.aim if kind == 'depth' else -LAP  # no depth is that small
 
         def quiet(frame, event, arg):
@@ -498,7 +501,10 @@ class Steps(Pass):
             return quiet(frame, event, arg)
 
         def here(frame, event):
-            return frame.f_lineno == self.aim[2] and same_moment(frame, event, self.aim[3])
+            if frame.f_lineno == line and moment.could_be(frame, event) and moment.matches(frame):
+                self.between = frame.f_lasti != moment.lasti
+                return True
+            return False
 
         def rare(frame, event, arg):
             nonlocal left, depth
@@ -622,7 +628,7 @@ class Count(Pass):
         place = active()
         if place[0] is not pdb:
             place = (pdb, None, None)
-        write_reply({'n': n, 'where': facts(*place)})
+        write_reply({'n': n, 'between': self.between, 'where': facts(*place)})
         return False
 
     def trace(self):
@@ -724,6 +730,7 @@ class Count(Pass):
         def ask_stock(frame, event, arg):
             """An event that was counted, and at which the debugger may stop."""
             self.inside = True
+            self.between = bool(is_silent(frame, event, arg))
             result = self.stock()(frame, event, arg)
             if self.done:
                 return result  # the debugger's trace function, or that of the next pass
@@ -810,7 +817,6 @@ class Count(Pass):
 
         def retire():
             nonlocal left
-            self.result = passed()
             left = 0
             self.stopframe = self.returnframe = None
             traces.clear()
@@ -922,29 +928,48 @@ def sketch_frame(frame, names):
         if name not in MARKS:
             items.append(name + '=' + sketch(names[name], 2))
     code = frame.f_code
-    return '%s:%s:%d:%d\n%s' % (code.co_filename, code.co_name, frame.f_lineno, frame.f_lasti, '\n'.join(items))
+    return '%s:%s:%d\n%s' % (code.co_filename, code.co_name, frame.f_lineno, '\n'.join(items))
 
 
-def moment(frame, event, top):
-    """The state of the frames below the innermost, whose own digest is `top`."""
-    frames = program_frames(frame)
-    texts = [sketch_frame(f, f.f_locals) for f in frames[1:]]
-    return top + '/' + digest('\n'.join(texts))
+class Moment:
+    """A state of the program, as text: event, offset in the code, digests of the innermost frame and of the others.
+
+    The offset does not take part in the comparison: after Ctrl-C the debugger can stop within a line, where tracing
+    from before does not. A few integers are given beside the digests, because comparing them is cheap.
+    """
+
+    def __init__(self, text):
+        event, lasti, self.top, self.rest = text.split('|')[:4]
+        self.event = 'line' if event == 'opcode' else event
+        self.lasti = int(lasti)
+        self.probes = [(name, int(value)) for name, value in [p.split('=') for p in text.split('|')[4:]]]
+
+    def could_be(self, frame, event):
+        if event != self.event:
+            return False
+        names = frame.f_locals
+        for name, value in self.probes:
+            now = names.get(name)
+            if type(now) is not int or now != value:
+                return False
+        return True
+
+    def matches(self, frame):
+        return self.top == digest(sketch_frame(frame, frame.f_locals)) and self.rest == digest_callers(frame)
 
 
-def top_moment(frame, event, names):
-    return event + '/' + digest(sketch_frame(frame, names))
-
-
-def same_moment(frame, event, signature):
-    top = top_moment(frame, event, frame.f_locals)
-    return signature.startswith(top + '/') and moment(frame, event, top) == signature
+def digest_callers(frame):
+    return digest('\n'.join([sketch_frame(f, f.f_locals) + '@%d' % f.f_lasti for f in program_frames(frame)[1:]]))
 
 
 def signature(pdb, event, frame):
     if frame is None:
         raise LookupError('nothing is running')
-    return moment(frame, event, top_moment(frame, event, locals_of(pdb, frame)))
+    names = locals_of(pdb, frame)
+    parts = [event, str(frame.f_lasti), digest(sketch_frame(frame, names)), digest_callers(frame)]
+    for name in sorted([n for n in names if type(n) is str and type(names[n]) is int])[:4]:
+        parts.append('%s=%d' % (name, names[name]))
+    return '|'.join(parts)
 
 
 def complete(pdb):
@@ -1068,8 +1093,9 @@ def start(pdb, event, frame):
         look = ('breakpoints', False)
     if what == 'find':
         place = request['place']
-        look = ('signature', (place['file'], place['function'], place['line'], request['signature']))
-        if event is not None and frame is not None and signature(pdb, event, frame) == request['signature']:
+        look = ('signature', (place['file'], place['function'], place['line'],
+                              Moment(request['signature'])))
+        if frame is not None and signature(pdb, event, frame) == request['signature']:
             write_reply({'n': 0, 'lost': False})
             return
         Steps(pdb, event, frame, request['limit'] + 1, look)

@@ -277,6 +277,9 @@ pub struct Reply {
     pub facts: Option<Facts>,
     /// The clock, counted from the prompt at which the request was made.
     pub n: Option<u64>,
+    /// The command ended after stop `n` and before the next one, where `step` would not have stopped: `return` and
+    /// `next` in a generator can stop at the internal `StopIteration` of the loop that runs it.
+    pub between: bool,
     /// The program's outermost frame has returned; if a prompt came nevertheless, a later reply has replaced this one.
     pub exited: bool,
     /// See [`Request::Scan`].
