@@ -160,9 +160,6 @@ impl Engine {
             Ok(mut report) => {
                 self.dialect = present;
                 self.stay(aside);
-                if let Some(stop) = &mut report.stop {
-                    self.deepen(stop, console);
-                }
                 self.checkpoint_prompt(true, false, console);
                 report.cost = self.spent();
                 Ok(report)
@@ -262,7 +259,7 @@ impl Search<'_> {
             (true, None) => self.present_settings()?,
         };
         let (output, inputs) = self.land(at)?;
-        let stop = if at.ticks == 0 {
+        let mut stop = if at.ticks == 0 {
             self.engine.execution.point(self.chain[at.segment]).stop.clone()
         } else {
             match self.engine.dialect.parse_stop("step", &output) {
@@ -279,6 +276,8 @@ impl Search<'_> {
             let request = Request::Apply { settings, keep_counts: true };
             self.engine.ask(request, &mut std::collections::VecDeque::new(), self.console)?;
         }
+        // Before it is recorded: undo and redo show what the history says.
+        self.engine.deepen(&mut stop, self.console);
         self.engine.record(line, self.chain[at.segment], at.ticks, stop, shown, inputs, settings);
         Ok(())
     }
