@@ -248,7 +248,7 @@ impl Case<'_> {
             let command = if only_continue && self.below(4) > 0 { "continue" } else { commands[self.below(8)] };
             only_continue &= command == "continue";
             let expected = plain.say(command);
-            let (reply, shown) = counted.ask(Request::Count { command: command.to_owned() });
+            let (reply, shown) = counted.ask(Request::Count { command: Some(command.to_owned()) });
             let n = reply.n.unwrap_or_else(|| panic!("{:?} in {}", reply.error, self.what())) as usize;
             assert_eq!(same_everywhere(&shown), same_everywhere(&expected), "{command} from {at} in {}", self.what());
             at += n;
@@ -332,7 +332,7 @@ fn halts(python: &Python, program: &Path) {
     let mut reached = python.start(program, "reached");
     for command in ["continue", "next", "until", "continue", "continue"] {
         let expected = plain.say(command);
-        let (reply, shown) = counted.ask(Request::Count { command: command.to_owned() });
+        let (reply, shown) = counted.ask(Request::Count { command: Some(command.to_owned()) });
         assert_eq!(shown, expected, "{command} in {what}");
         let n = reply.n.unwrap_or_else(|| panic!("{:?} in {what}", reply.error));
         let shown = reached.run_to(n as usize);
@@ -341,7 +341,7 @@ fn halts(python: &Python, program: &Path) {
         assert_eq!(plain.state().1, counted.state().1, "{command} in {what}");
     }
     let mut first = python.start(program, "counted");
-    let n = first.ask(Request::Count { command: "continue".to_owned() }).0.n.expect("a stop");
+    let n = first.ask(Request::Count { command: Some("continue".to_owned()) }).0.n.expect("a stop");
     let mut scanned = python.start(program, "scans");
     let (reply, _) = scanned.ask(Request::Scan { n: n + 5, depth: None });
     assert_eq!(reply.found, Some(n), "a breakpoint() is a stop of continue in {what}");
@@ -557,7 +557,7 @@ fn expressions_have_a_scope(python: &Python, shop: &Path) {
     session.say("!c = 77");
     session.ask(Request::Signature);
     session.ask(Request::Eval { expr: "c".to_owned(), scope: None });
-    let (reply, shown) = session.ask(Request::Count { command: "return".to_owned() });
+    let (reply, shown) = session.ask(Request::Count { command: Some("return".to_owned()) });
     assert!(shown.contains("()->154"), "{shown} on {what}");
     assert_eq!(reply.n, Some(1), "{what}");
 }
@@ -601,7 +601,7 @@ fn exit_is_reported(python: &Python, root: &Path) {
     let mut session = python.start_plain(&program, "own");
     session.asked = 1;
     let (ask, answer) = (session.dir.join("ask"), session.dir.join("answer"));
-    let request = Numbered { seq: 1, request: Request::Count { command: "continue".to_owned() } };
+    let request = Numbered { seq: 1, request: Request::Count { command: Some("continue".to_owned()) } };
     fs::write(&ask, serde_json::to_string(&request).expect("plain data")).expect("a request is written");
     session.say(&pdb_agent::bootstrap(PromptKind::Command, &session.code.clone(), &ask, &answer));
     assert!(session.ended, "{}", python.path.display());

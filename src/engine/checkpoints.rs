@@ -104,8 +104,28 @@ impl Engine {
         }
     }
 
-    /// During a long run: nothing is kept of it yet but the time it took.
-    pub(super) fn checkpoint_running(&mut self) {}
+    /// Keeps a copy that a search has left on the way of a command, because the history is about to be built on it.
+    pub(super) fn keep_hop(&mut self, copy: CopyId, pid: i32, point: PointId, prompt: Prompt) {
+        self.next_auto += 1;
+        let checkpoint = Checkpoint {
+            copy,
+            pid,
+            id: format!("a{}", self.next_auto),
+            user: false,
+            pinned: true,
+            note: None,
+            point,
+            entry: self.timeline.head(),
+            number: self.number(),
+            dialect: self.dialect.fork(),
+            prompt,
+            taken: Instant::now(),
+            private: 0,
+        };
+        let key = CheckpointKey(copy.0);
+        self.held.insert(key, checkpoint);
+        self.execution.set_checkpoint(point, Some(key));
+    }
 
     /// Drops automatic checkpoints that the policy gives up.
     pub(super) fn thin(&mut self) {

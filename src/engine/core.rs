@@ -34,6 +34,10 @@ pub struct Engine {
     pub(super) last_cost: Option<Duration>,
     pub(super) next_user: u32,
     pub(super) next_auto: u32,
+    /// How long the debugger took from the predecessor to a point.
+    pub(super) ran: HashMap<PointId, Duration>,
+    /// When a replay is to be stopped on its way.
+    pub(super) nudge: Option<Instant>,
     /// What the command that is being done has cost until now.
     pub(super) cost: Cost,
     pub(super) begun: Instant,
@@ -118,7 +122,13 @@ impl Engine {
             match woke {
                 Woke::Output => self.pass_on(feed, &mut outcome, &mut pending, false),
                 Woke::Timeout => {
-                    self.checkpoint_running();
+                    if let Feed::Log { .. } = feed {
+                        // The helper has put a handler on this signal, which programs ignore otherwise.
+                        self.nudge = None;
+                        self.live
+                            .signal(nix::libc::SIGURG)
+                            .map_err(|error| self.failed("stopping a replay on its way", &error))?;
+                    }
                     tick = self.next_tick(feed);
                 }
                 Woke::Interrupt => self.interrupt(feed, &mut outcome)?,
@@ -161,8 +171,8 @@ impl Engine {
 
     fn next_tick(&self, feed: &Feed<'_>) -> Option<Instant> {
         match feed {
-            Feed::User(_) => self.options.checkpoint_every.map(|every| Instant::now() + every),
-            Feed::Log { .. } => None,
+            Feed::User(_) => None,
+            Feed::Log { .. } => self.nudge,
         }
     }
 

@@ -50,6 +50,8 @@ impl Engine {
             shown: HashMap::new(),
             carried: HashMap::new(),
             desk,
+            ran: HashMap::new(),
+            nudge: None,
             since: SinceLast::default(),
             last_cost: None,
             next_user: 0,
@@ -169,6 +171,7 @@ impl Engine {
             _ => self.dialect.stop_text(&outcome.output),
         };
         self.shown.insert(point, text);
+        self.ran.insert(point, elapsed);
         self.timeline.append(line, effect, origin, point, stop.clone());
         self.since.moves += 1;
         self.since.running += elapsed;

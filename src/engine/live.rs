@@ -149,8 +149,8 @@ impl Live {
     }
 
     /// Puts the running debugger aside.
-    pub(crate) fn suspend(&mut self) -> Result<CopyId, Error> {
-        Ok(self.client.suspend()?.id)
+    pub(crate) fn suspend(&mut self) -> Result<Stopped, Error> {
+        self.client.suspend()
     }
 
     /// Runs a fresh copy of a stopped debugger in place of the running one. Its first event is that it reads the terminal.

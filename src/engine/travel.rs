@@ -26,7 +26,8 @@ impl Engine {
     pub(super) fn put_aside(&mut self) -> Result<Aside, Failure> {
         let copy = match self.state {
             State::Prompt(_) => {
-                Some(self.live.suspend().map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?)
+                let kept = self.live.suspend();
+                Some(kept.map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?.id)
             }
             State::Ended { .. } => None,
         };
@@ -127,8 +128,8 @@ impl Engine {
                 }
                 Ok(())
             }
-            Via::Interrupted { line } => Err(self.failure(format!(
-                "cannot go to where `{line}` was interrupted: its checkpoint is gone, and an interrupt is not replayed"
+            Via::Interrupted { line } | Via::Stopped { line } => Err(self.failure(format!(
+                "cannot go to where `{line}` was stopped on its way: its checkpoint is gone, and an interrupt is not replayed"
             ))),
         }
     }

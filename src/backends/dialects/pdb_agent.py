@@ -1079,13 +1079,89 @@ def apply_displays(pdb, frame, displays):
 
 # --- answering ---------------------------------------------------------------------------------------------------
 
+# --- stopping a command on its way -------------------------------------------------------------------------------
+
+RESUME = '_fred_resume'
+HOP = '_fred_hop'
+
+
+class Hop:
+    """Lets the program run by a command of the user's as the debugger runs it, until SIGURG comes; stops at the next
+    stop then, and leaves at the instance what the command would have stopped at, so that it can be taken up again.
+    """
+
+    def __init__(self, pdb):
+        self.pdb = pdb
+        self.signals = sys.modules['_signal']
+        self.stock = type(pdb).trace_dispatch.__get__(pdb)
+        self.old = self.signals.signal(self.signals.SIGURG, self.handle)
+
+    def handle(self, number, frame):
+        pdb = self.pdb
+        self.signals.signal(self.signals.SIGURG, self.old)
+        outer = frame
+        while outer is not None:
+            if outer.f_code.co_name == 'cmdloop':  # it has stopped by itself in this very moment
+                return
+            outer = outer.f_back
+        native = sys.gettrace() is not None
+        sys.settrace(None)  # what follows is ours, and not to be stopped at
+        inner = frame
+        while inner is not None and inner.f_code.co_filename in OWN_FILES:
+            inner = inner.f_back
+        traced = native and inner is not None and inner.f_trace is not None
+        bare = set()
+        outer = frame
+        while outer is not None and outer.f_code not in RUNNERS:
+            if outer.f_trace is None and outer.f_code.co_filename not in OWN_FILES:
+                bare.add(id(outer))
+                outer.f_trace = self.stock
+            outer = outer.f_back
+        pdb.__dict__[HOP] = (pdb.stopframe, pdb.returnframe, pdb.stoplineno, native, bare)
+        pdb._set_stopinfo(None, None)
+        write_reply({'hopped': True, 'traced': traced})
+        sys.settrace(self.stock)
+
+
+OWN_FILES = tuple(sys.modules[name].__file__ for name in ('bdb', 'pdb', 'cmd') if name in sys.modules)
+
+
+def resumption(pdb):
+    """The command that takes up what `Hop` has stopped."""
+    stopframe, returnframe, stopline, native, bare = pdb.__dict__.pop(HOP)
+    base = pdb_class(pdb)
+
+    def resume(pdb, arg):
+        delattr(base, 'do_' + RESUME)
+        pdb._set_stopinfo(stopframe, returnframe, stopline)
+        frame = sys._getframe()
+        while frame is not None:
+            if id(frame) in bare:
+                frame.f_trace = None
+            frame = frame.f_back
+        if not native:
+            sys.settrace(None)
+        return 1
+
+    setattr(base, 'do_' + RESUME, resume)
+    return RESUME
+
+
 def start(pdb, event, frame):
     """Begins a pass, which replies itself."""
     what = request['do']
-    if what == 'count':
-        Count(pdb, event, frame)
-        pdb.cmdqueue = [request['command']]
+    if what in ('count', 'hop'):
+        command = request.get('command')
+        if command is None:
+            command = resumption(pdb)
+        if what == 'count':
+            Count(pdb, event, frame)
+        else:
+            Hop(pdb)
+            write_reply({'hopped': False})
+        pdb.cmdqueue = [command]
         return
+    pdb.__dict__.pop(HOP, None)
     look = None
     if what == 'scan':
         look = ('breakpoints', True) if request.get('depth') is None else ('depth', request['depth'])
@@ -1110,7 +1186,7 @@ def respond():
     if pdb is None:
         raise LookupError('no pdb prompt is waiting')
     what = request['do']
-    if what in ('count', 'run_to', 'scan', 'find'):
+    if what in ('count', 'hop', 'run_to', 'scan', 'find'):
         return start(pdb, event, frame)
     if what == 'where':
         fields = {'where': facts(pdb, event, frame)}
@@ -1127,6 +1203,9 @@ def respond():
         fields = {'names': [w for w in request['words'] if w in pdb.curframe_locals or w in pdb.curframe.f_globals]}
     elif what == 'signature':
         fields = {'signature': signature(pdb, event, frame)}
+    elif what == 'settle':
+        pdb.__dict__.pop(HOP, None)
+        fields = {}
     else:
         raise LookupError('unknown request ' + what)
     write_reply(fields)

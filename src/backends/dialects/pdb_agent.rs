@@ -89,9 +89,19 @@ pub enum Request {
     /// Run a command of the user's to where plain pdb would stop; replies `n`, the clock there, and `where`.
     /// When the process ends instead, the reply that was left says `exited`, and `n` is one more than its last stop.
     Count {
-        /// Any line that moves.
-        command: String,
+        /// Any line that moves; absent where a [`Request::Hop`] has stopped one, which is then taken up again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
     },
+    /// Run a command of the user's as plain pdb does until SIGURG comes, and stop at the next stop then; replies `hopped`,
+    /// which is false if the command has ended before.
+    Hop {
+        /// As for [`Request::Count`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
+    },
+    /// Forget the command that a [`Request::Hop`] has stopped here: the session goes on from here.
+    Settle,
     /// Arrive at the `n`-th stop with a stock pdb, as if `step` had been typed `n` times.
     RunTo {
         /// From 1.
@@ -286,6 +296,10 @@ pub struct Reply {
     pub found: Option<u64>,
     /// See [`Request::Find`].
     pub lost: bool,
+    /// See [`Request::Hop`].
+    pub hopped: bool,
+    /// The debugger traced the function in which the hop ended, line by line, for a breakpoint in it or in its file.
+    pub traced: bool,
     /// The value, cut at 4000 characters.
     pub repr: Option<String>,
     /// Of the whole value's repr; equal in every process for equal text.
