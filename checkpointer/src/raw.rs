@@ -283,11 +283,15 @@ pub fn socket_diagnosis() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+// linux/fcntl.h; libc has them for other C libraries only.
+const F_SETOWN_EX: libc::c_int = 15;
+const F_GETOWN_EX: libc::c_int = 16;
+
 /// Who gets the signals of a descriptor (F_GETOWN_EX): type (F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP) and id.
 pub fn descriptor_owner(fd: BorrowedFd<'_>) -> io::Result<(i32, i32)> {
     let mut owner = [0_i32; 2];
     // SAFETY: the kernel writes one struct f_owner_ex, which is two ints.
-    checked(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETOWN_EX, owner.as_mut_ptr()) }))?;
+    checked(i64::from(unsafe { libc::fcntl(fd.as_raw_fd(), F_GETOWN_EX, owner.as_mut_ptr()) }))?;
     Ok((owner[0], owner[1]))
 }
 
@@ -295,7 +299,7 @@ pub fn descriptor_owner(fd: BorrowedFd<'_>) -> io::Result<(i32, i32)> {
 pub fn set_descriptor_owner(fd: BorrowedFd<'_>, owner: (i32, i32)) -> io::Result<()> {
     let owner = [owner.0, owner.1];
     // SAFETY: the kernel reads one struct f_owner_ex, which is two ints.
-    let done = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETOWN_EX, owner.as_ptr()) };
+    let done = unsafe { libc::fcntl(fd.as_raw_fd(), F_SETOWN_EX, owner.as_ptr()) };
     checked(i64::from(done)).map(|_| ())
 }
 
