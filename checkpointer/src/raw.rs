@@ -339,3 +339,18 @@ pub fn set_scheduling(tid: i32, attributes: &Scheduling) -> io::Result<()> {
     // SAFETY: the kernel reads `attributes.size` bytes, which is the size of the structure.
     checked(unsafe { libc::syscall(Sysno::sched_setattr as i64, tid, &raw const *attributes, 0) }).map(|_| ())
 }
+
+/// The mask of blocked signals of a stopped thread (PTRACE_GETSIGMASK); bit n-1 is signal n.
+pub fn blocked_signals(tid: i32) -> io::Result<u64> {
+    let mut mask = 0_u64;
+    // SAFETY: the kernel writes the 8 bytes that the third argument promises.
+    checked(unsafe { libc::ptrace(libc::PTRACE_GETSIGMASK, tid, 8_usize, &raw mut mask) })?;
+    Ok(mask)
+}
+
+/// Sets the mask of blocked signals of a stopped thread (PTRACE_SETSIGMASK).
+pub fn set_blocked_signals(tid: i32, mask: u64) -> io::Result<()> {
+    // SAFETY: the kernel reads the 8 bytes that the third argument promises.
+    checked(unsafe { libc::ptrace(libc::PTRACE_SETSIGMASK, tid, 8_usize, &raw const mask) })?;
+    Ok(())
+}
