@@ -4,7 +4,7 @@
 static DIR *folder;
 static char second[300];
 static void set_up(void) {
-    folder = opendir("/proc/self/");
+    folder = opendir("/usr");
     MUST(folder && readdir(folder));
     long place = telldir(folder);
     struct dirent *entry = readdir(folder);

@@ -9,6 +9,7 @@ use std::time::Instant;
 use double::{Program, Stopped, compile};
 use fred_checkpointer::inject::Remote;
 use fred_checkpointer::snapshot::state::{Hints, after_fork, capture_all, live_children, put_back_all};
+use fred_checkpointer::snapshot::zombies::WaitFor;
 
 /// Returns the warnings of the last restore.
 fn survives(name: &str) -> Vec<String> {
@@ -63,20 +64,28 @@ fn socketpair_shutdown() {
 }
 
 #[test]
-fn children_are_told_apart() {
-    let script = "(exit 3) & echo $!; wait() { :; }; sleep 1000 & echo $!; exec sleep 1000";
-    let mut shell = Program::start(Command::new("sh").args(["-c", script]));
-    let (ended, sleeper): (i32, i32) = (shell.hear().parse().unwrap(), shell.hear().parse().unwrap());
-    // WNOWAIT is for our own children only; this one is the shell's, so its state is watched.
-    while !std::fs::read_to_string(format!("/proc/{ended}/stat")).unwrap().contains(") Z ") {
-        std::thread::yield_now();
-    }
-    let mut stopped = Stopped::stop(shell.pid());
-    let state = capture_all(&mut stopped, &Hints::default()).unwrap();
-    assert_eq!(state.zombies.waiting.iter().map(|child| (child.pid, child.status)).collect::<Vec<_>>(), [(ended, 3 << 8)]);
+fn an_ended_child_is_on_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sample = Program::start(&mut Command::new(compile("ended_child", folder.path())));
+    assert_eq!(sample.hear(), "ready");
+    let mut stopped = Stopped::stop(sample.pid());
+    let mut state = capture_all(&mut stopped, &Hints::default()).unwrap();
+    assert!(live_children(&stopped).unwrap().is_empty());
+    let ended: Vec<_> = state.zombies.waiting.iter().map(|child| child.status).collect();
+    assert_eq!(ended, [3 << 8, libc::SIGKILL]);
+    let first = state.zombies.answer(WaitFor::wait4(-1, 0), 0).unwrap();
+    assert_eq!(first.code_and_status(), (libc::CLD_EXITED, 3));
+}
+
+#[test]
+fn a_live_child_is_named() {
+    let script = "tail -f /dev/null & echo $!; exec cat";
+    let mut shell = Program::start(Command::new("sh").args(["-c", script]).stderr(std::process::Stdio::null()));
+    let child = nix::unistd::Pid::from_raw(shell.hear().parse().unwrap());
+    let stopped = Stopped::stop(shell.pid());
     let live = live_children(&stopped).unwrap();
-    assert_eq!(live.iter().map(|(pid, _)| pid.as_raw()).collect::<Vec<_>>(), [sleeper]);
-    nix::sys::signal::kill(live[0].0, nix::sys::signal::Signal::SIGKILL).unwrap();
+    nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(live.iter().map(|(pid, _)| *pid).collect::<Vec<_>>(), [child]);
 }
 
 /// What it costs for a Python process at its prompt; a measurement, not a promise on every machine.

@@ -84,9 +84,10 @@ pub fn put_back_all(
     remote: &mut dyn Remote,
     translate: &dyn Fn(i32) -> i32,
 ) -> Result<Vec<String>, InjectError> {
-    let mut warnings = shared_memory::put_back(&state.shared_memory, remote)?;
+    // Memory files get their size back before their mappings are written.
+    let mut warnings = descriptors::put_back(&state.descriptors, remote, translate)?;
+    warnings.extend(shared_memory::put_back(&state.shared_memory, remote)?);
     warnings.extend(fork_advice::put_back(&state.fork_advice, remote)?);
-    warnings.extend(descriptors::put_back(&state.descriptors, remote, translate)?);
     // Timers late, because they run; signals after them, because the expiries that wait are among the signals.
     warnings.extend(timers::put_back(&state.timers, remote, translate)?);
     warnings.extend(signals::put_back_thread(&state.leader_signals, remote)?);
