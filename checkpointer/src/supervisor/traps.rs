@@ -5,9 +5,10 @@ use syscalls::Sysno;
 
 use super::Supervisor;
 use super::tasks::{Activity, Parked, parent_of};
-use crate::inject::injector::read_memory;
+use crate::inject::injector::{read_memory, write_memory};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers};
+use crate::snapshot::zombies::WaitFor;
 use crate::syscalls::{Special, special};
 use crate::wire::Event;
 
@@ -266,6 +267,40 @@ fn argument(registers: &mut Registers, index: u8) -> &mut u64 {
 }
 
 impl Supervisor {
-    /// wait4 and waitid.
-    fn wait_call(&mut self, _tid: Pid, _registers: &Registers) {}
+    /// wait4 and waitid: a child that had ended before the checkpoint is no child of the copy, and is answered from the list.
+    fn wait_call(&mut self, tid: Pid, registers: &Registers) {
+        let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else { return };
+        if self.zombies.waiting.is_empty() || Some(pid) != self.main {
+            return;
+        }
+        let group = getpgid(Some(pid)).map_or(0, Pid::as_raw);
+        #[allow(clippy::cast_possible_truncation)]
+        let (first, second) = (registers.rdi as i32, registers.rsi as i32);
+        if registers.orig_rax == Sysno::wait4.id() as u64 {
+            #[allow(clippy::cast_possible_truncation)]
+            let options = registers.rdx as i32;
+            let Some(child) = self.zombies.answer(WaitFor::wait4(first, group), options) else { return };
+            let told = put(pid, registers.rsi, &child.status.to_ne_bytes())
+                && put(pid, registers.r10, &[0; std::mem::size_of::<libc::rusage>()]);
+            self.answer_call(tid, *registers, if told { i64::from(child.pid) } else { -i64::from(libc::EFAULT) });
+            return;
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let options = registers.r10 as i32;
+        let Some(whom) = WaitFor::waitid(first, second, group).filter(|_| options & libc::WEXITED != 0) else { return };
+        let Some(child) = self.zombies.answer(whom, options) else { return };
+        let (code, status) = child.code_and_status();
+        // siginfo_t: si_signo, si_errno, si_code, padding, si_pid, si_uid, si_status
+        let mut info = [0u8; 128];
+        for (offset, value) in [(0, libc::SIGCHLD), (8, code), (16, child.pid), (24, status)] {
+            info[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        let told = put(pid, registers.rdx, &info) && put(pid, registers.r8, &[0; std::mem::size_of::<libc::rusage>()]);
+        self.answer_call(tid, *registers, if told { 0 } else { -i64::from(libc::EFAULT) });
+    }
+}
+
+/// Writes a result where the program wants it; nothing if it does not.
+fn put(pid: Pid, address: u64, bytes: &[u8]) -> bool {
+    address == 0 || write_memory(pid, address, bytes).is_ok()
 }
