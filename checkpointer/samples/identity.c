@@ -5,7 +5,7 @@ static int ends[2];
 static pid_t pid;
 static volatile sig_atomic_t handled;
 static volatile pid_t handler_tid;
-static void handle(int signal) { (void)signal; handled++, handler_tid = gettid(); }
+static void handle(int signal) { (void)signal; handler_tid = gettid(), handled++; }
 static void *run(void *nothing) {
     char c;
     (void)nothing;
