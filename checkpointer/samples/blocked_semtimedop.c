@@ -1,0 +1,13 @@
+/* A thread that is inside semtimedop with a timeout at the checkpoint. */
+#include "blocked_call.h"
+#include <sys/ipc.h>
+#include <sys/sem.h>
+static int id;
+static void prepare(void) { MUST((id = semget(IPC_PRIVATE, 1, 0600)) >= 0); }
+static int block_here(void) {
+    struct sembuf down = {0, -1, 0};
+    int fine = semtimedop(id, &down, 1, &(struct timespec){0, 700000000}) == -1 && errno == EAGAIN;
+    semctl(id, 0, IPC_RMID);
+    return fine;
+}
+static void release(void) {}
