@@ -24,6 +24,10 @@ use copies::Copy;
 use tasks::Tasks;
 use terminal::Terminal;
 
+/// How long nothing must happen before it is looked whether a thread waits for the terminal in a call that the filter does
+/// not trap, in milliseconds.
+const LOOK_EVERY_MS: u16 = 30;
+
 /// The supervisor's whole state.
 pub(crate) struct Supervisor {
     control: UnixStream,
@@ -96,7 +100,9 @@ impl Supervisor {
             let control = self.control.try_clone()?;
             let mut wanted =
                 [PollFd::new(control.as_fd(), PollFlags::POLLIN), PollFd::new(news.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut wanted, PollTimeout::NONE) {
+            let patience = if self.may_read_unseen() { PollTimeout::from(LOOK_EVERY_MS) } else { PollTimeout::NONE };
+            match poll(&mut wanted, patience) {
+                Ok(0) => self.look_for_readers(),
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }

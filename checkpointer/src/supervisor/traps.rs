@@ -255,6 +255,62 @@ impl Supervisor {
     }
 }
 
+impl Supervisor {
+    /// Whether a running thread could come to wait for the terminal in a call without a row (a read of a single byte, of
+    /// another descriptor than 0).
+    pub(super) fn may_read_unseen(&self) -> bool {
+        self.tasks.values().any(|task| !task.is_stopped())
+    }
+
+    /// Parks threads that wait for the terminal in a call that was not trapped. The kernel says what a sleeping thread waits
+    /// in: /proc/PID/syscall (proc(5)).
+    pub(super) fn look_for_readers(&mut self) {
+        if self.terminal.has_input() {
+            return;
+        }
+        let running: Vec<(Pid, Pid)> =
+            self.tasks.iter().filter(|(_, task)| !task.is_stopped()).map(|(tid, task)| (*tid, task.pid)).collect();
+        for (tid, pid) in running {
+            let Ok(text) = std::fs::read_to_string(format!("/proc/{tid}/syscall")) else { continue };
+            let mut words = text.split_whitespace();
+            let (Some("0"), Some(descriptor)) = (words.next(), words.next()) else { continue };
+            let Ok(descriptor) = u64::from_str_radix(descriptor.trim_start_matches("0x"), 16) else { continue };
+            if self.terminal.is_descriptor(pid, descriptor) {
+                self.park_reader(tid, pid);
+            }
+        }
+    }
+
+    fn park_reader(&mut self, tid: Pid, pid: Pid) {
+        let interrupted = match self.tasks.get(&tid).and_then(|task| task.activity.as_ref()) {
+            Some(Activity::Running(running)) => running.interrupt().is_ok(),
+            _ => false,
+        };
+        if !interrupted {
+            return;
+        }
+        let Ok(Some((_, status))) = raw::wait(Some(tid), true) else { return };
+        let what = self.record(tid, status);
+        let call = Sysno::read.id() as u64;
+        let waiting = self.registers_of(tid).filter(|registers| {
+            // Still in the call, and without anything to return from it.
+            #[allow(clippy::cast_possible_wrap)]
+            let restarted = (-516..=-512).contains(&(registers.rax as i64));
+            what == Change::Interrupted && registers.orig_rax == call && restarted
+        });
+        let Some(mut registers) = waiting else { return self.react(tid, what) };
+        crate::snapshot::threads::wind_back(&mut registers, None);
+        if raw::set_registers(tid, &registers).is_err() {
+            return;
+        }
+        if let Some(task) = self.tasks.get_mut(&tid) {
+            task.parked = Some(Parked { call });
+        }
+        let mode = self.terminal.read_mode();
+        self.tell(Event::Reading { main: Some(pid) == self.main, mode });
+    }
+}
+
 fn argument(registers: &mut Registers, index: u8) -> &mut u64 {
     match index {
         0 => &mut registers.rdi,
