@@ -31,4 +31,8 @@ static void finish(void) {
     MUST((intptr_t)result == 1);
 }
 static void mutate(void) { finish(); }
+#ifdef AFTER_CHECK
+static void check(void) { finish(); AFTER_CHECK(); }
+#else
 static void check(void) { finish(); }
+#endif

@@ -25,7 +25,24 @@ fn build(name: &str, directory: &Path) -> PathBuf {
     program
 }
 
+/// Children that wait to be started by the sample make a checkpoint impossible; the refusal names them, and the program
+/// goes on.
+fn refused(name: &str) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = build(name, directory.path());
+    let mut bench = Bench::start(&[program.to_str().expect("utf-8")]);
+    bench.until_reading();
+    let refusal = bench.client.checkpoint().expect_err("it has a live child").to_string();
+    assert!(refusal.contains(&name[..15]), "{refusal}");
+    assert!(bench.say("mutate").contains("mutated"));
+}
+
 fn carries(name: &str) {
+    if name == "blocked_wait_child" {
+        return refused(name);
+    }
+    // What these do to the system while they check themselves happens once.
+    let rounds = if ["inotify", "blocked_semtimedop"].contains(&name) { 1 } else { 3 };
     let directory = tempfile::tempdir().expect("a directory");
     let program = build(name, directory.path());
     let mut bench = Bench::start(&[
@@ -39,7 +56,7 @@ fn carries(name: &str) {
     let id = bench.checkpoint();
     let mutated = bench.say("mutate");
     assert!(mutated.contains("mutated"), "{mutated}");
-    for round in 1..=3 {
+    for round in 1..=rounds {
         bench.restore(id);
         if round == 2 {
             // A restored process can be checkpointed again, and that copy is as good.

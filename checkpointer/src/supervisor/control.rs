@@ -156,7 +156,9 @@ impl Supervisor {
         while let Some((&tid, _)) = self.tasks.iter().next_back() {
             match crate::raw::wait(Some(tid), true) {
                 Ok(Some((_, status))) if libc::WIFSTOPPED(status) => {
-                    // A stop that was reported before the kill came; a killed thread needs no resuming.
+                    // A stop that was reported before the kill came. A killed thread needs no resuming, except from the
+                    // stop before its end.
+                    crate::raw::resume(libc::PTRACE_CONT, tid, 0).ok();
                 }
                 _ => {
                     self.tasks.remove(&tid);

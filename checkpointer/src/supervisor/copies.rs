@@ -22,6 +22,8 @@ pub(super) struct Snapshot {
     virtual_id: i32,
     /// The leader first.
     threads: Vec<ThreadState>,
+    /// The ids that the threads really had, in the same order: what the kernel reported of timers and owners names these.
+    real_ids: Vec<i32>,
     state: ProcessState,
     modes: Modes,
 }
@@ -191,6 +193,7 @@ impl Supervisor {
         let mut captured = Vec::new();
         let ids: Vec<Pid> =
             std::iter::once(main).chain(self.tasks.keys().copied().filter(|tid| *tid != main)).collect();
+        let real_ids = ids.iter().map(|tid| tid.as_raw()).collect();
         for tid in ids {
             let virtual_id = self.virtual_id(tid);
             let Some(task) = self.tasks.get_mut(&tid) else {
@@ -203,9 +206,14 @@ impl Supervisor {
             captured.push(state);
         }
         let mut injector = Injector::borrow(main, main)?;
-        let state = state::capture_all(&mut injector, &self.hints)?;
+        let mut state = state::capture_all(&mut injector, &self.hints)?;
         injector.finish()?;
-        Ok(Snapshot { virtual_id: self.main_virtual, threads: captured, state, modes: self.terminal.modes() })
+        // Those that ended before an earlier checkpoint still wait to be waited for.
+        let mut waiting = self.zombies.waiting.clone();
+        waiting.append(&mut state.zombies.waiting);
+        state.zombies.waiting = waiting;
+        let modes = self.terminal.modes();
+        Ok(Snapshot { virtual_id: self.main_virtual, threads: captured, real_ids, state, modes })
     }
 
     /// Runs a fresh copy of a stopped one.
@@ -252,7 +260,11 @@ impl Supervisor {
             task.clear_tid = Some(snapshot.threads[0].clear_tid);
         }
         let ids = &self.virtual_ids;
-        let real = |known: i32| ids.iter().find(|(_, id)| **id == known).map_or(known, |(real, _)| real.as_raw());
+        let real = |then: i32| {
+            let index = snapshot.real_ids.iter().position(|id| *id == then);
+            let known = index.and_then(|index| snapshot.threads.get(index)).map(|state| state.virtual_id);
+            ids.iter().find(|(_, id)| Some(**id) == known).map_or(then, |(real, _)| real.as_raw())
+        };
         let warnings = state::put_back_all(&snapshot.state, &mut leader, &real)?;
         leader.finish()?;
         self.zombies = snapshot.state.zombies.clone();
@@ -310,6 +322,7 @@ impl Supervisor {
                 if !libc::WIFSTOPPED(status) {
                     break;
                 }
+                raw::resume(libc::PTRACE_CONT, tid, 0).ok();
             }
         }
     }
