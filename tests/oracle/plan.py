@@ -137,7 +137,8 @@ class Feeder:
             return 'step'
         if self.feeds:
             return self.feeds.pop(0)
-        self.reply(self.state['describe']())
+        numbers = [b.number for b in sys.modules['bdb'].Breakpoint.bpbynumber if b]
+        self.reply((self.state['describe'](), numbers))
 
     def reply(self, answer):
         if self.role == 'trace':
@@ -173,7 +174,6 @@ class Plan:
         self.dice = Dice(seed)
         self.actions = actions
         self.rows = []
-        self.breaks = []  # {'line', 'cond', 'enabled', 'gone'}, by number
         self.trace = []
         for fields in feeder.ask('trace'):
             stop = Stop.__new__(Stop)
@@ -211,21 +211,24 @@ class Plan:
     # --- forward
 
     def arrival(self, feeds):
-        """Where stock pdb stops at the end of these commands. The trace has that stop just once, or it says nothing."""
-        text = self.feeder.ask('run', feeds)
+        """Where stock pdb stops at the end of these commands, and the breakpoints that it has then. The trace has that
+        stop just once, or it says nothing."""
+        text, numbers = self.feeder.ask('run', feeds) or (None, None)
         found = [i for i in self.where.get(text, []) if i >= self.point.index]
-        if text is None or len(found) != 1:
+        if len(found) != 1:
             raise Ended()
-        return found[0]
+        return found[0], numbers
 
     def forward(self, *lines):
         """Commands of which the last moves."""
         point = self.point
-        index = self.arrival(point.feeds + list(lines))
+        index, numbers = self.arrival(point.feeds + list(lines))
         for line in lines[:-1]:
             self.configure(line)
         point = self.point
-        self.append(Point(index, point.feeds + [lines[-1]], point.settings, point.chain))
+        # Temporary breakpoints that it met are gone: the settings are what they would be had they been cleared.
+        gone = ['clear %d' % number for number in sorted(self.table(point)) if number not in numbers]
+        self.append(Point(index, point.feeds + [lines[-1]], point.settings + gone, point.chain))
         self.say(lines[-1], index)
 
     def configure(self, line):
@@ -248,12 +251,7 @@ class Plan:
         self.forward('until %d' % self.dice.pick(later))
 
     def temporary(self):
-        self.number()
-        line = self.target()
-        self.forward('tbreak %s:%d' % (self.feeder.program, line), 'continue')
-        stop = self.trace[self.point.index]
-        if (stop.file, stop.line, stop.event) != (self.feeder.program, line, 'line') or self.other_at(stop):
-            self.temporaries = None  # it is still there: this session asks no more about breakpoints
+        self.forward('tbreak %s:%d' % (self.feeder.program, self.target()), 'continue')
 
     # --- settings
 
@@ -281,20 +279,20 @@ class Plan:
         number = 1 + self.dice.below(count)
         if number not in self.table(self.point):
             raise Ended()
-        self.configure(self.dice.pick(['disable %d', 'enable %d', 'condition %d ' + self.condition(), 'clear %d'])
-                       % number)
+        word = self.dice.pick(['disable', 'enable', 'condition', 'clear'])
+        rest = ' ' + self.condition() if word == 'condition' else ''
+        self.configure('%s %d%s' % (word, number, rest))
 
     def table(self, point):
-        """The breakpoints at a point, by number: [line, condition, enabled]."""
+        """The breakpoints at a point, by number: [line, condition, enabled, temporary]."""
         table = {}
         number = 0
         for setting in point.settings:
             word, _, rest = setting.partition(' ')
             if word in ('break', 'tbreak'):
                 number += 1
-                if word == 'break':
-                    place, _, cond = rest.partition(', ')
-                    table[number] = [int(place.rpartition(':')[2]), cond, True]
+                place, _, cond = rest.partition(', ')
+                table[number] = [int(place.rpartition(':')[2]), cond, True, word == 'tbreak']
                 continue
             one, _, rest = rest.partition(' ')
             if int(one) not in table:
@@ -309,13 +307,10 @@ class Plan:
                 del table[int(one)]
         return table
 
-    def other_at(self, stop):
-        return stop.line in [line for line, _, _ in self.table(self.point).values()]
-
     def breaks_at(self, table, stop):
         if stop.event != 'line' or stop.file != self.feeder.program:
             return False
-        for line, cond, enabled in table.values():
+        for line, cond, enabled, _ in table.values():
             if enabled and line == stop.line:
                 if not cond:
                     return True
@@ -391,9 +386,9 @@ class Plan:
             self.land(line, found)
 
     def reverse_continue(self):
-        if self.temporaries is None:
-            raise Ended()
         table = self.table(self.point)
+        if any([temporary for _, _, _, temporary in table.values()]):
+            raise Ended()  # whether it would have been there still depends on the way here
         previous = lambda k: self.last(k, lambda stop: self.breaks_at(table, stop))
         n = self.count()
         self.back(['fred-reverse-continue', 'fred-rc'], n, lambda k: previous(k) if previous(k) is not None else (
@@ -486,7 +481,6 @@ class Plan:
             self.land('fred-reverse-continue', stops.pop())
 
     def run(self):
-        self.temporaries = []
         dice = self.dice
         kind = dice.below(6)
         if kind == 0:
