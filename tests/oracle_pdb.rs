@@ -169,7 +169,7 @@ fn compare(row: &Value, event: &Value) -> Result<(), String> {
         Err(format!("  {what}\n  expected: {expected}{index}\n  got:      {got}{error}"))
     };
     if row["ask"] == true {
-        let shown = Value::from(event["output"].as_str().unwrap_or("").trim());
+        let shown = Value::from(event["output"].as_str().unwrap_or("").trim_end());
         return match row["shows_among"].as_array() {
             Some(among) if among.contains(&shown) => Ok(()),
             Some(_) => differs("variables", &row["shows_among"], &shown),

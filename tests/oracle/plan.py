@@ -36,20 +36,6 @@ class Ended(Exception):
     """The program ran to its end, or past what was traced."""
 
 
-class Sink:
-    encoding = 'utf-8'
-
-    def __init__(self):
-        self.ended = False
-
-    def write(self, text):
-        if 'will be restarted' in text or 'The program exited via sys.exit' in text:
-            self.ended = True
-
-    def flush(self):
-        pass
-
-
 class Stop:
     """An element of the trace."""
 
@@ -107,17 +93,25 @@ class Feeder:
             exec(file.read(), self.state)
 
     def readline(self, limit=-1):
-        caller = sys._getframe(1)
-        if caller.f_code.co_name != 'cmdloop':
-            return self.inputs.pop(0) + '\n' if self.inputs else ''
+        pdb = sys._getframe(1).f_locals['self']
+        if pdb.use_rawinput:
+            # From now on pdb reads from here, and the program, which must not be seen to call a function of ours when it
+            # reads or prints, from an object that is written in C.
+            pdb.use_rawinput, pdb.stdin, sys.stdin = False, self, sys.modules['io'].StringIO(self.inputs)
         try:
-            return self.command(caller.f_locals['self']) + '\n'
+            return self.command() + '\n'
         except Child:
-            return self.command(caller.f_locals['self']) + '\n'
+            return self.command() + '\n'
 
-    def command(self, pdb):
+    def ended(self):
+        """Whether pdb has started the program again since the last command."""
+        text = sys.stdout.getvalue()
+        sys.stdout.seek(0)
+        sys.stdout.truncate()
+        return 'will be restarted' in text or 'The program exited via sys.exit' in text
+
+    def command(self):
         if self.role == 'root':
-            self.pdb = pdb
             try:
                 self.plan(self)
             except Child:
@@ -127,7 +121,7 @@ class Feeder:
                 sys.__stderr__.flush()
                 os._exit(1)
             os._exit(0)
-        if sys.stdout.ended:
+        if self.ended():
             self.reply(None)
         if self.role == 'trace':
             event, frames = self.state['stopped']()
@@ -264,7 +258,7 @@ class Plan:
         return self.dice.pick(later if later and self.dice.below(5) else self.lines)
 
     def condition(self):
-        return self.dice.pick(['t % 2 == 0', 't > 9', 'n % 3', 'len(locals()) > 3', 'True', 'nowhere'])
+        return self.dice.pick(['t % 2 == 0', 't > 9', 'n % 3', 'len(str(t)) > 2', 'True', 'nowhere'])
 
     def breakpoint(self):
         line = 'break %s:%d' % (self.feeder.program, self.dice.pick(self.lines))
@@ -429,9 +423,17 @@ class Plan:
             self.rows.append({'line': line, 'ok': True, 'among': [
                 dict(self.trace[j].place(), index=j) for j in changes]})
             self.rows.append({'ask': True, 'shows_among': [repr(self.trace[j].text) for j in changes]})
+            self.append(Point(None, None, None, []))
+            self.head -= 1
             self.say('fred-undo', self.point.index, ok=True)
 
     # --- along the history
+
+    def go(self, head):
+        """Moves along the line, but not to where a reverse-watch had a choice."""
+        if self.line[head].index is None:
+            raise Ended()
+        self.head = head
 
     def undo(self):
         n = self.count()
@@ -439,7 +441,7 @@ class Plan:
         if self.head == 0:
             return self.refuse(line)
         ok = n <= self.head
-        self.head = max(0, self.head - n)
+        self.go(max(0, self.head - n))
         self.say(line, self.point.index, ok=ok)
 
     def redo(self):
@@ -448,7 +450,7 @@ class Plan:
         line = self.name(['fred-redo'], n)
         if not left:
             return self.refuse(line)
-        self.head += min(n, left)
+        self.go(self.head + min(n, left))
         self.say(line, self.point.index, ok=n <= left)
 
     def there_and_back(self):
@@ -461,7 +463,7 @@ class Plan:
         self.say('fred-redo %d' % n, self.point.index, ok=True)
 
     def goto(self):
-        self.head = self.dice.below(len(self.line))
+        self.go(self.dice.below(len(self.line)))
         self.say('fred-goto %d' % self.head, self.point.index, ok=True)
 
     def ignored(self):
@@ -514,7 +516,7 @@ def main(program, out, seed, actions, budget=None):
             file.write(genprog.generate(int(seed), int(budget)))
     with open(program) as file:
         first = file.read().partition('# input:')[2].partition('\n')[0]
-    inputs = first.split()
+    inputs = ''.join([line + '\n' for line in first.split()])
 
     def plan(feeder):
         made = Plan(feeder, int(seed), int(actions))
@@ -527,7 +529,7 @@ def main(program, out, seed, actions, budget=None):
     sys.argv = ['pdb', program]
     sys.path[0] = os.path.dirname(program)
     sys.stdin = Feeder(program, inputs, plan)
-    sys.stdout = Sink()
+    sys.stdout = sys.modules['io'].StringIO()
     pdb.main()
 
 
