@@ -104,9 +104,8 @@ impl Case {
         }
         let (script_path, events) = (dir.join("script"), dir.join("events.json"));
         fs::write(&script_path, script).expect("the script");
-        let inputs = plan["inputs"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let input = dir.join("input");
-        fs::write(&input, inputs.map(|line| format!("{line}\n")).collect::<String>()).expect("the input");
+        fs::write(&input, plan["inputs"].as_str().unwrap_or("")).expect("the input");
         let ran = command(Path::new(env!("CARGO_BIN_EXE_fred")), dir)
             .args(["--batch", "--json"])
             .arg(&events)
@@ -242,4 +241,30 @@ fn random_programs() {
         })
         .collect();
     check("random", &cases);
+}
+
+/// Each of the programs that were written by hand, on every Python, with a few plans.
+#[test]
+fn written_programs() {
+    let folders = [here().join("programs"), Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-programs/python")];
+    let mut programs: Vec<PathBuf> = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("programs").flatten().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+        .collect();
+    programs.sort();
+    let mut cases = Vec::new();
+    for python in pythons() {
+        for program in &programs {
+            let seed = cases.len() as u64 + 1;
+            let name = program.file_stem().expect("a file").to_string_lossy();
+            cases.push(Case {
+                name: format!("{name}{seed}"),
+                seed,
+                program: Some(program.clone()),
+                python: python.clone(),
+            });
+        }
+    }
+    check("written", &cases);
 }

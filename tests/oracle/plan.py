@@ -39,13 +39,14 @@ class Ended(Exception):
 class Stop:
     """An element of the trace."""
 
-    def __init__(self, event, frames, state):
-        frame, self.line = frames[0] if frames else (None, None)
+    def __init__(self, event, here, frames, state):
+        frame, self.line = here
         self.event = event
         self.depth = len(frames)
-        self.text = state['text_of'](event, frames)
-        self.file = frame.f_code.co_filename if frame else '<string>'
-        self.function = frame.f_code.co_name if frame else '<module>'
+        self.text = state['text_of'](event, here, frames)
+        self.file = frame.f_code.co_filename
+        self.function = frame.f_code.co_name
+        self.reads = sys.stdin.tell()
         self.frames = []
         for frame, line in frames:
             names = state['simple_locals'](frame)
@@ -124,8 +125,8 @@ class Feeder:
         if self.ended():
             self.reply(None)
         if self.role == 'trace':
-            event, frames = self.state['stopped']()
-            self.trace.append(Stop(event, frames, self.state))
+            event, here, frames = self.state['stopped']()
+            self.trace.append(Stop(event, here, frames, self.state))
             if event == 'post-mortem' or len(self.trace) > 2000:
                 self.reply(None)
             return 'step'
@@ -168,6 +169,7 @@ class Plan:
         self.dice = Dice(seed)
         self.actions = actions
         self.rows = []
+        self.inputs = ''
         self.trace = []
         for fields in feeder.ask('trace'):
             stop = Stop.__new__(Stop)
@@ -220,6 +222,8 @@ class Plan:
         for line in lines[:-1]:
             self.configure(line)
         point = self.point
+        # The program reads its terminal anew.
+        self.inputs += self.feeder.inputs[self.trace[point.index].reads:self.trace[index].reads]
         # Temporary breakpoints that it met are gone: the settings are what they would be had they been cleared.
         gone = ['clear %d' % number for number in sorted(self.table(point)) if number not in numbers]
         self.append(Point(index, point.feeds + [lines[-1]], point.settings + gone, point.chain))
@@ -523,7 +527,7 @@ def main(program, out, seed, actions, budget=None):
         made.run()
         import json
         with open(out, 'w') as file:
-            json.dump({'rows': made.rows, 'stops': len(made.trace), 'inputs': first.split()}, file)
+            json.dump({'rows': made.rows, 'stops': len(made.trace), 'inputs': made.inputs}, file)
 
     import pdb
     sys.argv = ['pdb', program]
