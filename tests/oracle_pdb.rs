@@ -76,6 +76,7 @@ fn command(program: &Path, dir: &Path) -> Command {
 impl Case {
     /// Runs the case in a directory of its own; the text says what is wrong. Returns how much was compared.
     fn run(&self, dir: &Path) -> Result<usize, String> {
+        let _ = fs::remove_dir_all(dir);
         fs::create_dir_all(dir).expect("a directory");
         let dir = &dir.canonicalize().expect("its path");
         let program = dir.join("program.py");
@@ -139,6 +140,10 @@ impl Case {
                 // After the first difference the rest follows from it.
                 break;
             }
+        }
+        let failing = rows.iter().any(|row| row["ok"] == false);
+        if trouble.is_empty() && ran.status.code() != Some(i32::from(failing)) {
+            trouble.push(format!("fred ended with {}, commands that were refused: {failing}", ran.status));
         }
         if trouble.is_empty() {
             return Ok(rows.len());
@@ -207,7 +212,6 @@ fn check(what: &str, cases: &[Case]) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let dir = root.join(&case.name);
-                    let _ = fs::remove_dir_all(&dir);
                     match case.run(&dir) {
                         Ok(rows) => {
                             compared.fetch_add(rows, Ordering::Relaxed);
@@ -267,4 +271,50 @@ fn written_programs() {
         }
     }
     check("written", &cases);
+}
+
+/// The planner's trace is what typing `step` at the prompt of `python3 -m pdb` shows.
+#[test]
+fn traces_are_those_of_pdb() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle-stock");
+    for (n, python) in pythons().into_iter().enumerate() {
+        let seed = 1000 + n as u64;
+        let case = Case { name: format!("stock{seed}"), seed, program: None, python };
+        let dir = root.join(&case.name);
+        case.run(&dir).unwrap_or_else(|what| panic!("{}", case.describe(&dir, &what)));
+        let dir = dir.canonicalize().expect("a directory");
+        let plan: Value = serde_json::from_slice(&fs::read(dir.join("plan.json")).expect("a plan")).expect("JSON");
+        let trace = plan["trace"].as_array().expect("a trace");
+        fs::write(dir.join("steps"), "step\n".repeat(trace.len() - 1)).expect("a file");
+        let shown = command(&case.python, &dir)
+            .args(["-m", "pdb"])
+            .arg(dir.join("program.py"))
+            .stdin(fs::File::open(dir.join("steps")).expect("a file"))
+            .output()
+            .expect("Python starts");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        // A header with the line above it; the first comes without a prompt.
+        let lines: Vec<&str> = shown.lines().map(|line| line.strip_prefix("(Pdb) ").unwrap_or(line)).collect();
+        let mut stops = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
+            let header = line.strip_prefix("> ").and_then(|line| line.split_once("()"));
+            let Some((place, _)) = header.filter(|_| lines.get(at + 1).is_some_and(|next| next.starts_with("-> ")))
+            else {
+                if line.starts_with("> <string>(") {
+                    stops.push((line[2..].split("()").next().unwrap_or("").to_owned(), lines[at - 1]));
+                }
+                continue;
+            };
+            stops.push((place.to_owned(), if at > 0 { lines[at - 1] } else { "" }));
+        }
+        // The end of its input makes pdb quit, which some versions show as a stop or two.
+        assert!(stops.len() >= trace.len(), "stops of {} on {}", dir.display(), case.python.display());
+        for (k, (stop, (place, mark))) in trace.iter().zip(&stops).enumerate() {
+            let planned = format!("{}({}){}", stop[0].as_str().unwrap_or(""), stop[1], stop[2].as_str().unwrap_or(""));
+            assert_eq!(*place, planned, "stop {k} of {}", dir.display());
+            let event = stop[3].as_str().unwrap_or("");
+            assert_eq!(*mark == "--Call--", event == "call", "stop {k} of {}", dir.display());
+            assert_eq!(*mark == "--Return--", event == "return", "stop {k} of {}", dir.display());
+        }
+    }
 }

@@ -4,7 +4,7 @@ PROGRAM is a program to debug; with BUDGET it is made first, by genprog.py from 
 (`pdb.main`, its own loop, its own tracing) and gets its commands from here. At its first prompt the process is forked:
 one child steps from the start to the end and writes down every stop, that is the trace; others are driven forward by
 the commands of the session as planned so far and say where stock pdb stops next. What reverse commands must do follows
-from the trace alone. OUT gets, as JSON, the lines of the session and what each must show.
+from the trace alone. OUT gets, as JSON, the lines of the session and what each must show, and the trace.
 
 Nothing is imported that pdb has not imported: the program's imports would be other ones then.
 """
@@ -527,7 +527,8 @@ def main(program, out, seed, actions, budget=None):
         made.run()
         import json
         with open(out, 'w') as file:
-            json.dump({'rows': made.rows, 'stops': len(made.trace), 'inputs': made.inputs}, file)
+            json.dump({'rows': made.rows, 'inputs': made.inputs,
+                       'trace': [[stop.file, stop.line, stop.function, stop.event] for stop in made.trace]}, file)
 
     import pdb
     sys.argv = ['pdb', program]
