@@ -76,6 +76,7 @@ fn command(program: &Path, dir: &Path) -> Command {
 impl Case {
     /// Runs the case in a directory of its own; the text says what is wrong. Returns how much was compared.
     fn run(&self, dir: &Path) -> Result<usize, String> {
+        let _ = fs::remove_dir_all(dir);
         fs::create_dir_all(dir).expect("a directory");
         let dir = &dir.canonicalize().expect("its path");
         let program = dir.join("program.py");
@@ -104,9 +105,8 @@ impl Case {
         }
         let (script_path, events) = (dir.join("script"), dir.join("events.json"));
         fs::write(&script_path, script).expect("the script");
-        let inputs = plan["inputs"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let input = dir.join("input");
-        fs::write(&input, inputs.map(|line| format!("{line}\n")).collect::<String>()).expect("the input");
+        fs::write(&input, plan["inputs"].as_str().unwrap_or("")).expect("the input");
         let ran = command(Path::new(env!("CARGO_BIN_EXE_fred")), dir)
             .args(["--batch", "--json"])
             .arg(&events)
@@ -141,6 +141,10 @@ impl Case {
                 break;
             }
         }
+        let failing = rows.iter().any(|row| row["ok"] == false);
+        if trouble.is_empty() && ran.status.code() != Some(i32::from(failing)) {
+            trouble.push(format!("fred ended with {}, commands that were refused: {failing}", ran.status));
+        }
         if trouble.is_empty() {
             return Ok(rows.len());
         }
@@ -169,7 +173,7 @@ fn compare(row: &Value, event: &Value) -> Result<(), String> {
         Err(format!("  {what}\n  expected: {expected}{index}\n  got:      {got}{error}"))
     };
     if row["ask"] == true {
-        let shown = Value::from(event["output"].as_str().unwrap_or("").trim());
+        let shown = Value::from(event["output"].as_str().unwrap_or("").trim_end());
         return match row["shows_among"].as_array() {
             Some(among) if among.contains(&shown) => Ok(()),
             Some(_) => differs("variables", &row["shows_among"], &shown),
@@ -208,7 +212,6 @@ fn check(what: &str, cases: &[Case]) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let dir = root.join(&case.name);
-                    let _ = fs::remove_dir_all(&dir);
                     match case.run(&dir) {
                         Ok(rows) => {
                             compared.fetch_add(rows, Ordering::Relaxed);
@@ -242,4 +245,76 @@ fn random_programs() {
         })
         .collect();
     check("random", &cases);
+}
+
+/// Each of the programs that were written by hand, on every Python, with a few plans.
+#[test]
+fn written_programs() {
+    let folders = [here().join("programs"), Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-programs/python")];
+    let mut programs: Vec<PathBuf> = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("programs").flatten().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+        .collect();
+    programs.sort();
+    let mut cases = Vec::new();
+    for python in pythons() {
+        for program in &programs {
+            let seed = cases.len() as u64 + 1;
+            let name = program.file_stem().expect("a file").to_string_lossy();
+            cases.push(Case {
+                name: format!("{name}{seed}"),
+                seed,
+                program: Some(program.clone()),
+                python: python.clone(),
+            });
+        }
+    }
+    check("written", &cases);
+}
+
+/// The planner's trace is what typing `step` at the prompt of `python3 -m pdb` shows.
+#[test]
+fn traces_are_those_of_pdb() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle-stock");
+    for (n, python) in pythons().into_iter().enumerate() {
+        let seed = 1000 + n as u64;
+        let case = Case { name: format!("stock{seed}"), seed, program: None, python };
+        let dir = root.join(&case.name);
+        case.run(&dir).unwrap_or_else(|what| panic!("{}", case.describe(&dir, &what)));
+        let dir = dir.canonicalize().expect("a directory");
+        let plan: Value = serde_json::from_slice(&fs::read(dir.join("plan.json")).expect("a plan")).expect("JSON");
+        let trace = plan["trace"].as_array().expect("a trace");
+        fs::write(dir.join("steps"), "step\n".repeat(trace.len() - 1)).expect("a file");
+        let shown = command(&case.python, &dir)
+            .args(["-m", "pdb"])
+            .arg(dir.join("program.py"))
+            .stdin(fs::File::open(dir.join("steps")).expect("a file"))
+            .output()
+            .expect("Python starts");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        // A header with the line above it; the first comes without a prompt.
+        let lines: Vec<&str> = shown.lines().map(|line| line.strip_prefix("(Pdb) ").unwrap_or(line)).collect();
+        let mut stops = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
+            let header = line.strip_prefix("> ").and_then(|line| line.split_once("()"));
+            let Some((place, _)) = header.filter(|_| lines.get(at + 1).is_some_and(|next| next.starts_with("-> ")))
+            else {
+                if line.starts_with("> <string>(") {
+                    stops.push((line[2..].split("()").next().unwrap_or("").to_owned(), lines[at - 1]));
+                }
+                continue;
+            };
+            stops.push((place.to_owned(), if at > 0 { lines[at - 1] } else { "" }));
+        }
+        // The end of its input makes pdb quit, which some versions show as a stop or two.
+        assert!(stops.len() >= trace.len(), "stops of {} on {}", dir.display(), case.python.display());
+        for (k, (stop, (place, mark))) in trace.iter().zip(&stops).enumerate() {
+            let planned = format!("{}({}){}", stop[0].as_str().unwrap_or(""), stop[1], stop[2].as_str().unwrap_or(""));
+            assert_eq!(*place, planned, "stop {k} of {}", dir.display());
+            let event = stop[3].as_str().unwrap_or("");
+            assert_eq!(*mark == "--Call--", event == "call", "stop {k} of {}", dir.display());
+            assert_eq!(*mark == "--Return--", event == "return", "stop {k} of {}", dir.display());
+        }
+    }
 }

@@ -1,4 +1,7 @@
 /* A thread that is inside semtimedop with a timeout at the checkpoint. */
+/* The set belongs to the system, not to the process: it is removed once, by whoever checks. */
+static void remove_set(void);
+#define AFTER_CHECK remove_set
 #include "blocked_call.h"
 #include <sys/ipc.h>
 #include <sys/sem.h>
@@ -8,7 +11,5 @@ static int block_here(void) {
     struct sembuf down = {0, -1, 0};
     return semtimedop(id, &down, 1, &(struct timespec){0, 700000000}) == -1 && errno == EAGAIN;
 }
-/* The set belongs to the system, not to the process: it is removed once, by whoever checks. */
 static void release(void) {}
 static void remove_set(void) { semctl(id, 0, IPC_RMID); }
-#define AFTER_CHECK remove_set

@@ -178,9 +178,9 @@ impl Engine {
 
     /// Gives the user what has been printed, but for what may be the beginning of a prompt.
     fn pass_on(&self, feed: &mut Feed<'_>, outcome: &mut Outcome, pending: &mut String, all: bool) {
-        let clean = self.dialect.clean(pending);
-        let held = if all { clean.len() } else { hold_from(&clean) };
-        let (now, later) = clean.split_at(held);
+        // What is held back is not cleaned yet: the rest of a control sequence may be on its way.
+        let held = if all { pending.len() } else { hold_from(pending) };
+        let now = &self.dialect.clean(&pending[..held]);
         if let Feed::User(console) = feed
             && !now.is_empty()
         {
@@ -198,7 +198,7 @@ impl Engine {
             }
             outcome.output.replace_range(from..to, "\n[...]\n");
         }
-        *pending = later.to_owned();
+        pending.drain(..held);
     }
 
     fn interrupt(&mut self, feed: &mut Feed<'_>, outcome: &mut Outcome) -> Result<(), Failure> {

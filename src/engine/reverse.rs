@@ -254,7 +254,9 @@ impl Search<'_> {
     pub(super) fn land_and_record(&mut self, line: &str, at: Place) -> Result<(), Failure> {
         let present = self.engine.timeline.point();
         let anchor = self.point_at(at.segment)?;
-        let configured = self.engine.execution.configured_between(anchor, present);
+        // From the start on, not from the anchor: what has happened to the settings since includes a temporary breakpoint that
+        // was met, which no command tells.
+        let configured = self.engine.execution.configured_between(self.engine.execution.start(), present);
         let settings = match (configured, self.settings.take()) {
             (false, _) => None,
             (true, Some(settings)) => Some(settings),

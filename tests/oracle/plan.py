@@ -4,7 +4,7 @@ PROGRAM is a program to debug; with BUDGET it is made first, by genprog.py from 
 (`pdb.main`, its own loop, its own tracing) and gets its commands from here. At its first prompt the process is forked:
 one child steps from the start to the end and writes down every stop, that is the trace; others are driven forward by
 the commands of the session as planned so far and say where stock pdb stops next. What reverse commands must do follows
-from the trace alone. OUT gets, as JSON, the lines of the session and what each must show.
+from the trace alone. OUT gets, as JSON, the lines of the session and what each must show, and the trace.
 
 Nothing is imported that pdb has not imported: the program's imports would be other ones then.
 """
@@ -36,30 +36,17 @@ class Ended(Exception):
     """The program ran to its end, or past what was traced."""
 
 
-class Sink:
-    encoding = 'utf-8'
-
-    def __init__(self):
-        self.ended = False
-
-    def write(self, text):
-        if 'will be restarted' in text or 'The program exited via sys.exit' in text:
-            self.ended = True
-
-    def flush(self):
-        pass
-
-
 class Stop:
     """An element of the trace."""
 
-    def __init__(self, event, frames, state):
-        frame, self.line = frames[0] if frames else (None, None)
+    def __init__(self, event, here, frames, state):
+        frame, self.line = here
         self.event = event
         self.depth = len(frames)
-        self.text = state['text_of'](event, frames)
-        self.file = frame.f_code.co_filename if frame else '<string>'
-        self.function = frame.f_code.co_name if frame else '<module>'
+        self.text = state['text_of'](event, here, frames)
+        self.file = frame.f_code.co_filename
+        self.function = frame.f_code.co_name
+        self.reads = sys.stdin.tell()
         self.frames = []
         for frame, line in frames:
             names = state['simple_locals'](frame)
@@ -107,17 +94,25 @@ class Feeder:
             exec(file.read(), self.state)
 
     def readline(self, limit=-1):
-        caller = sys._getframe(1)
-        if caller.f_code.co_name != 'cmdloop':
-            return self.inputs.pop(0) + '\n' if self.inputs else ''
+        pdb = sys._getframe(1).f_locals['self']
+        if pdb.use_rawinput:
+            # From now on pdb reads from here, and the program, which must not be seen to call a function of ours when it
+            # reads or prints, from an object that is written in C.
+            pdb.use_rawinput, pdb.stdin, sys.stdin = False, self, sys.modules['io'].StringIO(self.inputs)
         try:
-            return self.command(caller.f_locals['self']) + '\n'
+            return self.command() + '\n'
         except Child:
-            return self.command(caller.f_locals['self']) + '\n'
+            return self.command() + '\n'
 
-    def command(self, pdb):
+    def ended(self):
+        """Whether pdb has started the program again since the last command."""
+        text = sys.stdout.getvalue()
+        sys.stdout.seek(0)
+        sys.stdout.truncate()
+        return 'will be restarted' in text or 'The program exited via sys.exit' in text
+
+    def command(self):
         if self.role == 'root':
-            self.pdb = pdb
             try:
                 self.plan(self)
             except Child:
@@ -127,17 +122,18 @@ class Feeder:
                 sys.__stderr__.flush()
                 os._exit(1)
             os._exit(0)
-        if sys.stdout.ended:
+        if self.ended():
             self.reply(None)
         if self.role == 'trace':
-            event, frames = self.state['stopped']()
-            self.trace.append(Stop(event, frames, self.state))
+            event, here, frames = self.state['stopped']()
+            self.trace.append(Stop(event, here, frames, self.state))
             if event == 'post-mortem' or len(self.trace) > 2000:
                 self.reply(None)
             return 'step'
         if self.feeds:
             return self.feeds.pop(0)
-        self.reply(self.state['describe']())
+        numbers = [b.number for b in sys.modules['bdb'].Breakpoint.bpbynumber if b]
+        self.reply((self.state['describe'](), numbers))
 
     def reply(self, answer):
         if self.role == 'trace':
@@ -173,7 +169,7 @@ class Plan:
         self.dice = Dice(seed)
         self.actions = actions
         self.rows = []
-        self.breaks = []  # {'line', 'cond', 'enabled', 'gone'}, by number
+        self.inputs = ''
         self.trace = []
         for fields in feeder.ask('trace'):
             stop = Stop.__new__(Stop)
@@ -211,21 +207,26 @@ class Plan:
     # --- forward
 
     def arrival(self, feeds):
-        """Where stock pdb stops at the end of these commands. The trace has that stop just once, or it says nothing."""
-        text = self.feeder.ask('run', feeds)
+        """Where stock pdb stops at the end of these commands, and the breakpoints that it has then. The trace has that
+        stop just once, or it says nothing."""
+        text, numbers = self.feeder.ask('run', feeds) or (None, None)
         found = [i for i in self.where.get(text, []) if i >= self.point.index]
-        if text is None or len(found) != 1:
+        if len(found) != 1:
             raise Ended()
-        return found[0]
+        return found[0], numbers
 
     def forward(self, *lines):
         """Commands of which the last moves."""
         point = self.point
-        index = self.arrival(point.feeds + list(lines))
+        index, numbers = self.arrival(point.feeds + list(lines))
         for line in lines[:-1]:
             self.configure(line)
         point = self.point
-        self.append(Point(index, point.feeds + [lines[-1]], point.settings, point.chain))
+        # The program reads its terminal anew.
+        self.inputs += self.feeder.inputs[self.trace[point.index].reads:self.trace[index].reads]
+        # Temporary breakpoints that it met are gone: the settings are what they would be had they been cleared.
+        gone = ['clear %d' % number for number in sorted(self.table(point)) if number not in numbers]
+        self.append(Point(index, point.feeds + [lines[-1]], point.settings + gone, point.chain))
         self.say(lines[-1], index)
 
     def configure(self, line):
@@ -248,12 +249,7 @@ class Plan:
         self.forward('until %d' % self.dice.pick(later))
 
     def temporary(self):
-        self.number()
-        line = self.target()
-        self.forward('tbreak %s:%d' % (self.feeder.program, line), 'continue')
-        stop = self.trace[self.point.index]
-        if (stop.file, stop.line, stop.event) != (self.feeder.program, line, 'line') or self.other_at(stop):
-            self.temporaries = None  # it is still there: this session asks no more about breakpoints
+        self.forward('tbreak %s:%d' % (self.feeder.program, self.target()), 'continue')
 
     # --- settings
 
@@ -266,7 +262,7 @@ class Plan:
         return self.dice.pick(later if later and self.dice.below(5) else self.lines)
 
     def condition(self):
-        return self.dice.pick(['t % 2 == 0', 't > 9', 'n % 3', 'len(locals()) > 3', 'True', 'nowhere'])
+        return self.dice.pick(['t % 2 == 0', 't > 9', 'n % 3', 'len(str(t)) > 2', 'True', 'nowhere'])
 
     def breakpoint(self):
         line = 'break %s:%d' % (self.feeder.program, self.dice.pick(self.lines))
@@ -281,20 +277,20 @@ class Plan:
         number = 1 + self.dice.below(count)
         if number not in self.table(self.point):
             raise Ended()
-        self.configure(self.dice.pick(['disable %d', 'enable %d', 'condition %d ' + self.condition(), 'clear %d'])
-                       % number)
+        word = self.dice.pick(['disable', 'enable', 'condition', 'clear'])
+        rest = ' ' + self.condition() if word == 'condition' else ''
+        self.configure('%s %d%s' % (word, number, rest))
 
     def table(self, point):
-        """The breakpoints at a point, by number: [line, condition, enabled]."""
+        """The breakpoints at a point, by number: [line, condition, enabled, temporary]."""
         table = {}
         number = 0
         for setting in point.settings:
             word, _, rest = setting.partition(' ')
             if word in ('break', 'tbreak'):
                 number += 1
-                if word == 'break':
-                    place, _, cond = rest.partition(', ')
-                    table[number] = [int(place.rpartition(':')[2]), cond, True]
+                place, _, cond = rest.partition(', ')
+                table[number] = [int(place.rpartition(':')[2]), cond, True, word == 'tbreak']
                 continue
             one, _, rest = rest.partition(' ')
             if int(one) not in table:
@@ -309,13 +305,10 @@ class Plan:
                 del table[int(one)]
         return table
 
-    def other_at(self, stop):
-        return stop.line in [line for line, _, _ in self.table(self.point).values()]
-
     def breaks_at(self, table, stop):
         if stop.event != 'line' or stop.file != self.feeder.program:
             return False
-        for line, cond, enabled in table.values():
+        for line, cond, enabled, _ in table.values():
             if enabled and line == stop.line:
                 if not cond:
                     return True
@@ -391,9 +384,9 @@ class Plan:
             self.land(line, found)
 
     def reverse_continue(self):
-        if self.temporaries is None:
-            raise Ended()
         table = self.table(self.point)
+        if any([temporary for _, _, _, temporary in table.values()]):
+            raise Ended()  # whether it would have been there still depends on the way here
         previous = lambda k: self.last(k, lambda stop: self.breaks_at(table, stop))
         n = self.count()
         self.back(['fred-reverse-continue', 'fred-rc'], n, lambda k: previous(k) if previous(k) is not None else (
@@ -434,9 +427,17 @@ class Plan:
             self.rows.append({'line': line, 'ok': True, 'among': [
                 dict(self.trace[j].place(), index=j) for j in changes]})
             self.rows.append({'ask': True, 'shows_among': [repr(self.trace[j].text) for j in changes]})
+            self.append(Point(None, None, None, []))
+            self.head -= 1
             self.say('fred-undo', self.point.index, ok=True)
 
     # --- along the history
+
+    def go(self, head):
+        """Moves along the line, but not to where a reverse-watch had a choice."""
+        if self.line[head].index is None:
+            raise Ended()
+        self.head = head
 
     def undo(self):
         n = self.count()
@@ -444,7 +445,7 @@ class Plan:
         if self.head == 0:
             return self.refuse(line)
         ok = n <= self.head
-        self.head = max(0, self.head - n)
+        self.go(max(0, self.head - n))
         self.say(line, self.point.index, ok=ok)
 
     def redo(self):
@@ -453,7 +454,7 @@ class Plan:
         line = self.name(['fred-redo'], n)
         if not left:
             return self.refuse(line)
-        self.head += min(n, left)
+        self.go(self.head + min(n, left))
         self.say(line, self.point.index, ok=n <= left)
 
     def there_and_back(self):
@@ -466,7 +467,7 @@ class Plan:
         self.say('fred-redo %d' % n, self.point.index, ok=True)
 
     def goto(self):
-        self.head = self.dice.below(len(self.line))
+        self.go(self.dice.below(len(self.line)))
         self.say('fred-goto %d' % self.head, self.point.index, ok=True)
 
     def ignored(self):
@@ -486,7 +487,6 @@ class Plan:
             self.land('fred-reverse-continue', stops.pop())
 
     def run(self):
-        self.temporaries = []
         dice = self.dice
         kind = dice.below(6)
         if kind == 0:
@@ -520,20 +520,21 @@ def main(program, out, seed, actions, budget=None):
             file.write(genprog.generate(int(seed), int(budget)))
     with open(program) as file:
         first = file.read().partition('# input:')[2].partition('\n')[0]
-    inputs = first.split()
+    inputs = ''.join([line + '\n' for line in first.split()])
 
     def plan(feeder):
         made = Plan(feeder, int(seed), int(actions))
         made.run()
         import json
         with open(out, 'w') as file:
-            json.dump({'rows': made.rows, 'stops': len(made.trace), 'inputs': first.split()}, file)
+            json.dump({'rows': made.rows, 'inputs': made.inputs,
+                       'trace': [[stop.file, stop.line, stop.function, stop.event] for stop in made.trace]}, file)
 
     import pdb
     sys.argv = ['pdb', program]
     sys.path[0] = os.path.dirname(program)
     sys.stdin = Feeder(program, inputs, plan)
-    sys.stdout = Sink()
+    sys.stdout = sys.modules['io'].StringIO()
     pdb.main()
 
 

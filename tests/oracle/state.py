@@ -24,14 +24,19 @@ def simple_locals(frame):
 
 
 def stopped():
-    """The event at which the debugger waits and the program's frames, innermost first."""
+    """The event at which the debugger waits, the frame and line there, and the program's frames, innermost first.
+
+    After the program's end the frame is one of what had run it, and no frame of the program is left.
+    """
     frame = sys._getframe()
     while frame is not None:
         name = frame.f_code.co_name
         if name == 'trace_dispatch':
-            return frame.f_locals['event'], program_frames(frame.f_locals['frame'])
+            here = frame.f_locals['frame']
+            return frame.f_locals['event'], (here, here.f_lineno), program_frames(here)
         if name == 'interaction' and frame.f_locals.get('frame') is None:
-            return 'post-mortem', dead_frames(frame.f_locals['self'])
+            pdb = frame.f_locals['self']
+            return 'post-mortem', pdb.stack[-1], dead_frames(pdb)
         frame = frame.f_back
     raise LookupError('no prompt')
 
@@ -61,14 +66,15 @@ def dead_frames(pdb):
     return frames
 
 
-def text_of(event, frames):
+def text_of(event, here, frames):
     whole = []
     for frame, line in frames:
         names = simple_locals(frame)
         text = ', '.join(['%s=%r' % (n, names[n]) for n in sorted(names)])
         whole.append('%s:%d:%d:%s' % (frame.f_code.co_name, line or 0, frame.f_lasti, text))
     number = int.from_bytes('\n'.join(whole).encode('utf-8', 'replace'), 'little') % 0xf3a5c1d7e94b2806f
-    return '%s %d %s #%x' % (event, len(frames), whole[0] if whole else '', number)
+    place = '%s:%s' % (here[0].f_code.co_name, here[1])
+    return '%s %d %s #%x' % (event, len(frames), whole[0] if whole else place, number)
 
 
 def describe():

@@ -220,7 +220,9 @@ impl Dialect for Pdb {
     }
 
     fn clean(&self, output: &str) -> String {
-        let mut text = output.replace("\x1b[?2004l\r", "").replace("\x1b[?2004l", "");
+        // Python 3.6 and 3.7 let readline end the line that was typed, which the user's own terminal has done.
+        let mut text = output.replace("\x1b[?2004l\r\n", "");
+        text = text.replace("\x1b[?2004l\r", "").replace("\x1b[?2004l", "");
         for sequence in ["\x1b[?2004h", "\x1b[?1034h"] {
             text = text.replace(sequence, "");
         }

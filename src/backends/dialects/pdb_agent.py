@@ -299,7 +299,7 @@ class Pass:
             trace = frame.f_trace
             if trace is None:
                 if id(frame) in self.clocked:
-                    frame.f_trace = self.quiet
+                    frame.f_trace = self.pick_caller(frame)
             elif trace == stock:
                 frame.f_trace = self.edge_traced if frame.f_code in RUNNERS else self.pick(frame)
             frame = frame.f_back
@@ -360,7 +360,7 @@ class Pass:
         if self.done:
             return self.stock()(frame, event, arg)
         if not self.pdb.quitting:
-            return self.quiet(frame, event, arg)
+            return self.outer(frame, event, arg)
 
     def edge_traced(self, frame, event, arg):
         """The same, where the debugger traces it too."""
@@ -597,7 +597,8 @@ class Steps(Pass):
         traces = {}
         self.left = lambda: left
         self.quiet, self.enter, self.pick, self.add, self.retire = quiet, enter, pick, add, retire
-        self.busy = quiet
+        # What runs the debugger has no frame of the program below it: its stops are the shallowest.
+        self.outer = self.busy = shallow if kind == 'depth' else quiet
         if kind is not None:
             self.pick_caller = pick
 
@@ -823,7 +824,7 @@ class Count(Pass):
 
         traces = {}
         self.quiet, self.enter, self.pick, self.add, self.retire = quiet, enter, pick, add, retire
-        self.busy, self.passed = every, passed
+        self.outer, self.busy, self.passed = quiet, every, passed
 
 
 def is_silent(frame, event, arg):
