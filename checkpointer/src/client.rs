@@ -61,6 +61,7 @@ pub struct Client {
     events: VecDeque<(u64, Event)>,
     supervisor: Child,
     run: u64,
+    gone: bool,
 }
 
 impl Client {
@@ -79,10 +80,21 @@ impl Client {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
-        Ok(Client { control: ours, events: VecDeque::new(), supervisor, run: 0 })
+        Ok(Client { control: ours, events: VecDeque::new(), supervisor, run: 0, gone: false })
+    }
+
+    /// Whether the supervisor has been found to be gone.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, Error> {
+        let outcome = self.exchange(request);
+        self.gone |= matches!(outcome, Err(Error::Gone));
+        outcome
+    }
+
+    fn exchange(&mut self, request: &Request) -> Result<Answer, Error> {
         wire::send(&mut self.control, request).map_err(|_| Error::Gone)?;
         loop {
             match wire::receive(&mut self.control) {
@@ -211,6 +223,12 @@ impl Client {
     /// # Errors
     /// [`Error::Gone`].
     pub fn event(&mut self) -> Result<Option<Event>, Error> {
+        let outcome = self.next_event();
+        self.gone |= matches!(outcome, Err(Error::Gone));
+        outcome
+    }
+
+    fn next_event(&mut self) -> Result<Option<Event>, Error> {
         loop {
             while let Some((_, event)) = self.events.pop_front() {
                 return Ok(Some(event));

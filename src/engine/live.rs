@@ -115,6 +115,11 @@ impl Live {
         }
     }
 
+    /// Whether the supervisor is gone, and everything with it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.client.is_gone()
+    }
+
     /// What was printed since the last time.
     pub(crate) fn take_output(&mut self) -> String {
         std::mem::take(&mut self.output)

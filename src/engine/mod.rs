@@ -210,6 +210,11 @@ pub trait Session {
     /// What it waits for.
     fn state(&self) -> State;
 
+    /// Whether nothing is left of it: the supervisor has been killed.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
     /// The debugger's name, for the event stream.
     fn dialect(&self) -> &'static str;
 

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use fred_checkpointer::wire::CopyId;
 
-use super::core::{Engine, Feed, Outcome};
+use super::core::{Accept, Engine, Feed, Outcome};
 use super::live::Woke;
 use super::{Console, Failure, State};
 use crate::backends::dialect::{Dialect, Prompt, PromptKind};
 use crate::backends::dialects::pdb_agent::{Reply, Request};
-use crate::history::entry::{Effect, Stop};
+use crate::history::entry::{Effect, Reason, Stop};
 use crate::history::execution::{PointId, Via};
 
 /// The debugger as it was when an excursion began. Given back by [`Engine::come_back`] or [`Engine::stay`].
@@ -108,10 +108,19 @@ impl Engine {
                 let kind = self.prompt().map_or(PromptKind::Command, |prompt| prompt.kind);
                 self.dialect.read_line(line, kind);
                 let mut feed = Feed::Log { inputs: point.inputs.into(), console };
-                let outcome = self.exchange(line, &mut feed, &|_| true)?;
+                let outcome = self.exchange(line, &mut feed, Accept::Replayed)?;
+                let ended = point.stop.reason == Reason::Exited;
                 let Some(prompt) = outcome.prompt.clone() else {
-                    return Err(self.diverged(line, &point.stop, "the debugger ended"));
+                    let status = outcome.exited.unwrap_or(0);
+                    if ended && point.stop.exit_code == Some(status) {
+                        self.state = State::Ended { status, asked: false };
+                        return Ok(());
+                    }
+                    return Err(self.diverged(line, &point.stop, &format!("to the end, with status {status}")));
                 };
+                if ended {
+                    return Err(self.diverged(line, &point.stop, "to a prompt"));
+                }
                 self.state = State::Prompt(prompt);
                 if *effect == Effect::Moves {
                     let stop = self.dialect.parse_stop(line, &outcome.output);
@@ -201,7 +210,10 @@ impl Engine {
         };
         if !self.desk.compiled {
             let line = self.desk.compile_line(kind);
-            self.exchange(&line, &mut Feed::Log { inputs: VecDeque::new(), console }, &|_| true)?;
+            self.exchange(&line, &mut Feed::Log { inputs: VecDeque::new(), console }, Accept::Any)?;
+            if !self.desk.has_code() {
+                return Err(self.failure("cannot ask the copy of the debugger: it does not run what is typed"));
+            }
             self.desk.compiled = true;
         }
         let line = self
@@ -209,7 +221,7 @@ impl Engine {
             .put(kind, request)
             .map_err(|error| self.failure(format!("cannot ask the copy of the debugger: {error}")))?;
         let mut feed = Feed::Log { inputs: std::mem::take(inputs), console };
-        let mut outcome = self.exchange(&line, &mut feed, &|engine| engine.desk.reply().is_some())?;
+        let mut outcome = self.exchange(&line, &mut feed, Accept::Reply)?;
         *inputs = std::mem::take(&mut outcome.unread);
         let Some(reply) = self.desk.reply() else {
             return Err(

@@ -67,9 +67,10 @@ print('got', len(line))
 #[test]
 fn a_program_that_closes_its_input() {
     let mut s = Live::program("import os, sys\nsys.stdin.close()\nx = 1\nprint('after')\n");
-    s.say("tbreak 4").types("c");
-    // pdb itself cannot read any more: what it does then is its own affair, but fred must not hang.
-    s.wait();
+    // pdb itself cannot read any more and ends.
+    s.say("tbreak 4").say("c").shows("I/O operation on closed file").shows("fred: the debugger has ended with status 1");
+    s.say("fred-undo").stops_at("prog.py:1").say("n").stops_at("prog.py:2");
+    s.types("q").ends(0);
 }
 
 #[test]

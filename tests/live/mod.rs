@@ -366,15 +366,17 @@ impl Live {
     /// The last stop that was shown is at `file:line`.
     pub fn stops_at(&mut self, place: &str) -> &mut Self {
         let (file, line) = place.split_once(':').expect("file:line");
-        let header = |text: &str| {
-            let at = text.rfind("> /")?;
-            let rest = &text[at + 2..];
+        let lines: Vec<&str> = self.output.lines().collect();
+        let shown = |at: &usize| lines[*at].contains("> /") && lines.get(at + 1).is_some_and(|l| l.starts_with("-> "));
+        let header = |at: usize| {
+            let text = lines[at];
+            let rest = &text[text.rfind("> /")? + 2..];
             let open = rest.find('(')?;
             let close = rest.find(')')?;
             let name = Path::new(&rest[..open]).file_name()?.to_str()?.to_owned();
             Some((name, rest[open + 1..close].to_owned()))
         };
-        let found = header(&self.output);
+        let found = (0..lines.len()).rev().find(shown).and_then(header);
         assert_eq!(found, Some((file.to_owned(), line.to_owned())), "{:?}\n{}", self.output, self.seen());
         self
     }
