@@ -65,6 +65,9 @@ pub(super) enum Accept<'a> {
     Replayed,
     /// As soon as the helper has replied.
     Reply,
+    /// As soon as the helper has replied and the debugger has shown a stop: with the reply written, the program may still have
+    /// to read the terminal before the stop that was asked for. It is reached as if by this line.
+    Stop(&'a str),
 }
 
 /// A copy that is to show that it waits at a prompt has this long; what it does instead, if it does not, may have no end.
@@ -190,6 +193,14 @@ impl Engine {
         match (accept, feed) {
             (Accept::Any, _) | (Accept::After(_), Feed::Log { .. }) => Ok(true),
             (Accept::Reply, _) => Ok(self.desk.reply().is_some()),
+            (Accept::Stop(sent), _) => Ok(self.desk.reply().is_some()
+                && match self.dialect.belief(sent, output, prompt) {
+                    Belief::Sure => true,
+                    Belief::Never => false,
+                    // The source may have been changed since the program was started, but it is there.
+                    Belief::IfSource { file, .. } => std::path::Path::new(&file).exists(),
+                    Belief::Doubtful => self.dialect.parse_stop(sent, output).is_some(),
+                }),
             (Accept::Replayed, Feed::Log { inputs, .. }) => Ok(inputs.is_empty()),
             (Accept::Replayed, Feed::User(_)) => Ok(true),
             (Accept::After(sent), Feed::User(console)) => match self.dialect.belief(sent, output, prompt) {

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use fred_checkpointer::wire::CopyId;
 
-use super::core::Engine;
+use super::core::{Engine, Outcome};
 use super::travel::Aside;
 use super::{Console, Failure, State};
 use crate::backends::dialect::Prompt;
 use crate::backends::dialects::pdb_agent::{Place as CodePlace, Request, Scope, Settings};
+use crate::history::entry::{Reason, Stop};
 use crate::history::execution::{PointId, Via};
 use crate::search::probe::{Before, Hit, Place, Probe, Value, Wanted};
 
@@ -81,7 +82,11 @@ impl<'e> Search<'e> {
             Via::Command { line, .. } => {
                 self.engine.materialize(self.chain[segment], self.console)?;
                 let request = Request::Count { command: line.clone() };
-                let (reply, outcome) = self.engine.ask(request, &mut inputs, self.console)?;
+                let (reply, outcome) = self.engine.put(request, &mut inputs, self.console)?;
+                let Some(reply) = reply else { return self.count_to_death(segment, &line, &point.stop, &outcome) };
+                if !reply.ok {
+                    return Err(self.engine.failure(reply.error.unwrap_or_default()));
+                }
                 if outcome.exited.is_none() {
                     let stop = self.engine.dialect.parse_stop(&line, &outcome.output);
                     self.engine.same_place(&line, &point.stop, stop.as_ref())?;
@@ -108,6 +113,32 @@ impl<'e> Search<'e> {
             }
             Via::Start | Via::Ticks { .. } => Ok(0),
         }
+    }
+
+    /// Counts the stops of a segment in which the process ends at once (`os._exit`, a crash), the helper with it: looks for the
+    /// last stop that can be reached. As when the program comes to its end, the end itself counts as one stop more.
+    fn count_to_death(&mut self, segment: usize, line: &str, stop: &Stop, outcome: &Outcome) -> Result<u64, Failure> {
+        let same = stop.reason == Reason::Exited && stop.exit_code == outcome.exited;
+        if !same {
+            let status = outcome.exited.unwrap_or(0);
+            return Err(self.engine.diverged(line, stop, &format!("to the end, with status {status}")));
+        }
+        let (mut alive, mut dead) = (0, None);
+        while dead.is_none_or(|dead| dead - alive > 1) {
+            self.check()?;
+            let n = dead.map_or(alive * 2 + 1, |dead| alive + (dead - alive) / 2);
+            self.engine.materialize(self.chain[segment], self.console)?;
+            let mut inputs = self.inputs_of(segment);
+            let (reply, outcome) =
+                self.engine.put(Request::RunTo { n, breakpoints: false }, &mut inputs, self.console)?;
+            self.engine.cost.replayed += n;
+            match reply {
+                Some(reply) if reply.ok && outcome.exited.is_none() => alive = n,
+                _ => dead = Some(n),
+            }
+            self.interval = dead.map(|dead| dead - alive);
+        }
+        Ok(alive + 1)
     }
 
     /// Runs a copy that stands at a place; leaves a mark there unless it is an anchor.

@@ -142,7 +142,7 @@ impl Engine {
         }
     }
 
-    fn diverged(&self, line: &str, expected: &Stop, got: &str) -> Failure {
+    pub(super) fn diverged(&self, line: &str, expected: &Stop, got: &str) -> Failure {
         self.failure(format!(
             "the program did not replay the same way: `{line}` led to {} before, now {got}; \
              checkpoints taken at that point itself are not affected",
@@ -201,6 +201,25 @@ impl Engine {
         inputs: &mut VecDeque<String>,
         console: &mut dyn Console,
     ) -> Result<(Reply, Outcome), Failure> {
+        let (reply, outcome) = self.put(request, inputs, console)?;
+        let reply = reply.ok_or_else(|| {
+            self.failure("the program ended while a copy of it was replayed: it did not replay the same way")
+        })?;
+        Ok((reply, outcome))
+    }
+
+    /// The same; there is no reply if the program ended before it came to it.
+    pub(super) fn put(
+        &mut self,
+        request: Request,
+        inputs: &mut VecDeque<String>,
+        console: &mut dyn Console,
+    ) -> Result<(Option<Reply>, Outcome), Failure> {
+        let arrival = match &request {
+            Request::Count { command } => Some(command.clone()),
+            Request::RunTo { .. } | Request::Scan { .. } | Request::Find { .. } => Some("step".to_owned()),
+            _ => None,
+        };
         let kind = match self.prompt().map(|prompt| prompt.kind) {
             Some(PromptKind::Continuation) => {
                 return Err(self.failure("cannot do that in the middle of a command of several lines: finish it first"));
@@ -221,17 +240,13 @@ impl Engine {
             .put(kind, request)
             .map_err(|error| self.failure(format!("cannot ask the copy of the debugger: {error}")))?;
         let mut feed = Feed::Log { inputs: std::mem::take(inputs), console };
-        let mut outcome = self.exchange(&line, &mut feed, Accept::Reply)?;
+        let accept = arrival.as_deref().map_or(Accept::Reply, Accept::Stop);
+        let mut outcome = self.exchange(&line, &mut feed, accept)?;
         *inputs = std::mem::take(&mut outcome.unread);
-        let Some(reply) = self.desk.reply() else {
-            return Err(
-                self.failure("the program ended while a copy of it was replayed: it did not replay the same way")
-            );
-        };
         if let Some(prompt) = &outcome.prompt {
             self.state = State::Prompt(prompt.clone());
         }
-        Ok((reply, outcome))
+        Ok((self.desk.reply(), outcome))
     }
 
     /// Asks about the present, on a throw-away copy: whatever the answer does, the session does not notice.

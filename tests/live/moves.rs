@@ -134,7 +134,7 @@ fn interact_and_out_of_it() {
     s.prints("made", "42").prints("total", "0");
     s.say("fred-undo").say("fred-undo 4").prints("made", "41");
     s.ctrl_d().prompt().prints("p total", "0");
-    s.say("fred-undo 3").prints("p total", "0");
+    s.say("fred-undo 4").stops_at("prog.py:4").prints("p total", "0");
     s.types("q").ends(0);
 }
 
@@ -145,7 +145,9 @@ fn checkpoints_and_branches() {
     s.say("next").say("next").stops_at("prog.py:4");
     s.say("fred-restart").stops_at("prog.py:2").say("next");
     s.say("fred-branch other").shows("other").say("!total = 9").say("fred-goto 1").stops_at("prog.py:2");
-    s.say("fred-goto @1").stops_at("prog.py:2").say("fred-switch other").prints("p total", "9");
+    s.say("fred-goto @1").stops_at("prog.py:2").say("fred-redo 9").prints("p total", "9");
+    s.say("fred-undo 2").say("next").say("fred-switch other").stops_at("prog.py:2");
+    s.say("fred-redo 9").prints("p total", "9");
     s.say("fred-goto 99").shows("fred: there is no number 99");
     s.say("fred-goto 0%").stops_at("prog.py:1");
     s.say("fred-list").shows("before the loop").say("fred-when").say("fred-history");
@@ -166,7 +168,7 @@ fn the_end_of_the_program_and_restart() {
     s.say("fred-undo 2").stops_at("prog.py:1").say("n").stops_at("prog.py:2");
     s.say("run").shows("Restarting").stops_at("prog.py:1").say("fred-undo").stops_at("prog.py:2");
     s.say("restart a b").stops_at("prog.py:1").prints("import sys; sys.argv[1:]", "['a', 'b']");
-    s.say("fred-undo").stops_at("prog.py:2");
+    s.say("fred-undo 2").stops_at("prog.py:2");
     s.types("q").ends(0);
 }
 
@@ -177,6 +179,7 @@ fn an_uncaught_exception() {
     s.prints("p x", "0").say("fred-undo").stops_at("prog.py:1");
     s.say("fred-redo").stops_at("prog.py:2").prints("p x", "0");
     s.say("fred-reverse-step 4").say("fred-undo").stops_at("prog.py:2").prints("p x", "0");
+    s.say("q").shows("Post mortem debugger finished");
     s.types("q").ends(0);
 }
 
