@@ -145,6 +145,12 @@ impl Engine {
                     self.checkpoint_running();
                     tick = self.next_tick(feed);
                 }
+                Woke::Silence(on) => {
+                    self.pass_on(feed, &mut outcome, &mut pending, false);
+                    if let Feed::User(console) = feed {
+                        console.silence(on);
+                    }
+                }
                 Woke::Interrupt => self.interrupt(feed, &mut outcome)?,
                 Woke::ExecFailed(_) | Woke::Exited(_) => {
                     self.pass_on(feed, &mut outcome, &mut pending, true);

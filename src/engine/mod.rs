@@ -87,6 +87,11 @@ pub trait Console {
     /// The program reads its terminal: what shall it get? Blocks until the user has answered.
     fn input(&mut self, mode: InputMode) -> Input;
 
+    /// The program asks that what is typed is not shown, before it reads, or takes that back.
+    fn silence(&mut self, on: bool) {
+        let _ = on;
+    }
+
     /// A search goes on: `left` is the number of stops it has still to tell apart, if known.
     fn progress(&mut self, cost: &Cost, left: Option<u64>);
 

@@ -3,7 +3,7 @@
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::live::Live;
+use crate::live::{Live, Start};
 
 /// The program ends the debugger with `status` when `line` runs; undo brings it back.
 fn dies(statement: &str, status: i32) {
@@ -15,7 +15,8 @@ fn dies(statement: &str, status: i32) {
     s.say("fred-undo").stops_at("prog.py:3").prints("p x", "1");
     s.say("fred-redo").shows(&format!("fred: the debugger has ended with status {status}; fred-undo"));
     s.say("fred-undo 2").stops_at("prog.py:2").say("continue").shows("fred: the debugger has ended");
-    s.say("fred-reverse-step").say("fred-reverse-next").stops_at("prog.py:2");
+    s.say("fred-reverse-watch 'x' in globals()").shows("cannot evaluate");
+    s.say("fred-reverse-step").say("fred-undo 2").stops_at("prog.py:2");
     s.say("continue").ctrl_d().ends(status);
 }
 
@@ -143,6 +144,37 @@ fn the_debugger_is_killed_from_outside() {
     kill(debugger, Signal::SIGKILL).expect("a kill");
     s.say("next").shows("fred: the debugger has ended with status 137").say("fred-undo").stops_at("autocount.py:8");
     s.types("q").ends(0);
+}
+
+#[test]
+fn the_checkpoints_are_killed_from_outside() {
+    let mut s = Live::pdb("autocount.py");
+    s.say("next").say("fred-checkpoint").say("next").stops_at("autocount.py:8");
+    let running = s.running();
+    for (pid, name) in s.processes() {
+        if name.starts_with("python") && pid != running {
+            kill(pid, Signal::SIGKILL).expect("a kill");
+        }
+    }
+    s.say("fred-undo").shows("fred: cannot restore this checkpoint: its process was killed from outside");
+    s.say("next").stops_at("autocount.py:17").say("fred-checkpoint").say("next").say("fred-restart").stops_at("autocount.py:17");
+    s.types("q").ends(0);
+}
+
+#[test]
+fn ctrl_c_ends_a_program_that_does_not_catch_it() {
+    let text = "\
+import signal
+breakpoint()
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+print('on', flush=True)
+while True:
+    pass
+";
+    let mut s = Start::new().file("prog.py", text).python(&["prog.py"]).live();
+    s.types("continue").until("on\n").ctrl_c().prompt().shows("fred: the debugger has ended with status 130");
+    s.say("fred-undo").stops_at("prog.py:3").say("next").stops_at("prog.py:4");
+    s.types("q").ends(1);
 }
 
 #[test]

@@ -8,16 +8,18 @@ count = 0
 print('running', flush=True)
 while True:
     count += 1
+    if count % (1 << 20) == 0:
+        print('still', flush=True)
 ";
 
 #[test]
 fn ctrl_c_interrupts_the_program() {
     let mut s = Live::program(LONG);
-    s.types("continue").until("running\n").ctrl_c().prompt();
+    s.types("continue").until("still\n").ctrl_c().prompt();
     s.shows("Program interrupted. (Use 'cont' to resume).").say("!count = -1").say("fred-undo");
     s.say("p count > 0").is("True").say("fred-undo").stops_at("prog.py:1");
     s.say("fred-redo").say("p count > 0").is("True").say("fred-reverse-step").say("p count > 0").is("True");
-    s.types("continue").until("\n").ctrl_c().prompt().shows("Program interrupted");
+    s.types("continue").until("still\n").ctrl_c().prompt().shows("Program interrupted");
     s.types("q").ends(0);
 }
 
@@ -72,6 +74,42 @@ fn long_lines_and_other_letters() {
     s.say(&format!("p len('{long}')")).shows_last("10000");
     s.prints("p 'grüße, 世界 🎉'", "'grüße, 世界 🎉'");
     s.say("!word = 'žluť'").prints("p word", "'žluť'");
+    s.types("q").ends(0);
+}
+
+#[test]
+fn lines_typed_ahead_and_pasted() {
+    let mut s = Live::program("x = 1\nx = 2\nx = 3\nx = sum(range(5000000))\nprint('five', flush=True)\nx = 6\nx = 7\n");
+    s.keys(b"next\rnext\rp 'ahead', x\r").until("('ahead', 2)\n(Pdb) ");
+    s.say("tbreak 6").keys(b"continue\r").until("\n").keys(b"p 'while it ran'\r").until("'while it ran'\n(Pdb) ");
+    s.say("fred-undo").stops_at("prog.py:3");
+    s.keys(b"\x1b[200~next\np 'pasted', x\n\x1b[201~\r").until("('pasted', 3)\n(Pdb) ");
+    s.say("fred-undo").stops_at("prog.py:3").prints("p x", "2");
+    s.types("q").ends(0);
+}
+
+#[test]
+fn the_window_changes_while_the_program_runs() {
+    let text = "\
+import shutil
+print('on', flush=True)
+while shutil.get_terminal_size().columns == 80:
+    pass
+print('size', *shutil.get_terminal_size())
+end = 1
+";
+    let mut s = Live::program(text);
+    s.say("tbreak 6").types("continue").until("on\n").resize(30, 100).prompt().shows("size 100 30");
+    s.say("fred-undo").say("fred-redo").stops_at("prog.py:6");
+    s.types("q").ends(0);
+}
+
+#[test]
+fn ctrl_c_at_a_question_of_the_program() {
+    let mut s = Live::program("name = input('name? ')\nprint(name)\nend = 1\n");
+    s.types("next").until("name? ").until_it_reads().ctrl_c().prompt();
+    s.shows("KeyboardInterrupt").stops_at("prog.py:1").say("fred-undo").stops_at("prog.py:1");
+    s.types("next").until("name? ").types("Ann").prompt().prints("p name", "'Ann'");
     s.types("q").ends(0);
 }
 

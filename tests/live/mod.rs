@@ -425,6 +425,18 @@ impl Live {
         copies.min_by_key(started).expect("a debugger")
     }
 
+    /// Waits until the debugger that was started first is held at a read of the terminal (the kernel shows it as traced). To
+    /// be called when it has nothing else left to do, and nothing has gone back yet.
+    pub fn until_it_reads(&mut self) -> &mut Self {
+        let (pid, end) = (self.running(), Instant::now() + DEADLINE);
+        let held = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|text| text.contains(") t "));
+        while !held() {
+            assert!(Instant::now() < end, "it does not read\n{}", self.seen());
+            std::thread::yield_now();
+        }
+        self
+    }
+
     /// Waits until fred has ended with this status (128 + signal if a signal ended it), and everything with it.
     pub fn ends(&mut self, status: i32) {
         let found = self.wait();

@@ -146,7 +146,7 @@ fn checkpoints_and_branches() {
     s.say("fred-restart").stops_at("prog.py:2").say("next");
     s.say("fred-branch other").shows("other").say("!total = 9").say("fred-goto 1").stops_at("prog.py:2");
     s.say("fred-goto @1").stops_at("prog.py:2").say("fred-redo 9").prints("p total", "9");
-    s.say("fred-undo 2").say("next").say("fred-switch other").stops_at("prog.py:2");
+    s.say("fred-undo 2").say("!new = 1").say("fred-switch other").stops_at("prog.py:3");
     s.say("fred-redo 9").prints("p total", "9");
     s.say("fred-goto 99").shows("fred: there is no number 99");
     s.say("fred-goto 0%").stops_at("prog.py:1");
