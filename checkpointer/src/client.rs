@@ -230,7 +230,7 @@ impl Client {
 
     fn next_event(&mut self) -> Result<Option<Event>, Error> {
         loop {
-            while let Some((_, event)) = self.events.pop_front() {
+            if let Some((_, event)) = self.events.pop_front() {
                 return Ok(Some(event));
             }
             let mut wanted = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];

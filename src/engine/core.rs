@@ -338,12 +338,7 @@ impl Engine {
     }
 
     /// Types a line at the prompt and waits for the next one.
-    pub(super) fn exchange(
-        &mut self,
-        line: &str,
-        feed: &mut Feed<'_>,
-        accept: Accept<'_>,
-    ) -> Result<Outcome, Failure> {
+    pub(super) fn exchange(&mut self, line: &str, feed: &mut Feed<'_>, accept: Accept<'_>) -> Result<Outcome, Failure> {
         self.live.type_line(line).map_err(|error| self.failed("typing to the debugger", &error))?;
         self.settle(feed, accept)
     }

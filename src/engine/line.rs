@@ -58,8 +58,9 @@ impl Engine {
             begun,
             patience: None,
         };
-        let outcome =
-            engine.settle(&mut Feed::User(console), Accept::After("")).map_err(|failure| supervisor(failure.message))?;
+        let outcome = engine
+            .settle(&mut Feed::User(console), Accept::After(""))
+            .map_err(|failure| supervisor(failure.message))?;
         let Some(prompt) = outcome.prompt.clone() else {
             let program =
                 engine.options.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();

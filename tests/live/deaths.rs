@@ -83,7 +83,8 @@ fn a_child_that_stays_alive() {
     let text = "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])\nx = 1\ny = 2\nchild.kill()\nchild.wait()\nz = 3\n";
     let mut s = Live::program(text);
     s.say("next").say("next").stops_at("prog.py:3");
-    s.say("fred-checkpoint").shows("fred: cannot take a checkpoint while other processes of the program are alive: sleep (");
+    s.say("fred-checkpoint")
+        .shows("fred: cannot take a checkpoint while other processes of the program are alive: sleep (");
     s.say("next").stops_at("prog.py:4").prints("p x", "1");
     s.say("fred-undo").shows("fred: ").shows("sleep (").prints("p x", "1");
     s.say("fred-reverse-step").shows("sleep (").prints("p x", "1");
@@ -157,7 +158,12 @@ fn the_checkpoints_are_killed_from_outside() {
         }
     }
     s.say("fred-undo").shows("fred: cannot restore this checkpoint: its process was killed from outside");
-    s.say("next").stops_at("autocount.py:17").say("fred-checkpoint").say("next").say("fred-restart").stops_at("autocount.py:17");
+    s.say("next")
+        .stops_at("autocount.py:16")
+        .say("fred-checkpoint")
+        .say("next")
+        .say("fred-restart")
+        .stops_at("autocount.py:16");
     s.types("q").ends(0);
 }
 

@@ -68,7 +68,10 @@ print('got', len(line))
 fn a_program_that_closes_its_input() {
     let mut s = Live::program("import os, sys\nsys.stdin.close()\nx = 1\nprint('after')\n");
     // pdb itself cannot read any more and ends.
-    s.say("tbreak 4").say("c").shows("I/O operation on closed file").shows("fred: the debugger has ended with status 1");
+    s.say("tbreak 4")
+        .say("c")
+        .shows("I/O operation on closed file")
+        .shows("fred: the debugger has ended with status 1");
     s.say("fred-undo").stops_at("prog.py:1").say("n").stops_at("prog.py:2");
     s.types("q").ends(0);
 }
@@ -96,7 +99,11 @@ end = 1
     s.say("tbreak 7").types("continue").until("(Pdb) (Pdb) ").types("one").until("(Pdb) ").types("two").prompt();
     s.shows("had one two").stops_at("prog.py:7").prints("p a, b", "('one', 'two')");
     s.say("fred-undo").stops_at("prog.py:1").say("fred-redo").stops_at("prog.py:7");
-    s.say("fred-reverse-next").stops_at("prog.py:6").say("fred-reverse-next").stops_at("prog.py:5").prints("p a", "'one'");
+    s.say("fred-reverse-next")
+        .stops_at("prog.py:6")
+        .say("fred-reverse-next")
+        .stops_at("prog.py:5")
+        .prints("p a", "'one'");
     s.types("next").until("(Pdb) ").types("three").prompt().stops_at("prog.py:6").prints("p b", "'three'");
     s.types("q").ends(0);
 }

@@ -54,7 +54,14 @@ fn ctrl_d_is_quit() {
 fn ctrl_z_and_back() {
     let mut s = Start::new().file("prog.py", LONG).python(&["-m", "pdb", "prog.py"]).shell();
     s.types("$FRED -- $PYTHON -m pdb prog.py").prompt();
-    s.say("next").keys(b"\x1a").until("shell> ").types("fg").prompt_again().say("next").stops_at("prog.py:3").prints("p count", "0");
+    s.say("next")
+        .keys(b"\x1a")
+        .until("shell> ")
+        .types("fg")
+        .prompt_again()
+        .say("next")
+        .stops_at("prog.py:3")
+        .prints("p count", "0");
     s.types("q").until("shell> ").types("exit 0").ends(0);
 }
 
@@ -79,7 +86,8 @@ fn long_lines_and_other_letters() {
 
 #[test]
 fn lines_typed_ahead_and_pasted() {
-    let mut s = Live::program("x = 1\nx = 2\nx = 3\nx = sum(range(5000000))\nprint('five', flush=True)\nx = 6\nx = 7\n");
+    let mut s =
+        Live::program("x = 1\nx = 2\nx = 3\nx = sum(range(5000000))\nprint('five', flush=True)\nx = 6\nx = 7\n");
     s.keys(b"next\rnext\rp 'ahead', x\r").until("('ahead', 2)\n(Pdb) ");
     s.say("tbreak 6").keys(b"continue\r").until("\n").keys(b"p 'while it ran'\r").until("'while it ran'\n(Pdb) ");
     s.say("fred-undo").stops_at("prog.py:3");

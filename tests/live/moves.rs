@@ -159,7 +159,12 @@ fn checkpoints_and_branches() {
 #[test]
 fn the_end_of_the_program_and_restart() {
     let mut s = Live::program(COUNT);
-    s.say("break 4").say("c").say("clear 1").say("c").shows("total 6").shows("The program finished and will be restarted");
+    s.say("break 4")
+        .say("c")
+        .say("clear 1")
+        .say("c")
+        .shows("total 6")
+        .shows("The program finished and will be restarted");
     s.stops_at("prog.py:1");
     s.say("fred-undo").stops_at("prog.py:4").prints("p total", "0");
     s.say("fred-redo").stops_at("prog.py:1");

@@ -91,7 +91,19 @@ fn batch_statuses() {
 fn the_event_stream() {
     let done = Start::new()
         .file("x.py", "a = 1\nprint('words')\nb = 2\n")
-        .options(&["--batch", "--json", "-", "-e", "next", "-e", "next", "-e", "fred-reverse-watch a", "-e", "fred-undo 9"])
+        .options(&[
+            "--batch",
+            "--json",
+            "-",
+            "-e",
+            "next",
+            "-e",
+            "next",
+            "-e",
+            "fred-reverse-watch a",
+            "-e",
+            "fred-undo 9",
+        ])
         .python(&["-m", "pdb", "x.py"])
         .piped("");
     assert_eq!(done.status, Some(1), "{done:?}");
