@@ -113,8 +113,8 @@ fn fred_is_terminated() {
 fn the_supervisor_is_killed() {
     let mut s = Live::pdb("autocount.py");
     s.say("next").say("fred-checkpoint");
-    kill(s.process("fred-supervisor"), Signal::SIGKILL).expect("a kill");
-    s.types("next").until("the supervisor of this session has ended");
+    let supervisor = s.process("fred-supervisor");
+    s.kill(supervisor, None).types("next").until("the supervisor of this session has ended");
     assert!(s.wait() > 128);
 }
 
@@ -122,8 +122,8 @@ fn the_supervisor_is_killed() {
 fn the_holder_is_killed() {
     let mut s = Live::pdb("autocount.py");
     s.say("next").say("fred-checkpoint");
-    kill(s.process("fred-holder"), Signal::SIGKILL).expect("a kill");
-    s.types("next").until("the supervisor of this session has ended");
+    let (holder, supervisor) = (s.process("fred-holder"), s.process("fred-supervisor"));
+    s.kill(holder, Some(supervisor)).types("next").until("the supervisor of this session has ended");
     assert!(s.wait() > 128);
 }
 

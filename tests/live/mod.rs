@@ -437,6 +437,17 @@ impl Live {
         self
     }
 
+    /// Kills a process of the session from outside and waits until it is gone, and `other` with it.
+    pub fn kill(&mut self, pid: Pid, other: Option<Pid>) -> &mut Self {
+        let watches = [Some(pid), other].map(|pid| pid.and_then(watch));
+        kill(pid, Signal::SIGKILL).expect("a kill");
+        for watch in watches.iter().flatten() {
+            let mut ready = [PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
+            assert!(poll(&mut ready, left(Instant::now() + DEADLINE)).expect("poll") > 0, "it does not end");
+        }
+        self
+    }
+
     /// Waits until fred has ended with this status (128 + signal if a signal ended it), and everything with it.
     pub fn ends(&mut self, status: i32) {
         let found = self.wait();
