@@ -21,6 +21,8 @@ pub(crate) enum Woke {
         /// How it reads.
         mode: InputMode,
     },
+    /// From now on, what is typed is not to be shown, or is again.
+    Silence(bool),
     /// The debugger has ended: status as a shell reports it.
     Exited(i32),
     /// The debugger could not be executed.
@@ -71,6 +73,7 @@ impl Live {
                         };
                         return Ok(Woke::Reading { main, mode });
                     }
+                    Event::Silence(on) => return Ok(Woke::Silence(on)),
                     Event::Exited { status, signal } => {
                         return Ok(Woke::Exited(status.unwrap_or_else(|| 128 + signal.unwrap_or(0))));
                     }
@@ -113,6 +116,11 @@ impl Live {
                 }
             }
         }
+    }
+
+    /// Whether the supervisor is gone, and everything with it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.client.is_gone()
     }
 
     /// What was printed since the last time.

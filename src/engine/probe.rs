@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use fred_checkpointer::client::Stopped;
 use fred_checkpointer::wire::CopyId;
 
-use super::core::Engine;
+use super::core::{Engine, Outcome};
 use super::travel::Aside;
 use super::{Console, Failure, State};
 use crate::backends::dialect::{Prompt, PromptKind};
 use crate::backends::dialects::pdb_agent::{Place as CodePlace, Request, Scope, Settings};
-use crate::history::entry::{Effect, Stop};
+use crate::history::entry::{Effect, Reason, Stop};
 use crate::history::execution::{PointId, Via};
 use crate::search::probe::{Before, Hit, Place, Probe, Value, Wanted};
 
@@ -208,7 +208,16 @@ impl<'e> Search<'e> {
         let mut inputs = self.inputs_after(index);
         self.stand_at_anchor(index)?;
         let request = Request::Count { command: self.begins(index).then(|| line.to_owned()) };
-        let (reply, outcome) = self.engine.ask(request, &mut inputs, self.console)?;
+        let (reply, outcome) = self.engine.put(request, &mut inputs, self.console)?;
+        let Some(reply) = reply else {
+            return match expected {
+                Some(expected) => self.count_to_death(index, line, expected, &outcome),
+                None => Err(self.engine.failure("the program did not replay the same way: it ended")),
+            };
+        };
+        if !reply.ok {
+            return Err(self.engine.failure(reply.error.unwrap_or_default()));
+        }
         if let (Some(expected), None) = (expected, outcome.exited) {
             let stop = self.engine.dialect.parse_stop(line, &outcome.output);
             self.engine.same_place(line, expected, stop.as_ref())?;
@@ -271,6 +280,32 @@ impl<'e> Search<'e> {
         })?;
         self.engine.cost.replayed += n;
         Ok(n)
+    }
+
+    /// Counts the stops of a segment in which the process ends at once (`os._exit`, a crash), the helper with it: looks for the
+    /// last stop that can be reached. As when the program comes to its end, the end itself counts as one stop more.
+    fn count_to_death(&mut self, segment: usize, line: &str, stop: &Stop, outcome: &Outcome) -> Result<u64, Failure> {
+        let same = stop.reason == Reason::Exited && stop.exit_code == outcome.exited;
+        if !same {
+            let status = outcome.exited.unwrap_or(0);
+            return Err(self.engine.diverged(line, stop, &format!("to the end, with status {status}")));
+        }
+        let (mut alive, mut dead) = (0, None);
+        while dead.is_none_or(|dead| dead - alive > 1) {
+            self.check()?;
+            let n = dead.map_or(alive * 2 + 1, |dead| alive + (dead - alive) / 2);
+            self.stand_at_anchor(segment)?;
+            let mut inputs = self.inputs_after(segment);
+            let (reply, outcome) =
+                self.engine.put(Request::RunTo { n, breakpoints: false }, &mut inputs, self.console)?;
+            self.engine.cost.replayed += n;
+            match reply {
+                Some(reply) if reply.ok && outcome.exited.is_none() => alive = n,
+                _ => dead = Some(n),
+            }
+            self.interval = dead.map(|dead| dead - alive);
+        }
+        Ok(alive + 1)
     }
 
     /// Runs a copy that stands at a place; leaves a mark there unless it is an anchor.

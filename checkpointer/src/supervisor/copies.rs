@@ -221,13 +221,9 @@ impl Supervisor {
         if self.main.is_some() || !self.tasks.is_empty() {
             self.kill_live();
         }
+        let killed = "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others";
         let (leader, snapshot) = match self.copies.get(&id) {
-            Some(copy) if copy.dead => {
-                return Err(
-                    "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others"
-                        .to_owned(),
-                );
-            }
+            Some(copy) if copy.dead => return Err(killed.to_owned()),
             Some(copy) => (copy.leader, Rc::clone(&copy.snapshot)),
             None => {
                 return Err("cannot restore this checkpoint: it is gone; fred-list shows the others".to_owned());
@@ -236,7 +232,11 @@ impl Supervisor {
         let outcome = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot));
         outcome.map_err(|error| {
             self.kill_live();
-            format!("cannot restore this checkpoint: {error}")
+            match error {
+                // Its end has not been reported yet.
+                InjectError::Killed { tid } if tid == leader.as_raw() => killed.to_owned(),
+                error => format!("cannot restore this checkpoint: {error}"),
+            }
         })
     }
 

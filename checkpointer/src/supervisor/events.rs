@@ -16,6 +16,11 @@ impl Supervisor {
     pub(super) fn pump(&mut self) {
         while let Ok(Some((tid, status))) = raw::wait(None, false) {
             if Some(tid) == self.holder {
+                // The terminal has lost its owner, and the processes their parent: the session cannot go on.
+                if !libc::WIFSTOPPED(status) {
+                    self.holder = None;
+                    self.orphaned = true;
+                }
                 continue;
             }
             if self.is_copy(tid) {

@@ -47,6 +47,8 @@ pub(crate) struct Supervisor {
     /// Counts the times that a process was made the running one.
     run: u64,
     hints: Hints,
+    /// The holder has been killed from outside.
+    orphaned: bool,
     /// Children that ended before the checkpoint that the running process comes from.
     zombies: crate::snapshot::zombies::Zombies,
 }
@@ -83,6 +85,7 @@ pub fn main() -> io::Result<()> {
         next_copy: 1,
         run: 0,
         hints: Hints::default(),
+        orphaned: false,
         zombies: Default::default(),
     };
     let outcome = supervisor.serve(&news);
@@ -109,6 +112,9 @@ impl Supervisor {
             let asked = wanted[0].revents().is_some_and(|r| !r.is_empty());
             while let Ok(Some(_)) = news.read_signal() {}
             self.pump();
+            if self.orphaned {
+                return Ok(());
+            }
             if asked {
                 let Some(request) = wire::receive(&mut self.control)? else {
                     return Ok(());

@@ -160,7 +160,11 @@ impl Supervisor {
         // struct termios: c_iflag, c_oflag, c_cflag, c_lflag
         let mut flags = [0u8; 4];
         if read_memory(pid, registers.rdx + 12, &mut flags).is_ok() {
+            let before = self.terminal.secret;
             self.terminal.note_modes(u32::from_ne_bytes(flags));
+            if self.terminal.secret != before {
+                self.tell(Event::Silence(!before));
+            }
             // A password is read from a descriptor of /dev/tty that the filter does not know: look at every call meanwhile.
             let secret = self.terminal.secret;
             if let Some(task) = self.tasks.get_mut(&tid) {
