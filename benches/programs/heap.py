@@ -15,4 +15,4 @@ if len(sys.argv) > 2:
         print(elapsed * 1000)
     sys.exit()
 while True:
-    input('> ')
+    sys.stdin.readline()
