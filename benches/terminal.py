@@ -32,8 +32,8 @@ class Terminal:
         """Until the prompt stands at the end, after a line has ended."""
         text = since
         while True:
-            if not select.select([self.fd], [], [], 600)[0]:
-                raise TimeoutError('no prompt for ten minutes: %r' % text[-300:])
+            if not select.select([self.fd], [], [], 60)[0]:
+                raise TimeoutError('no prompt for a minute: %r' % text[-300:])
             try:
                 piece = os.read(self.fd, 65536)
             except OSError:
