@@ -16,6 +16,12 @@ impl Supervisor {
             if Some(tid) == self.holder {
                 continue;
             }
+            if self.dying.contains(&tid) {
+                if !libc::WIFSTOPPED(status) {
+                    self.dying.remove(&tid);
+                }
+                continue;
+            }
             if self.is_copy(tid) {
                 self.copy_changed(tid, status);
                 continue;
