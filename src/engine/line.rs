@@ -51,6 +51,7 @@ impl Engine {
             carried: HashMap::new(),
             desk,
             since: SinceLast::default(),
+            growth: Default::default(),
             last_cost: None,
             next_user: 0,
             next_auto: 0,
