@@ -31,6 +31,7 @@ pub struct Engine {
     pub(super) carried: HashMap<PointId, Settings>,
     pub(super) desk: Desk,
     pub(super) since: SinceLast,
+    pub(super) growth: super::checkpoints::Growth,
     pub(super) last_cost: Option<Duration>,
     pub(super) next_user: u32,
     pub(super) next_auto: u32,

@@ -53,6 +53,7 @@ impl Engine {
             ran: HashMap::new(),
             nudge: None,
             since: SinceLast::default(),
+            growth: Default::default(),
             last_cost: None,
             next_user: 0,
             next_auto: 0,

@@ -218,9 +218,18 @@ impl Supervisor {
 
     /// Runs a fresh copy of a stopped one.
     pub(super) fn start(&mut self, id: CopyId) -> Result<Vec<String>, String> {
-        if self.main.is_some() || !self.tasks.is_empty() {
-            self.kill_live();
+        // What is stopped can wait until the copy runs: taking its memory down would contend with the fork.
+        let mut former = self.take_live();
+        if former.values().any(|task| !task.is_stopped()) {
+            self.kill_tasks(&former);
+            former.clear();
         }
+        let outcome = self.start_fresh(id);
+        self.kill_tasks(&former);
+        outcome
+    }
+
+    fn start_fresh(&mut self, id: CopyId) -> Result<Vec<String>, String> {
         let killed = "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others";
         let (leader, snapshot) = match self.copies.get(&id) {
             Some(copy) if copy.dead => return Err(killed.to_owned()),
@@ -315,16 +324,8 @@ impl Supervisor {
             return;
         }
         crate::ptrace::kill(copy.leader).ok();
-        let mut threads: Vec<Pid> = copy.threads.keys().copied().filter(|tid| *tid != copy.leader).collect();
-        threads.push(copy.leader);
-        for tid in threads {
-            while let Ok(Some((_, status))) = raw::wait(Some(tid), true) {
-                if !libc::WIFSTOPPED(status) {
-                    break;
-                }
-                raw::resume(libc::PTRACE_CONT, tid, 0).ok();
-            }
-        }
+        self.dying.insert(copy.leader);
+        self.dying.extend(copy.threads.keys());
     }
 
     /// Whether a thread belongs to a stopped copy.

@@ -23,6 +23,15 @@ impl Supervisor {
                 }
                 continue;
             }
+            if self.dying.contains(&tid) {
+                if libc::WIFSTOPPED(status) {
+                    // The stop before the end.
+                    raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+                } else {
+                    self.dying.remove(&tid);
+                }
+                continue;
+            }
             if self.is_copy(tid) {
                 self.copy_changed(tid, status);
                 continue;

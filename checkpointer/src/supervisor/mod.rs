@@ -8,7 +8,7 @@ mod tasks;
 mod terminal;
 mod traps;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -43,6 +43,9 @@ pub(crate) struct Supervisor {
     /// Virtual ids of live threads whose real one differs.
     virtual_ids: HashMap<Pid, i32>,
     copies: HashMap<CopyId, Copy>,
+    /// Threads that have been killed and whose end has not been reported yet. Taking down a big process takes as long as
+    /// forking it, and nobody needs to wait for that.
+    dying: HashSet<Pid>,
     next_copy: u64,
     /// Counts the times that a process was made the running one.
     run: u64,
@@ -82,6 +85,7 @@ pub fn main() -> io::Result<()> {
         tasks: Tasks::new(),
         virtual_ids: HashMap::new(),
         copies: HashMap::new(),
+        dying: HashSet::new(),
         next_copy: 1,
         run: 0,
         hints: Hints::default(),
