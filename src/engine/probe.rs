@@ -24,6 +24,9 @@ const SHORT: Duration = Duration::from_millis(40);
 /// After this time of a long command it is looked at how pdb runs it.
 const SAMPLE: Duration = Duration::from_millis(100);
 
+/// In less than this a program makes up to a million stops; what is nearer to the present is counted.
+const CLOSE: Duration = Duration::from_millis(300);
+
 /// A copy that was left standing inside a segment.
 struct Mark {
     place: Place,
@@ -546,7 +549,8 @@ impl Probe for Search<'_> {
     }
 
     fn settle(&mut self, left: Place, right: Place) {
-        self.interval = (left.segment == right.segment && right > left).then(|| right.ticks - left.ticks);
+        let span = right.ticks.saturating_sub(left.ticks);
+        self.interval = (left.segment == right.segment && (1..1 << 20).contains(&span)).then_some(span);
         let (kept, gone): (Vec<Mark>, Vec<Mark>) =
             std::mem::take(&mut self.marks).into_iter().partition(|mark| mark.place == left);
         self.marks = kept;
@@ -577,7 +581,11 @@ impl Probe for Search<'_> {
         let known = self.id_at(self.next_point(segment)).is_some_and(|id| {
             matches!(self.anchors[segment].stand, Stand::Point(_)) && self.engine.execution.point(id).ticks.is_some()
         });
-        self.next_point(segment) == segment + 1 || known
+        let close = self.long_command(segment).is_none_or(|(_, ran, _)| {
+            let begun = if self.begins(segment) { Duration::ZERO } else { self.anchors[segment].at };
+            ran.saturating_sub(begun) < CLOSE
+        });
+        self.next_point(segment) == segment + 1 || known || close
     }
 
     fn command(&self, segment: usize) -> String {

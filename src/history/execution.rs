@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn a_saved_execution_is_checked_when_it_is_loaded() {
         let mut e = Execution::new(at(1), vec![]);
-        let a = e.command(e.start(), "next", Effect::Moves, at(2), vec![]);
+        e.command(e.start(), "next", Effect::Moves, at(2), vec![]);
         e.land(e.start(), 1, false, at(2), vec![]);
         let text = serde_json::to_string(&e).unwrap();
         assert_eq!(serde_json::from_str::<Execution>(&text).unwrap(), e);

@@ -129,7 +129,8 @@ pub trait Probe {
     }
 
     /// Whether the ticks of a segment are known or cost no more than to replay that segment. If not, the anchor after it was
-    /// made by [`Probe::split`], and its ticks can only be had by replaying everything behind it, too.
+    /// made by [`Probe::split`], and its ticks can only be had by replaying everything behind it, too. Then there must be more
+    /// than a million ticks to the present: a search may look ahead that far instead of asking for the ticks.
     fn countable(&self, segment: usize) -> bool {
         let _ = segment;
         true

@@ -14,6 +14,9 @@ const STRIDES: [usize; 7] = [2, 4, 8, 16, 32, 64, 1024];
 /// that time could not tell apart any more.
 const FIRST_STRIDE: u64 = 1 << 14;
 
+/// The longest look ahead. An implementation of [`Probe::countable`] makes sure that this does not lead beyond the present.
+const LAST_STRIDE: u64 = 1 << 19;
+
 /// What a reverse watchpoint found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -93,8 +96,7 @@ pub fn watch<P: Probe>(probe: &mut P) -> Result<Outcome, P::Error> {
         search.narrow(&mut left, &mut right, middle, &now)?;
     }
     let segment = left.at.segment;
-    if !search.probe.countable(segment) {
-        search.gallop(&mut left, &mut right, &now)?;
+    if !search.probe.countable(segment) && search.gallop(&mut left, &mut right, &now)? {
         return search.halve(left, right, &now);
     }
     let ticks = search.probe.ticks(segment)?;
@@ -144,21 +146,24 @@ impl<P: Probe> Search<'_, P> {
     }
 
     /// Looks ahead in growing strides for a place with the value of now, when where the right end is cannot be said in ticks.
-    fn gallop(&mut self, left: &mut End, right: &mut End, now: &Value) -> Result<(), P::Error> {
+    /// False if there is none near: the value has gone away again and the ticks must be counted after all.
+    fn gallop(&mut self, left: &mut End, right: &mut End, now: &Value) -> Result<bool, P::Error> {
+        let segment = left.at.segment;
         let mut stride = FIRST_STRIDE;
-        loop {
-            let at = Place { segment: left.at.segment, ticks: left.at.ticks + stride };
+        self.probe.settle(left.at, Place { segment, ticks: LAST_STRIDE * 2 });
+        while stride <= LAST_STRIDE {
+            let at = Place { segment, ticks: left.at.ticks + stride };
             let value = self.value(at)?;
-            let found = value.same(now);
-            let end = if found { &mut *right } else { &mut *left };
-            *end = End { at, value };
-            if found {
+            if value.same(now) {
+                *right = End { at, value };
                 self.probe.settle(left.at, right.at);
-                return Ok(());
+                return Ok(true);
             }
-            self.probe.settle(left.at, left.at);
-            stride = stride.saturating_mul(2);
+            *left = End { at, value };
+            self.probe.settle(left.at, Place { segment, ticks: LAST_STRIDE * 2 });
+            stride *= 2;
         }
+        Ok(false)
     }
 
     /// Halves the ticks between two places of one segment until they are neighbours, and looks once more.

@@ -79,7 +79,7 @@ impl Session {
                 Via::Command { line, .. } => {
                     sim.run_line(line).expect("it was run before");
                 }
-                Via::Interrupted { line } => {
+                Via::Interrupted { line } | Via::Stopped { line } => {
                     sim.run_line_for(line, point.ticks.expect("counted")).expect("it was run before");
                 }
                 Via::Ticks { n, .. } => {
@@ -138,6 +138,8 @@ pub struct SimProbe {
     /// Stops that were replayed to evaluate.
     pub replayed: u64,
     pub evaluations: u32,
+    /// Whether long segments can be split, as by time.
+    pub splits: bool,
     /// Segments of which something was asked that needs a replay.
     pub asked: Vec<usize>,
     /// What [`Probe::settle`] promised.
@@ -168,6 +170,7 @@ impl SimProbe {
             copies: BTreeMap::new(),
             replayed: 0,
             evaluations: 0,
+            splits: false,
             asked: Vec::new(),
             bounds: None,
             patience: u32::MAX,
@@ -271,6 +274,21 @@ impl Probe for SimProbe {
         // The worst that the contract allows: only the copy at `left` survives.
         self.copies.retain(|place, _| *place == left);
         self.bounds = Some((left, right));
+    }
+
+    fn split(&mut self, segment: usize) -> Result<bool, CtrlC> {
+        let ticks = (self.anchors[segment + 1].at - self.anchors[segment].at) as u64;
+        if !self.splits || ticks < 8 {
+            return Ok(false);
+        }
+        // Time never halves exactly.
+        let middle = self.copy(Place { segment, ticks: ticks * 2 / 5 });
+        self.anchors.insert(segment + 1, middle);
+        self.moves.insert(segment, true);
+        let command = self.commands[segment].clone();
+        self.commands.insert(segment, command);
+        self.bounds = None;
+        Ok(true)
     }
 
     fn command(&self, segment: usize) -> String {

@@ -21,6 +21,29 @@ fn known(value: i64) -> Value {
 }
 
 /// Checks everything that is promised of any search; gives what was found.
+/// The same where long segments are first split in time.
+fn check_split(session: &Session) -> Result<(), TestCaseError> {
+    let mut probe = SimProbe::new(session);
+    probe.splits = true;
+    let outcome = watch(&mut probe).unwrap();
+    let places = probe.places();
+    let values: Vec<Value> = places.iter().map(|&at| probe.value_of(at)).collect();
+    let now = values.last().unwrap();
+    match &outcome {
+        Outcome::Found(found) => {
+            let index = places.iter().position(|at| *at == found.at).expect("a place by its one name");
+            prop_assert!(!values[index].same(now) && values[index + 1].same(now), "no change at {:?}", found.at);
+            let changes: Vec<usize> = (0..values.len() - 1).filter(|&i| !values[i].same(&values[i + 1])).collect();
+            if let [only] = changes[..] {
+                prop_assert_eq!(index, only);
+            }
+        }
+        Outcome::NeverDiffers { .. } => prop_assert!(values[0].same(now)),
+        Outcome::Unstable { .. } => prop_assert!(false, "nothing went astray"),
+    }
+    Ok(())
+}
+
 fn check(session: &Session) -> Result<(Outcome, SimProbe), TestCaseError> {
     let mut probe = SimProbe::new(session);
     let outcome = watch(&mut probe).unwrap();
@@ -139,6 +162,7 @@ proptest! {
         let doings: Vec<Doing> = doings.into_iter().filter(|d| !matches!(d, Doing::Add(_))).collect();
         let session = session(&acts, &doings, |i| (i > change).then_some(1));
         check(&session)?;
+        check_split(&session)?;
     }
 
     #[test]
@@ -150,6 +174,7 @@ proptest! {
     ) {
         let session = session(&acts, &doings, |i| values[i / stretch]);
         check(&session)?;
+        check_split(&session)?;
     }
 
     #[test]

@@ -336,6 +336,8 @@ impl Supervisor {
     /// A stopped copy can only be killed.
     pub(super) fn copy_changed(&mut self, tid: Pid, status: i32) {
         if libc::WIFSTOPPED(status) {
+            // The stop before its end.
+            raw::resume(libc::PTRACE_CONT, tid, 0).ok();
             return;
         }
         for copy in self.copies.values_mut() {
