@@ -42,6 +42,8 @@ pub(super) struct Growth {
     seen: Option<(i32, u64)>,
     /// Bytes touched since the last measurement.
     unmeasured: u64,
+    /// What all checkpoints together held then. Dropping some of them need not have freed their share: others may share it.
+    total: u64,
     /// The running process's share of what it maps, as last measured.
     program: u64,
 }
@@ -62,7 +64,7 @@ impl Growth {
 
 /// When the limit is exceeded, so much of it is freed at once that not every further checkpoint has to be measured: one part
 /// in this many.
-const SLACK: u64 = 8;
+const SLACK: u64 = 4;
 
 impl Engine {
     /// The history number of the head.
@@ -160,8 +162,7 @@ impl Engine {
         let touched = self.live.touched();
         let stretch = self.growth.look(touched);
         // Until the next checkpoint the program is likely to touch about as much again, unseen.
-        let known: u64 = self.held.values().map(|checkpoint| checkpoint.private).sum();
-        let expected = known.saturating_add(self.growth.unmeasured).saturating_add(self.growth.program);
+        let expected = self.growth.total.saturating_add(self.growth.unmeasured).saturating_add(self.growth.program);
         let measured = expected.saturating_add(stretch) > limit;
         if measured {
             for checkpoint in self.held.values_mut() {
@@ -170,6 +171,7 @@ impl Engine {
             let program = touched.and_then(|(pid, _)| memory_of(pid).ok());
             self.growth.program = program.map_or(0, |memory| memory.proportional);
             self.growth.unmeasured = 0;
+            self.growth.total = self.held.values().map(|checkpoint| checkpoint.private).sum();
         }
         let total: u64 = self.held.values().map(|checkpoint| checkpoint.private).sum();
         // The program's own memory counts, but a big program does not take all room from its checkpoints.
