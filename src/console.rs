@@ -129,6 +129,10 @@ impl Console for Screen {
         input
     }
 
+    fn silence(&mut self, on: bool) {
+        self.keyboard.silence(on);
+    }
+
     fn progress(&mut self, cost: &Cost, left: Option<u64>) {
         if self.spinner.is_none() {
             if self.began.elapsed() < SILENT || !io::stderr().is_terminal() {

@@ -44,6 +44,8 @@ pub struct Keyboard {
     ended: bool,
     /// Held from the first request for keys to [`Keyboard::release`]: between two keys nothing may be echoed.
     raw: Option<Modes>,
+    /// Held while the program wants silence.
+    silent: Option<Modes>,
 }
 
 /// Why no bytes came.
@@ -55,12 +57,12 @@ enum Pause {
 impl Keyboard {
     /// The process's standard input.
     pub fn stdin() -> Self {
-        Self { source: Source::Stdin, buffer: Vec::new(), ended: false, raw: None }
+        Self { source: Source::Stdin, buffer: Vec::new(), ended: false, raw: None, silent: None }
     }
 
     /// These bytes and then the end.
     pub fn of(text: &str) -> Self {
-        Self { source: Source::Nothing, buffer: text.as_bytes().to_vec(), ended: true, raw: None }
+        Self { source: Source::Nothing, buffer: text.as_bytes().to_vec(), ended: true, raw: None, silent: None }
     }
 
     /// Whether a person sits there.
@@ -114,9 +116,18 @@ impl Keyboard {
         }
     }
 
-    /// The command that wanted keys has ended.
+    /// What is typed from now on is not shown, or is again.
+    pub fn silence(&mut self, on: bool) {
+        self.silent = None;
+        if on && self.is_terminal() {
+            self.silent = Modes::change(|modes| modes.local_flags.remove(LocalFlags::ECHO));
+        }
+    }
+
+    /// The command that wanted keys or silence has ended.
     pub fn release(&mut self) {
         self.raw = None;
+        self.silent = None;
     }
 
     fn fill(&mut self, signals: &mut Option<Signals>) -> Result<(), Pause> {

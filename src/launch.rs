@@ -131,6 +131,7 @@ fn converse(runner: &mut Runner, session: &mut dyn Session, steps: &[Step], talk
     runner.script(session, steps);
     let own = |trouble: repl::Trouble| Trouble::Own(trouble.to_string());
     match talk {
+        _ if session.is_lost() => {}
         Talk::Script => {
             return Ok(if runner.has_failed() { status::REFUSED } else { status::DONE });
         }
@@ -139,6 +140,8 @@ fn converse(runner: &mut Runner, session: &mut dyn Session, steps: &[Step], talk
         Talk::Plain => repl::plain(runner, session).map_err(own)?,
     }
     match session.state() {
+        // What happened has been said.
+        _ if session.is_lost() => Ok(status::FRED_FAILED),
         State::Ended { status, .. } => Ok(u8::try_from(status & 0xff).unwrap_or(status::FRED_FAILED)),
         State::Prompt(_) => Ok(status::DONE),
     }

@@ -93,10 +93,20 @@ pub fn edited(runner: &mut Runner, session: &mut dyn Session) -> Result<(), Trou
         match read {
             Ok(line) => {
                 ends = 0;
-                if !line.trim().is_empty() {
-                    remember(&mut editor, &line, history.as_ref());
+                // A paste may bring several lines at once.
+                for (index, line) in line.trim_end_matches('\n').split('\n').enumerate() {
+                    if is_over(&**session) {
+                        break;
+                    }
+                    if index > 0 {
+                        let prompt = said.prompt(runner, &**session);
+                        runner.screen.print_lines(&format!("{prompt}{line}"));
+                    }
+                    if !line.trim().is_empty() {
+                        remember(&mut editor, line, history.as_ref());
+                    }
+                    runner.run(&mut **session, line);
                 }
-                runner.run(&mut **session, &line);
             }
             Err(ReadlineError::Interrupted) => {
                 if was_empty.load(Ordering::SeqCst) {

@@ -233,9 +233,9 @@ impl Runner {
     }
 }
 
-/// Whether the user has ended the session.
+/// Whether the session is over: ended by the user, or lost.
 pub fn is_over(session: &dyn Session) -> bool {
-    matches!(session.state(), State::Ended { asked: true, .. })
+    session.is_lost() || matches!(session.state(), State::Ended { asked: true, .. })
 }
 
 /// The text of a script file.

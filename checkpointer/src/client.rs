@@ -58,9 +58,9 @@ pub struct Memory {
 #[derive(Debug)]
 pub struct Client {
     control: UnixStream,
-    events: VecDeque<(u64, Event)>,
+    events: VecDeque<Event>,
     supervisor: Child,
-    run: u64,
+    gone: bool,
 }
 
 impl Client {
@@ -79,16 +79,27 @@ impl Client {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
-        Ok(Client { control: ours, events: VecDeque::new(), supervisor, run: 0 })
+        Ok(Client { control: ours, events: VecDeque::new(), supervisor, gone: false })
+    }
+
+    /// Whether the supervisor has been found to be gone.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, Error> {
+        let outcome = self.exchange(request);
+        self.gone |= matches!(outcome, Err(Error::Gone));
+        outcome
+    }
+
+    fn exchange(&mut self, request: &Request) -> Result<Answer, Error> {
         wire::send(&mut self.control, request).map_err(|_| Error::Gone)?;
         loop {
             match wire::receive(&mut self.control) {
                 Ok(Some(Message::Answer(Answer::Refused(why)))) => return Err(Error::Refused(why)),
                 Ok(Some(Message::Answer(answer))) => return Ok(answer),
-                Ok(Some(Message::Event { run, event })) => self.events.push_back((run, event)),
+                Ok(Some(Message::Event { event, .. })) => self.events.push_back(event),
                 _ => return Err(Error::Gone),
             }
         }
@@ -100,7 +111,6 @@ impl Client {
     /// [`Error::Refused`]; that the program cannot be executed comes as [`Event::ExecFailed`].
     pub fn launch(&mut self, argv: &[OsString]) -> Result<i32, Error> {
         let argv = argv.iter().map(|word| word.clone().into_vec()).collect();
-        self.run += 1;
         match self.ask(&Request::Launch { argv })? {
             Answer::Launched { pid } => Ok(pid),
             _ => Err(Error::Gone),
@@ -145,8 +155,7 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`] when it is gone; then nothing runs.
     pub fn start_copy(&mut self, id: CopyId) -> Result<(), Error> {
-        self.forget();
-        self.ask(&Request::Start(id)).map(|_| ())
+        self.replace(&Request::Start(id))
     }
 
     /// Runs a suspended process itself again, in place of what runs (which is killed).
@@ -154,14 +163,15 @@ impl Client {
     /// # Errors
     /// As for [`Client::start_copy`].
     pub fn resume(&mut self, id: CopyId) -> Result<(), Error> {
-        self.forget();
-        self.ask(&Request::Resume(id)).map(|_| ())
+        self.replace(&Request::Resume(id))
     }
 
-    /// What is still to be heard is of an earlier run.
-    fn forget(&mut self) {
-        self.run += 1;
+    /// Makes another process the running one. What was told before the answer is of the one that ran until then; the
+    /// supervisor listens to the new one only afterwards.
+    fn replace(&mut self, request: &Request) -> Result<(), Error> {
+        let outcome = self.ask(request).map(|_| ());
         self.events.clear();
+        outcome
     }
 
     /// Kills the running process and its children.
@@ -169,9 +179,7 @@ impl Client {
     /// # Errors
     /// [`Error::Gone`].
     pub fn kill(&mut self) -> Result<(), Error> {
-        self.ask(&Request::Kill).map(|_| ())?;
-        self.events.clear();
-        Ok(())
+        self.replace(&Request::Kill)
     }
 
     /// Kills a stopped copy.
@@ -187,7 +195,10 @@ impl Client {
     /// # Errors
     /// [`Error::Gone`].
     pub fn signal(&mut self, number: i32) -> Result<(), Error> {
-        self.ask(&Request::Signal(number)).map(|_| ())
+        self.ask(&Request::Signal(number))?;
+        // Whoever was parked at a read has been woken, so that these are no longer true.
+        self.events.retain(|event| !matches!(event, Event::Reading { .. }));
+        Ok(())
     }
 
     /// Real pid of the running process, number of stopped copies, real ids of all live threads.
@@ -211,8 +222,14 @@ impl Client {
     /// # Errors
     /// [`Error::Gone`].
     pub fn event(&mut self) -> Result<Option<Event>, Error> {
+        let outcome = self.next_event();
+        self.gone |= matches!(outcome, Err(Error::Gone));
+        outcome
+    }
+
+    fn next_event(&mut self) -> Result<Option<Event>, Error> {
         loop {
-            while let Some((_, event)) = self.events.pop_front() {
+            if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
             }
             let mut wanted = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
@@ -222,7 +239,7 @@ impl Client {
                 Err(_) => return Err(Error::Gone),
             }
             match wire::receive(&mut self.control) {
-                Ok(Some(Message::Event { run, event })) => self.events.push_back((run, event)),
+                Ok(Some(Message::Event { event, .. })) => self.events.push_back(event),
                 Ok(Some(Message::Answer(_))) => {}
                 _ => return Err(Error::Gone),
             }

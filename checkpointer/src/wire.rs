@@ -93,6 +93,9 @@ pub enum Event {
         /// How it reads.
         mode: ReadMode,
     },
+    /// The program asks for silence (a password comes next), or takes that back. Told before it prints anything else, so that
+    /// nothing that is typed then is shown.
+    Silence(bool),
     /// The session's own process has ended.
     Exited {
         /// Exit status; `None` if a signal ended it.

@@ -44,6 +44,27 @@ pub struct Reading {
     pub send: String,
 }
 
+/// How far a prompt is to be believed that came in answer to a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Belief {
+    /// It is the debugger's.
+    Sure,
+    /// It is the debugger's if line `line` of `file` reads `text`, but for the space around it: the stop shown before it is then
+    /// a true one.
+    IfSource {
+        /// Path of the source file.
+        file: String,
+        /// From 1.
+        line: u32,
+        /// As the debugger shows it.
+        text: String,
+    },
+    /// The program may have printed it.
+    Doubtful,
+    /// The debugger does not prompt like that after such a line: the program has printed it.
+    Never,
+}
+
 /// One debugger. State that depends on what was typed (aliases, the last command) lives in the implementation and is
 /// copied with [`Dialect::fork`] when the session goes back.
 pub trait Dialect: Send {
@@ -68,6 +89,10 @@ pub trait Dialect: Send {
 
     /// Whether `word` is a command of this debugger, so that a fred alias of that name must give way.
     fn is_command(&self, word: &str) -> bool;
+
+    /// Whether the prompt that `output` ends with (it ends before it) can be a text of the program's; `sent` is the line that it
+    /// answers, empty for the first prompt.
+    fn belief(&self, sent: &str, output: &str, prompt: &Prompt) -> Belief;
 
     /// Takes control sequences that the debugger's line editor adds (bracketed paste) out of the output.
     fn clean(&self, output: &str) -> String;

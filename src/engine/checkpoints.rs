@@ -33,9 +33,36 @@ pub struct Checkpoint {
     pub(super) private: u64,
 }
 
-/// Memory is measured again after this many automatic checkpoints: the kernel walks the page tables for it, which takes about
-/// as long as a checkpoint.
-const MEASURE_EVERY: u32 = 8;
+/// Memory of checkpoints as it was last measured, and what can have come since. To measure, the kernel walks the page tables
+/// of each checkpoint, which takes about as long as making one; what the program has touched since is an upper bound of what
+/// checkpoints have come to hold alone, and costs nothing to know.
+#[derive(Debug, Default)]
+pub(super) struct Growth {
+    /// Bytes touched by the running process until the last look, and which process that was.
+    seen: Option<(i32, u64)>,
+    /// Bytes touched since the last measurement.
+    unmeasured: u64,
+    /// The running process's share of what it maps, as last measured.
+    program: u64,
+}
+
+impl Growth {
+    /// Takes in what the running process has touched until now; returns the bytes touched since the last look.
+    fn look(&mut self, touched: Option<(i32, u64)>) -> u64 {
+        let before = match (self.seen, touched) {
+            (Some((pid, bytes)), Some((now, _))) if pid == now => bytes,
+            _ => 0,
+        };
+        let fresh = touched.map_or(0, |(_, bytes)| bytes.saturating_sub(before));
+        self.unmeasured = self.unmeasured.saturating_add(fresh);
+        self.seen = touched;
+        fresh
+    }
+}
+
+/// When the limit is exceeded, so much of it is freed at once that not every further checkpoint has to be measured: one part
+/// in this many.
+const SLACK: u64 = 8;
 
 impl Engine {
     /// The history number of the head.
@@ -104,18 +131,50 @@ impl Engine {
         }
     }
 
-    /// During a long run: nothing is kept of it yet but the time it took.
-    pub(super) fn checkpoint_running(&mut self) {}
+    /// Keeps a copy that a search has left on the way of a command, because the history is about to be built on it.
+    pub(super) fn keep_hop(&mut self, copy: CopyId, pid: i32, point: PointId, prompt: Prompt) {
+        self.next_auto += 1;
+        let checkpoint = Checkpoint {
+            copy,
+            pid,
+            id: format!("a{}", self.next_auto),
+            user: false,
+            pinned: true,
+            note: None,
+            point,
+            entry: self.timeline.head(),
+            number: self.number(),
+            dialect: self.dialect.fork(),
+            prompt,
+            taken: Instant::now(),
+            private: 0,
+        };
+        let key = CheckpointKey(copy.0);
+        self.held.insert(key, checkpoint);
+        self.execution.set_checkpoint(point, Some(key));
+    }
 
     /// Drops automatic checkpoints that the policy gives up.
     pub(super) fn thin(&mut self) {
         let limit = self.options.memory_limit.unwrap_or(u64::MAX);
-        if self.next_auto % MEASURE_EVERY == 0 {
+        let touched = self.live.touched();
+        let stretch = self.growth.look(touched);
+        // Until the next checkpoint the program is likely to touch about as much again, unseen.
+        let known: u64 = self.held.values().map(|checkpoint| checkpoint.private).sum();
+        let expected = known.saturating_add(self.growth.unmeasured).saturating_add(self.growth.program);
+        let measured = expected.saturating_add(stretch) > limit;
+        if measured {
             for checkpoint in self.held.values_mut() {
                 checkpoint.private = memory_of(checkpoint.pid).map_or(0, |memory| memory.proportional);
             }
+            let program = touched.and_then(|(pid, _)| memory_of(pid).ok());
+            self.growth.program = program.map_or(0, |memory| memory.proportional);
+            self.growth.unmeasured = 0;
         }
         let total: u64 = self.held.values().map(|checkpoint| checkpoint.private).sum();
+        // The program's own memory counts, but a big program does not take all room from its checkpoints.
+        let room = limit.saturating_sub(self.growth.program.saturating_add(stretch)).max(limit / 2);
+        let wanted = if measured && total > room { room - room / SLACK } else { limit };
         let rows: Vec<Held> = self
             .held
             .iter()
@@ -127,12 +186,17 @@ impl Engine {
                 private_bytes: checkpoint.private,
             })
             .collect();
-        let plan = retention::choose(&rows, u64::from(self.number()), total, limit);
+        let plan = retention::choose(&rows, u64::from(self.number()), total, wanted);
         for key in plan.drop {
             self.forget(key);
         }
-        if plan.over_limit > 0 {
-            tracing::warn!("checkpoints that must be kept exceed --memory-limit by {} bytes", plan.over_limit);
+        if wanted < limit {
+            // Pages of those that were dropped may belong to others now: look again next time.
+            self.growth.unmeasured = limit;
+        }
+        let over = plan.over_limit.saturating_sub(limit - wanted);
+        if over > 0 {
+            tracing::warn!("checkpoints that must be kept exceed --memory-limit by {over} bytes");
         }
     }
 

@@ -10,8 +10,8 @@ use super::desk::Desk;
 use super::live::{Live, Woke};
 use super::start::Options;
 use super::{Console, Cost, Failure, Input, InputMode, State};
-use crate::backends::dialect::{Dialect, Prompt};
-use crate::backends::dialects::pdb_agent::Settings;
+use crate::backends::dialect::{Belief, Dialect, Prompt};
+use crate::backends::dialects::pdb_agent::{Request, Settings};
 use crate::history::execution::{CheckpointKey, Execution, PointId};
 use crate::history::retention::SinceLast;
 use crate::history::timeline::Timeline;
@@ -31,12 +31,19 @@ pub struct Engine {
     pub(super) carried: HashMap<PointId, Settings>,
     pub(super) desk: Desk,
     pub(super) since: SinceLast,
+    pub(super) growth: super::checkpoints::Growth,
     pub(super) last_cost: Option<Duration>,
     pub(super) next_user: u32,
     pub(super) next_auto: u32,
+    /// How long the debugger took from the predecessor to a point.
+    pub(super) ran: HashMap<PointId, Duration>,
+    /// When a replay is to be stopped on its way.
+    pub(super) nudge: Option<Instant>,
     /// What the command that is being done has cost until now.
     pub(super) cost: Cost,
     pub(super) begun: Instant,
+    /// How long the copy that is being asked may take.
+    pub(super) patience: Option<Duration>,
 }
 
 /// Where the answers come from when the program reads its terminal.
@@ -51,6 +58,25 @@ pub(super) enum Feed<'a> {
         console: &'a mut dyn Console,
     },
 }
+
+/// When a text that looks like a prompt is believed to be one.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Accept<'a> {
+    /// Always.
+    Any,
+    /// If it may follow this line, or shows on a throw-away copy that it is one.
+    After(&'a str),
+    /// As soon as all that was read from the terminal then has been read again.
+    Replayed,
+    /// As soon as the helper has replied.
+    Reply,
+    /// As soon as the helper has replied and the debugger has shown a stop: with the reply written, the program may still have
+    /// to read the terminal before the stop that was asked for. It is reached as if by this line.
+    Stop(&'a str),
+}
+
+/// A copy that is to show that it waits at a prompt has this long; what it does instead, if it does not, may have no end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came of letting the debugger run.
 #[derive(Debug, Default)]
@@ -101,8 +127,8 @@ impl Engine {
         Cost { elapsed_ms: self.begun.elapsed().as_secs_f64() * 1000.0, ..self.cost }
     }
 
-    /// Waits until the debugger prompts or ends. `accept` says whether a prompt that is seen may be believed.
-    pub(super) fn settle(&mut self, feed: &mut Feed<'_>, accept: &dyn Fn(&Engine) -> bool) -> Result<Outcome, Failure> {
+    /// Waits until the debugger prompts or ends.
+    pub(super) fn settle(&mut self, feed: &mut Feed<'_>, accept: Accept<'_>) -> Result<Outcome, Failure> {
         let mut outcome = Outcome::default();
         let mut pending = String::new();
         let mut tick = self.next_tick(feed);
@@ -117,9 +143,24 @@ impl Engine {
             pending.push_str(&self.live.take_output());
             match woke {
                 Woke::Output => self.pass_on(feed, &mut outcome, &mut pending, false),
+                Woke::Timeout if self.patience.is_some() => {
+                    return Err(self.failure("the copy does not come to its prompt"));
+                }
                 Woke::Timeout => {
-                    self.checkpoint_running();
+                    if let Feed::Log { .. } = feed {
+                        // The helper has put a handler on this signal, which programs ignore otherwise.
+                        self.nudge = None;
+                        self.live
+                            .signal(nix::libc::SIGURG)
+                            .map_err(|error| self.failed("stopping a replay on its way", &error))?;
+                    }
                     tick = self.next_tick(feed);
+                }
+                Woke::Silence(on) => {
+                    self.pass_on(feed, &mut outcome, &mut pending, false);
+                    if let Feed::User(console) = feed {
+                        console.silence(on);
+                    }
                 }
                 Woke::Interrupt => self.interrupt(feed, &mut outcome)?,
                 Woke::ExecFailed(_) | Woke::Exited(_) => {
@@ -135,7 +176,7 @@ impl Engine {
                         let clean = self.dialect.clean(&pending);
                         let (start, tail) = tail_of(&outcome.output, &clean);
                         if let Some(prompt) = self.dialect.prompt_at_end(&tail)
-                            && accept(self)
+                            && self.accepts(accept, feed, &tail[..prompt.start], &prompt)?
                         {
                             let passed = outcome.output.len() - start;
                             if let Feed::User(console) = feed
@@ -159,10 +200,56 @@ impl Engine {
         }
     }
 
+    fn accepts(
+        &mut self,
+        accept: Accept<'_>,
+        feed: &mut Feed<'_>,
+        output: &str,
+        prompt: &Prompt,
+    ) -> Result<bool, Failure> {
+        match (accept, feed) {
+            (Accept::Any, _) | (Accept::After(_), Feed::Log { .. }) => Ok(true),
+            (Accept::Reply, _) => Ok(self.desk.reply().is_some()),
+            (Accept::Stop(sent), _) => Ok(self.desk.reply().is_some()
+                && match self.dialect.belief(sent, output, prompt) {
+                    Belief::Sure => true,
+                    Belief::Never => false,
+                    // The source may have been changed since the program was started, but it is there.
+                    Belief::IfSource { file, .. } => std::path::Path::new(&file).exists(),
+                    Belief::Doubtful => self.dialect.parse_stop(sent, output).is_some(),
+                }),
+            (Accept::Replayed, Feed::Log { inputs, .. }) => Ok(inputs.is_empty()),
+            (Accept::Replayed, Feed::User(_)) => Ok(true),
+            (Accept::After(sent), Feed::User(console)) => match self.dialect.belief(sent, output, prompt) {
+                Belief::Sure => Ok(true),
+                Belief::Never => Ok(false),
+                Belief::IfSource { file, line, text } if is_source(&file, line, &text) => Ok(true),
+                Belief::IfSource { .. } | Belief::Doubtful => self.shows_to_be_prompt(prompt, &mut **console),
+            },
+        }
+    }
+
+    /// Whether a copy of what waits now, behind `prompt`, answers as the debugger does.
+    fn shows_to_be_prompt(&mut self, prompt: &Prompt, console: &mut dyn Console) -> Result<bool, Failure> {
+        let before = std::mem::replace(&mut self.state, State::Prompt(prompt.clone()));
+        let answered = match self.put_aside() {
+            Ok(aside) => {
+                self.patience = Some(PATIENCE);
+                let reply = self.ask_copy(&aside, Request::Where, console);
+                self.patience = None;
+                self.come_back(aside).map(|()| reply.is_ok())
+            }
+            // What cannot be copied must be taken as it looks.
+            Err(_) => Ok(true),
+        };
+        self.state = before;
+        answered
+    }
+
     fn next_tick(&self, feed: &Feed<'_>) -> Option<Instant> {
         match feed {
-            Feed::User(_) => self.options.checkpoint_every.map(|every| Instant::now() + every),
-            Feed::Log { .. } => None,
+            Feed::User(_) => None,
+            Feed::Log { .. } => self.nudge.or_else(|| self.patience.map(|patience| Instant::now() + patience)),
         }
     }
 
@@ -262,12 +349,7 @@ impl Engine {
     }
 
     /// Types a line at the prompt and waits for the next one.
-    pub(super) fn exchange(
-        &mut self,
-        line: &str,
-        feed: &mut Feed<'_>,
-        accept: &dyn Fn(&Engine) -> bool,
-    ) -> Result<Outcome, Failure> {
+    pub(super) fn exchange(&mut self, line: &str, feed: &mut Feed<'_>, accept: Accept<'_>) -> Result<Outcome, Failure> {
         self.live.type_line(line).map_err(|error| self.failed("typing to the debugger", &error))?;
         self.settle(feed, accept)
     }
@@ -289,6 +371,13 @@ fn tail_of(passed: &str, pending: &str) -> (usize, String) {
         start += 1;
     }
     (start, format!("{}{pending}", &passed[start..]))
+}
+
+/// Whether a line of a file reads like that.
+fn is_source(file: &str, line: u32, text: &str) -> bool {
+    let Ok(source) = std::fs::read(file) else { return false };
+    let found = source.split(|byte| *byte == b'\n').nth((line as usize).wrapping_sub(1));
+    found.is_some_and(|found| String::from_utf8_lossy(found).trim() == text.trim())
 }
 
 /// From where on a text may be the beginning of a prompt or of a control sequence.

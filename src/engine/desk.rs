@@ -60,6 +60,11 @@ impl Desk {
         pdb_agent::compile_line(kind, &path(&self.source), &path(&self.code))
     }
 
+    /// Whether the helper has been compiled.
+    pub(super) fn has_code(&self) -> bool {
+        self.code.metadata().is_ok_and(|file| file.len() > 0)
+    }
+
     /// Writes a request; returns the line to type.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use super::core::{Engine, Feed, Outcome};
+use super::core::{Accept, Engine, Feed, Outcome};
 use super::desk::Desk;
 use super::live::Live;
 use super::start::{Options, StartError};
@@ -50,15 +50,20 @@ impl Engine {
             shown: HashMap::new(),
             carried: HashMap::new(),
             desk,
+            ran: HashMap::new(),
+            nudge: None,
             since: SinceLast::default(),
+            growth: Default::default(),
             last_cost: None,
             next_user: 0,
             next_auto: 0,
             cost: Cost::default(),
             begun,
+            patience: None,
         };
-        let outcome =
-            engine.settle(&mut Feed::User(console), &|_| true).map_err(|failure| supervisor(failure.message))?;
+        let outcome = engine
+            .settle(&mut Feed::User(console), Accept::After(""))
+            .map_err(|failure| supervisor(failure.message))?;
         let Some(prompt) = outcome.prompt.clone() else {
             let program =
                 engine.options.argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
@@ -102,11 +107,13 @@ impl Engine {
         let reading = self.dialect.read_line(typed.unwrap_or("EOF"), kind);
         let begin = Instant::now();
         let mut feed = Feed::User(console);
+        // In a nested interpreter or an unfinished command only the debugger knows what comes next.
+        let after = if kind == PromptKind::Command { Accept::After(&reading.send) } else { Accept::Any };
         let outcome = match typed {
-            Some(_) => self.exchange(&reading.send, &mut feed, &|_| true),
+            Some(_) => self.exchange(&reading.send, &mut feed, after),
             None => {
                 self.live.type_end().map_err(|error| self.failed("typing to the debugger", &error))?;
-                self.settle(&mut feed, &|_| true)
+                self.settle(&mut feed, after)
             }
         };
         let outcome = outcome.inspect_err(|_| self.dialect = before)?;
@@ -169,6 +176,7 @@ impl Engine {
             _ => self.dialect.stop_text(&outcome.output),
         };
         self.shown.insert(point, text);
+        self.ran.insert(point, elapsed);
         self.timeline.append(line, effect, origin, point, stop.clone());
         self.since.moves += 1;
         self.since.running += elapsed;

@@ -21,6 +21,8 @@ pub(crate) enum Woke {
         /// How it reads.
         mode: InputMode,
     },
+    /// From now on, what is typed is not to be shown, or is again.
+    Silence(bool),
     /// The debugger has ended: status as a shell reports it.
     Exited(i32),
     /// The debugger could not be executed.
@@ -71,6 +73,7 @@ impl Live {
                         };
                         return Ok(Woke::Reading { main, mode });
                     }
+                    Event::Silence(on) => return Ok(Woke::Silence(on)),
                     Event::Exited { status, signal } => {
                         return Ok(Woke::Exited(status.unwrap_or_else(|| 128 + signal.unwrap_or(0))));
                     }
@@ -115,6 +118,11 @@ impl Live {
         }
     }
 
+    /// Whether the supervisor is gone, and everything with it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.client.is_gone()
+    }
+
     /// What was printed since the last time.
     pub(crate) fn take_output(&mut self) -> String {
         std::mem::take(&mut self.output)
@@ -148,9 +156,20 @@ impl Live {
         self.client.checkpoint()
     }
 
+    /// Which process the running debugger is, and how many bytes of memory it has got or copied since it was started: each of
+    /// its minor faults is about one page (proc_pid_stat(5), `minflt`).
+    pub(crate) fn touched(&mut self) -> Option<(i32, u64)> {
+        const PAGE: u64 = 4096;
+        let pid = self.client.status().ok()?.0?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name may hold anything; the tenth field is the eighth behind it.
+        let faults: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(7)?.parse().ok()?;
+        Some((pid, faults * PAGE))
+    }
+
     /// Puts the running debugger aside.
-    pub(crate) fn suspend(&mut self) -> Result<CopyId, Error> {
-        Ok(self.client.suspend()?.id)
+    pub(crate) fn suspend(&mut self) -> Result<Stopped, Error> {
+        self.client.suspend()
     }
 
     /// Runs a fresh copy of a stopped debugger in place of the running one. Its first event is that it reads the terminal.

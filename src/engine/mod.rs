@@ -87,6 +87,11 @@ pub trait Console {
     /// The program reads its terminal: what shall it get? Blocks until the user has answered.
     fn input(&mut self, mode: InputMode) -> Input;
 
+    /// The program asks that what is typed is not shown, before it reads, or takes that back.
+    fn silence(&mut self, on: bool) {
+        let _ = on;
+    }
+
     /// A search goes on: `left` is the number of stops it has still to tell apart, if known.
     fn progress(&mut self, cost: &Cost, left: Option<u64>);
 
@@ -209,6 +214,11 @@ pub struct HistoryRow {
 pub trait Session {
     /// What it waits for.
     fn state(&self) -> State;
+
+    /// Whether nothing is left of it: the supervisor has been killed.
+    fn is_lost(&self) -> bool {
+        false
+    }
 
     /// The debugger's name, for the event stream.
     fn dialect(&self) -> &'static str;

@@ -1,19 +1,28 @@
 //! The session as searches see it: the chain of points to the present, asked about on throw-away copies.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
+use fred_checkpointer::client::Stopped;
 use fred_checkpointer::wire::CopyId;
 
-use super::core::Engine;
+use super::core::{Engine, Outcome};
 use super::travel::Aside;
 use super::{Console, Failure, State};
-use crate::backends::dialect::Prompt;
+use crate::backends::dialect::{Prompt, PromptKind};
 use crate::backends::dialects::pdb_agent::{Place as CodePlace, Request, Scope, Settings};
+use crate::history::entry::{Effect, Reason, Stop};
 use crate::history::execution::{PointId, Via};
 use crate::search::probe::{Before, Hit, Place, Probe, Value, Wanted};
 
 /// How many stops a search for an interrupted place goes over before it gives up.
-const FIND_LIMIT: u64 = 1 << 30;
+const FIND_LIMIT: u64 = 1 << 28;
+
+/// A stretch that ran shorter than this is counted stop by stop: replaying it under trace takes a few times as long.
+const SHORT: Duration = Duration::from_millis(40);
+
+/// After this time of a long command it is looked at how pdb runs it.
+const SAMPLE: Duration = Duration::from_millis(100);
 
 /// A copy that was left standing inside a segment.
 struct Mark {
@@ -24,19 +33,48 @@ struct Mark {
     inputs: VecDeque<String>,
 }
 
+/// A copy that a search has stopped on the way of a command, from which the command can be taken up again.
+struct Hop {
+    copy: CopyId,
+    pid: i32,
+    prompt: Prompt,
+    inputs: VecDeque<String>,
+    stop: Stop,
+    shown: String,
+    /// The point that stands for it in the history, once something is built on it.
+    point: Option<PointId>,
+}
+
+/// Where a segment begins.
+enum Stand {
+    /// At a point of the history.
+    Point(PointId),
+    /// On the way from one to the next.
+    Hop(Hop),
+}
+
+struct Anchor {
+    stand: Stand,
+    /// Running time since the command began that leads over it.
+    at: Duration,
+    /// Stops from here to the next point, once counted.
+    to_point: Option<u64>,
+}
+
 /// A search that is going on.
 pub(super) struct Search<'e> {
     pub(super) engine: &'e mut Engine,
     pub(super) console: &'e mut dyn Console,
     pub(super) aside: &'e Aside,
-    /// The anchors.
-    pub(super) chain: Vec<PointId>,
+    anchors: Vec<Anchor>,
     /// What is watched, and in which function it means something.
     pub(super) watched: Option<(String, Option<Scope>)>,
     /// The settings of the present, for breakpoints.
     pub(super) settings: Option<Settings>,
     marks: Vec<Mark>,
     interval: Option<u64>,
+    /// Whether counting was found to be quicker than running as pdb runs; `None` until it has been tried.
+    counting: Option<bool>,
 }
 
 impl<'e> Search<'e> {
@@ -47,21 +85,107 @@ impl<'e> Search<'e> {
         aside: &'e Aside,
         present: PointId,
     ) -> Self {
-        let chain = engine.execution.chain(present);
-        Search { engine, console, aside, chain, watched: None, settings: None, marks: Vec::new(), interval: None }
-    }
-
-    /// Drops the copies that were kept.
-    pub(super) fn finish(mut self) {
-        for mark in std::mem::take(&mut self.marks) {
-            self.engine.live.drop_copy(mark.copy).ok();
+        let anchors = engine
+            .execution
+            .chain(present)
+            .into_iter()
+            .map(|id| Anchor { stand: Stand::Point(id), at: Duration::ZERO, to_point: None })
+            .collect();
+        Search {
+            engine,
+            console,
+            aside,
+            anchors,
+            watched: None,
+            settings: None,
+            marks: Vec::new(),
+            interval: None,
+            counting: None,
         }
     }
 
-    fn inputs_of(&self, segment: usize) -> VecDeque<String> {
-        self.chain
-            .get(segment + 1)
-            .map_or_else(VecDeque::new, |id| self.engine.execution.point(*id).inputs.clone().into())
+    /// Drops the copies that were kept, but for those that the history has come to need.
+    pub(super) fn finish(mut self) {
+        let marks = std::mem::take(&mut self.marks).into_iter().map(|mark| mark.copy);
+        let hops = std::mem::take(&mut self.anchors).into_iter().filter_map(|anchor| match anchor.stand {
+            Stand::Hop(hop) if hop.point.is_none() => Some(hop.copy),
+            _ => None,
+        });
+        for copy in marks.chain(hops).collect::<Vec<_>>() {
+            self.engine.live.drop_copy(copy).ok();
+        }
+    }
+
+    /// Index of the next anchor after `index` that is a point.
+    fn next_point(&self, index: usize) -> usize {
+        let is_point = |at: &usize| matches!(self.anchors[*at].stand, Stand::Point(_));
+        (index + 1..self.anchors.len()).find(is_point).unwrap_or(self.anchors.len() - 1)
+    }
+
+    /// Index of the point at or before an anchor.
+    fn last_point(&self, index: usize) -> usize {
+        (0..=index).rev().find(|at| matches!(self.anchors[*at].stand, Stand::Point(_))).unwrap_or(0)
+    }
+
+    fn id_at(&self, index: usize) -> Option<PointId> {
+        match &self.anchors[index].stand {
+            Stand::Point(id) => Some(*id),
+            Stand::Hop(hop) => hop.point,
+        }
+    }
+
+    /// The point that stands for an anchor in the history; makes one of a hop.
+    pub(super) fn point_at(&mut self, index: usize) -> Result<PointId, Failure> {
+        if let Some(id) = self.id_at(index) {
+            return Ok(id);
+        }
+        let origin = self.last_point(index);
+        let (Some(from), Some(to)) = (self.id_at(origin), self.id_at(self.next_point(index))) else {
+            return Err(self.engine.failure("a place on the way has lost its origin"));
+        };
+        let (Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line }) =
+            self.engine.execution.point(to).via.clone()
+        else {
+            return Err(self.engine.failure("a place on the way has lost its command"));
+        };
+        let at = self.anchors[index].at;
+        let all = self.engine.execution.point(to).inputs.clone();
+        let Stand::Hop(hop) = &mut self.anchors[index].stand else {
+            return Err(self.engine.failure("a place on the way has lost its copy"));
+        };
+        let read = all.len().saturating_sub(hop.inputs.len());
+        let point = self.engine.execution.stopped(from, &line, hop.stop.clone(), all.into_iter().take(read).collect());
+        hop.point = Some(point);
+        self.engine.shown.insert(point, hop.shown.clone());
+        self.engine.ran.insert(point, at);
+        let (copy, pid, prompt) = (hop.copy, hop.pid, hop.prompt.clone());
+        self.engine.keep_hop(copy, pid, point, prompt);
+        Ok(point)
+    }
+
+    /// What the command that leads on from an anchor reads from the terminal after it.
+    fn inputs_after(&self, index: usize) -> VecDeque<String> {
+        match &self.anchors[index].stand {
+            Stand::Hop(hop) => hop.inputs.clone(),
+            Stand::Point(_) if index + 1 < self.anchors.len() => self
+                .id_at(self.next_point(index))
+                .map_or_else(VecDeque::new, |id| self.engine.execution.point(id).inputs.clone().into()),
+            Stand::Point(_) => VecDeque::new(),
+        }
+    }
+
+    /// Runs a copy that stands at an anchor.
+    fn stand_at_anchor(&mut self, index: usize) -> Result<(), Failure> {
+        match &self.anchors[index].stand {
+            Stand::Point(id) => {
+                let id = *id;
+                self.engine.materialize(id, self.console)
+            }
+            Stand::Hop(hop) => {
+                let (copy, prompt) = (hop.copy, hop.prompt.clone());
+                self.engine.start_copy(copy, &prompt)
+            }
+        }
     }
 
     fn check(&mut self) -> Result<(), Failure> {
@@ -73,45 +197,119 @@ impl<'e> Search<'e> {
         Ok(())
     }
 
-    fn count(&mut self, segment: usize) -> Result<u64, Failure> {
-        let to = self.chain[segment + 1];
-        let point = self.engine.execution.point(to).clone();
-        let mut inputs = point.inputs.into();
-        match point.via {
-            Via::Command { line, .. } => {
-                self.engine.materialize(self.chain[segment], self.console)?;
-                let request = Request::Count { command: line.clone() };
-                let (reply, outcome) = self.engine.ask(request, &mut inputs, self.console)?;
-                if outcome.exited.is_none() {
-                    let stop = self.engine.dialect.parse_stop(&line, &outcome.output);
-                    self.engine.same_place(&line, &point.stop, stop.as_ref())?;
-                }
-                reply.n.ok_or_else(|| self.engine.failure("the helper did not count"))
-            }
-            Via::Interrupted { line } => {
-                self.engine.materialize(to, self.console)?;
-                let (reply, _) = self.engine.ask(Request::Signature, &mut VecDeque::new(), self.console)?;
-                let signature = reply.signature.unwrap_or_default();
-                let stop = &point.stop;
-                let place = CodePlace {
-                    file: stop.file.clone().unwrap_or_default(),
-                    line: stop.line.unwrap_or(0),
-                    function: stop.function.clone().unwrap_or_default(),
-                };
-                self.engine.materialize(self.chain[segment], self.console)?;
-                let request = Request::Find { signature, place, limit: FIND_LIMIT };
-                let (reply, _) = self.engine.ask(request, &mut inputs, self.console)?;
-                reply.n.filter(|_| !reply.lost).ok_or_else(|| {
-                    self.engine
-                        .failure(format!("the place where `{line}` was interrupted was not met again in a replay"))
-                })
-            }
-            Via::Start | Via::Ticks { .. } => Ok(0),
+    /// Whether the command that leads on from an anchor begins there, or is taken up again.
+    fn begins(&self, index: usize) -> bool {
+        matches!(&self.anchors[index].stand, Stand::Point(id)
+            if !matches!(self.engine.execution.point(*id).via, Via::Stopped { .. }))
+    }
+
+    /// Stops from an anchor to the end of the command that leads on from it, as plain pdb ends it.
+    fn count_command(&mut self, index: usize, line: &str, expected: Option<&Stop>) -> Result<u64, Failure> {
+        let mut inputs = self.inputs_after(index);
+        self.stand_at_anchor(index)?;
+        let request = Request::Count { command: self.begins(index).then(|| line.to_owned()) };
+        let (reply, outcome) = self.engine.put(request, &mut inputs, self.console)?;
+        let Some(reply) = reply else {
+            return match expected {
+                Some(expected) => self.count_to_death(index, line, expected, &outcome),
+                None => Err(self.engine.failure("the program did not replay the same way: it ended")),
+            };
+        };
+        if !reply.ok {
+            return Err(self.engine.failure(reply.error.unwrap_or_default()));
         }
+        if let (Some(expected), None) = (expected, outcome.exited) {
+            let stop = self.engine.dialect.parse_stop(line, &outcome.output);
+            self.engine.same_place(line, expected, stop.as_ref())?;
+        }
+        let n = reply.n.ok_or_else(|| self.engine.failure("the helper did not count"))?;
+        self.engine.cost.replayed += n;
+        Ok(n)
+    }
+
+    /// Stops from an anchor to the next point.
+    fn to_point(&mut self, index: usize) -> Result<u64, Failure> {
+        if let Some(known) = self.anchors[index].to_point {
+            return Ok(known);
+        }
+        let end = self.next_point(index);
+        let Some(to) = self.id_at(end) else { return Err(self.engine.failure("a segment has no end")) };
+        let direct = matches!(self.anchors[index].stand, Stand::Point(_));
+        if let (true, Some(known)) = (direct, self.engine.execution.point(to).ticks) {
+            return Ok(known);
+        }
+        self.check()?;
+        let point = self.engine.execution.point(to).clone();
+        let counted = match &point.via {
+            Via::Command { line, .. } => self.count_command(index, line, Some(&point.stop))?,
+            Via::Stopped { line } => {
+                // Its own end is nowhere in particular, but what is left of the command can be counted from both.
+                let whole = self.count_command(index, line, None)?;
+                let rest = self.count_command(end, line, None)?;
+                whole.checked_sub(rest).ok_or_else(|| {
+                    self.engine
+                        .failure(format!("the program did not replay the same way: `{line}` was shorter this time"))
+                })?
+            }
+            Via::Interrupted { line } => self.find(index, end, line, &point.stop)?,
+            Via::Start | Via::Ticks { .. } => 0,
+        };
+        self.anchors[index].to_point = Some(counted);
+        if direct {
+            self.engine.execution.set_ticks(to, counted).map_err(|error| self.engine.failure(error.to_string()))?;
+        }
+        Ok(counted)
+    }
+
+    /// Stops from an anchor to a point at which the user pressed Ctrl-C.
+    fn find(&mut self, index: usize, end: usize, line: &str, stop: &Stop) -> Result<u64, Failure> {
+        self.stand_at_anchor(end)?;
+        let (reply, _) = self.engine.ask(Request::Signature, &mut VecDeque::new(), self.console)?;
+        let signature = reply.signature.unwrap_or_default();
+        let place = CodePlace {
+            file: stop.file.clone().unwrap_or_default(),
+            line: stop.line.unwrap_or(0),
+            function: stop.function.clone().unwrap_or_default(),
+        };
+        let mut inputs = self.inputs_after(index);
+        self.stand_at_anchor(index)?;
+        let request = Request::Find { signature, place, limit: FIND_LIMIT };
+        let (reply, _) = self.engine.ask(request, &mut inputs, self.console)?;
+        let n = reply.n.filter(|_| !reply.lost).ok_or_else(|| {
+            self.engine.failure(format!("the place where `{line}` was interrupted was not met again in a replay"))
+        })?;
+        self.engine.cost.replayed += n;
+        Ok(n)
+    }
+
+    /// Counts the stops of a segment in which the process ends at once (`os._exit`, a crash), the helper with it: looks for the
+    /// last stop that can be reached. As when the program comes to its end, the end itself counts as one stop more.
+    fn count_to_death(&mut self, segment: usize, line: &str, stop: &Stop, outcome: &Outcome) -> Result<u64, Failure> {
+        let same = stop.reason == Reason::Exited && stop.exit_code == outcome.exited;
+        if !same {
+            let status = outcome.exited.unwrap_or(0);
+            return Err(self.engine.diverged(line, stop, &format!("to the end, with status {status}")));
+        }
+        let (mut alive, mut dead) = (0, None);
+        while dead.is_none_or(|dead| dead - alive > 1) {
+            self.check()?;
+            let n = dead.map_or(alive * 2 + 1, |dead| alive + (dead - alive) / 2);
+            self.stand_at_anchor(segment)?;
+            let mut inputs = self.inputs_after(segment);
+            let (reply, outcome) =
+                self.engine.put(Request::RunTo { n, breakpoints: false }, &mut inputs, self.console)?;
+            self.engine.cost.replayed += n;
+            match reply {
+                Some(reply) if reply.ok && outcome.exited.is_none() => alive = n,
+                _ => dead = Some(n),
+            }
+            self.interval = dead.map(|dead| dead - alive);
+        }
+        Ok(alive + 1)
     }
 
     /// Runs a copy that stands at a place; leaves a mark there unless it is an anchor.
-    fn stand_at(&mut self, at: Place) -> Result<(), Failure> {
+    pub(super) fn stand_at(&mut self, at: Place) -> Result<(), Failure> {
         let base = self
             .marks
             .iter()
@@ -128,21 +326,148 @@ impl<'e> Search<'e> {
                 (ticks, inputs)
             }
             None => {
-                self.engine.materialize(self.chain[at.segment], self.console)?;
-                (0, self.inputs_of(at.segment))
+                self.stand_at_anchor(at.segment)?;
+                (0, self.inputs_after(at.segment))
             }
         };
         if from == at.ticks {
             return Ok(());
         }
         self.engine.run_to(at.ticks - from, false, &mut inputs, self.console)?;
+        let (kept, prompt) = self.keep_running()?;
+        self.marks.push(Mark { place: at, copy: kept.id, prompt: prompt.clone(), inputs });
+        self.engine.start_copy(kept.id, &prompt)
+    }
+
+    /// Puts the running copy aside.
+    fn keep_running(&mut self) -> Result<(Stopped, Prompt), Failure> {
         let State::Prompt(prompt) = self.engine.state.clone() else {
             return Err(self.engine.failure("the program did not replay the same way: it ended"));
         };
-        let copy = self.engine.live.suspend().map_err(|error| self.engine.failed("keeping a copy", &error))?;
+        let kept = self.engine.live.suspend().map_err(|error| self.engine.failed("keeping a copy", &error))?;
         self.engine.cost.checkpoints += 1;
-        self.marks.push(Mark { place: at, copy, prompt: prompt.clone(), inputs });
-        self.engine.start_copy(copy, &prompt)
+        Ok((kept, prompt))
+    }
+
+    fn depth_at(&mut self, at: Place) -> Result<u32, Failure> {
+        self.stand_at(at)?;
+        let (reply, _) = self.engine.ask(Request::Where, &mut VecDeque::new(), self.console)?;
+        reply.facts.map(|facts| facts.depth).ok_or_else(|| self.engine.failure("the helper did not say where it is"))
+    }
+
+    /// Goes to a place for good: what runs afterwards is a stock debugger that stands there. Returns what it showed; nothing
+    /// if the place is an anchor. What it read from the terminal on the way comes with it.
+    pub(super) fn land(&mut self, at: Place) -> Result<(String, Vec<String>), Failure> {
+        self.stand_at_anchor(at.segment)?;
+        if at.ticks == 0 {
+            if matches!(self.anchors[at.segment].stand, Stand::Hop(_)) {
+                self.engine.ask(Request::Settle, &mut VecDeque::new(), self.console)?;
+            }
+            return Ok((String::new(), Vec::new()));
+        }
+        let all = self.inputs_after(at.segment);
+        let mut unread = all.clone();
+        // Breakpoints count the hits that they would have counted on a forward run.
+        let outcome = self.engine.run_to(at.ticks, true, &mut unread, self.console)?;
+        let read = all.len().saturating_sub(unread.len());
+        Ok((outcome.output, all.into_iter().take(read).collect()))
+    }
+
+    /// The command over which a segment leads, and how long it ran to the next point, if it can be stopped on its way.
+    fn long_command(&self, index: usize) -> Option<(String, Duration, bool)> {
+        let to = self.id_at(self.next_point(index))?;
+        let ran = *self.engine.ran.get(&to)?;
+        let natural = match &self.engine.execution.point(to).via {
+            Via::Command { line, effect: Effect::Moves } => (line.clone(), ran, true),
+            // Beyond such a point the program would just go on: half of the way is never beyond it.
+            Via::Interrupted { line } | Via::Stopped { line } => (line.clone(), ran, false),
+            _ => return None,
+        };
+        Some(natural)
+    }
+
+    /// Running time from an anchor to the next.
+    fn span(&self, index: usize, ran: Duration) -> Duration {
+        let begin = match &self.anchors[index].stand {
+            Stand::Point(_) => Duration::ZERO,
+            Stand::Hop(_) => self.anchors[index].at,
+        };
+        let end = match self.anchors.get(index + 1).map(|next| &next.stand) {
+            Some(Stand::Hop(_)) => self.anchors[index + 1].at,
+            _ => ran,
+        };
+        end.saturating_sub(begin)
+    }
+
+    /// Whether a command is worth being stopped on its way. Where pdb traces the program line by line, for the sake of its
+    /// breakpoints, our own counting is several times as fast; where it does not, it is several times as slow.
+    fn hops(&mut self, index: usize, line: &str) -> Result<bool, Failure> {
+        if self.counting.is_none() {
+            let hopped = self.hop(index, line, SAMPLE)?;
+            let traced = hopped && self.counting == Some(true);
+            self.counting = Some(traced);
+            if hopped && let Stand::Hop(hop) = self.anchors.remove(index + 1).stand {
+                self.engine.live.drop_copy(hop.copy).ok();
+            }
+        }
+        Ok(self.counting == Some(false))
+    }
+
+    /// Runs on from an anchor for some time and makes a new one where that has led. False if the command ended before.
+    fn hop(&mut self, index: usize, line: &str, after: Duration) -> Result<bool, Failure> {
+        self.check()?;
+        let mut inputs = self.inputs_after(index);
+        self.stand_at_anchor(index)?;
+        if self.engine.prompt().is_none_or(|prompt| prompt.kind != PromptKind::Command) {
+            return Ok(false);
+        }
+        self.engine.nudge = Some(Instant::now() + after);
+        let begin = Instant::now();
+        let request = Request::Hop { command: self.begins(index).then(|| line.to_owned()) };
+        let outcome = self.engine.ask(request, &mut inputs, self.console);
+        self.engine.nudge = None;
+        let (reply, outcome) = outcome?;
+        let began = match &self.anchors[index].stand {
+            Stand::Point(_) => Duration::ZERO,
+            Stand::Hop(_) => self.anchors[index].at,
+        };
+        let stop = self.engine.dialect.parse_stop("step", &outcome.output);
+        let (true, None, Some(stop)) = (reply.hopped, outcome.exited, stop) else { return Ok(false) };
+        let at = began + begin.elapsed();
+        if reply.traced {
+            self.counting = Some(true);
+        }
+        let (kept, prompt) = self.keep_running()?;
+        let shown = self.engine.dialect.stop_text(&outcome.output);
+        let hop = Hop { copy: kept.id, pid: kept.pid, prompt, inputs, stop, shown, point: None };
+        self.anchors.insert(index + 1, Anchor { stand: Stand::Hop(hop), at, to_point: None });
+        Ok(true)
+    }
+
+    /// Brings an anchor close before the present, so that what is near is found without replaying all of a long command.
+    pub(super) fn approach_present(&mut self) -> Result<(), Failure> {
+        let Some(mut index) = self.anchors.len().checked_sub(2) else { return Ok(()) };
+        // Settings and mutations at the present do not move.
+        while index > 0 && self.id_at(index + 1).is_some_and(|id| self.engine.execution.point(id).ticks == Some(0)) {
+            index -= 1;
+        }
+        let Some(to) = self.id_at(index + 1) else { return Ok(()) };
+        let Some((line, mut ran, _)) = self.long_command(index) else { return Ok(()) };
+        if self.engine.execution.point(to).ticks.is_some() || self.span(index, ran) < 2 * SAMPLE {
+            return Ok(());
+        }
+        let mut tries = 0;
+        while self.span(index, ran) > SHORT && tries < 24 && self.hops(index, &line)? {
+            tries += 1;
+            let half = self.span(index, ran) / 2;
+            if self.hop(index, &line, half)? {
+                index += 1;
+            } else {
+                // It ended within half of the time that was thought to be left: less is left.
+                ran -= half;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -150,19 +475,18 @@ impl Probe for Search<'_> {
     type Error = Failure;
 
     fn segments(&self) -> usize {
-        self.chain.len() - 1
+        self.anchors.len() - 1
     }
 
     fn ticks(&mut self, segment: usize) -> Result<u64, Failure> {
-        let to = self.chain[segment + 1];
-        if let Some(known) = self.engine.execution.point(to).ticks {
-            return Ok(known);
+        let whole = self.to_point(segment)?;
+        if self.next_point(segment) == segment + 1 {
+            return Ok(whole);
         }
-        self.check()?;
-        let counted = self.count(segment)?;
-        self.engine.cost.replayed += counted;
-        self.engine.execution.set_ticks(to, counted).map_err(|error| self.engine.failure(error.to_string()))?;
-        Ok(counted)
+        let rest = self.to_point(segment + 1)?;
+        whole.checked_sub(rest).ok_or_else(|| {
+            self.engine.failure("the program did not replay the same way: a stretch of it was shorter this time")
+        })
     }
 
     fn last(&mut self, segment: usize, before: Before, wanted: Wanted, repeat: u32) -> Result<Option<Hit>, Failure> {
@@ -174,7 +498,7 @@ impl Probe for Search<'_> {
         let mut hit: Option<Hit> = None;
         while end > 0 && hit.is_none_or(|hit| hit.moves < repeat) {
             self.check()?;
-            self.engine.materialize(self.chain[segment], self.console)?;
+            self.stand_at_anchor(segment)?;
             let depth = match wanted {
                 Wanted::AtMost(depth) => Some(depth),
                 Wanted::Breakpoint => {
@@ -185,7 +509,7 @@ impl Probe for Search<'_> {
                     None
                 }
             };
-            let mut inputs = self.inputs_of(segment);
+            let mut inputs = self.inputs_after(segment);
             let (reply, _) = self.engine.ask(Request::Scan { n: end, depth }, &mut inputs, self.console)?;
             self.engine.cost.replayed += end;
             let Some(found) = reply.found else { break };
@@ -215,11 +539,14 @@ impl Probe for Search<'_> {
         } else {
             self.stand_at(at)?;
         }
+        if self.engine.prompt().is_some_and(|prompt| prompt.kind == PromptKind::Continuation) {
+            return Ok(Value::Unknown("the debugger is in the middle of a command".to_owned()));
+        }
         self.engine.evaluate_here(&expression, scope, self.console)
     }
 
     fn settle(&mut self, left: Place, right: Place) {
-        self.interval = (left.segment == right.segment).then(|| right.ticks - left.ticks);
+        self.interval = (left.segment == right.segment && right > left).then(|| right.ticks - left.ticks);
         let (kept, gone): (Vec<Mark>, Vec<Mark>) =
             std::mem::take(&mut self.marks).into_iter().partition(|mark| mark.place == left);
         self.marks = kept;
@@ -228,33 +555,35 @@ impl Probe for Search<'_> {
         }
     }
 
-    fn command(&self, segment: usize) -> String {
-        match &self.engine.execution.point(self.chain[segment + 1]).via {
-            Via::Command { line, .. } | Via::Interrupted { line } => line.clone(),
-            Via::Start | Via::Ticks { .. } => String::new(),
+    fn split(&mut self, segment: usize) -> Result<bool, Failure> {
+        let Some((line, mut ran, natural)) = self.long_command(segment) else { return Ok(false) };
+        for _ in 0..3 {
+            let span = self.span(segment, ran);
+            if span < SHORT || (self.counting.is_none() && span < 2 * SAMPLE) || !self.hops(segment, &line)? {
+                return Ok(false);
+            }
+            if self.hop(segment, &line, span / 2)? {
+                return Ok(true);
+            }
+            if !natural {
+                return Ok(false);
+            }
+            ran -= span / 2;
         }
-    }
-}
-
-impl Search<'_> {
-    fn depth_at(&mut self, at: Place) -> Result<u32, Failure> {
-        self.engine.materialize(self.chain[at.segment], self.console)?;
-        let mut inputs = self.inputs_of(at.segment);
-        self.engine.run_to(at.ticks, false, &mut inputs, self.console)?;
-        let (reply, _) = self.engine.ask(Request::Where, &mut VecDeque::new(), self.console)?;
-        reply.facts.map(|facts| facts.depth).ok_or_else(|| self.engine.failure("the helper did not say where it is"))
+        Ok(false)
     }
 
-    /// Goes to a place for good: what runs afterwards is a stock debugger that stands there. Returns what it showed; nothing
-    /// if the place is an anchor.
-    /// What it read from the terminal on the way comes with it.
-    pub(super) fn land(&mut self, at: Place) -> Result<(String, Vec<String>), Failure> {
-        self.engine.materialize(self.chain[at.segment], self.console)?;
-        let all = self.inputs_of(at.segment);
-        let mut unread = all.clone();
-        // Breakpoints count the hits that they would have counted on a forward run.
-        let outcome = self.engine.run_to(at.ticks, true, &mut unread, self.console)?;
-        let read = if at.ticks == 0 { 0 } else { all.len() - unread.len() };
-        Ok((outcome.output, all.into_iter().take(read).collect()))
+    fn countable(&self, segment: usize) -> bool {
+        let known = self.id_at(self.next_point(segment)).is_some_and(|id| {
+            matches!(self.anchors[segment].stand, Stand::Point(_)) && self.engine.execution.point(id).ticks.is_some()
+        });
+        self.next_point(segment) == segment + 1 || known
+    }
+
+    fn command(&self, segment: usize) -> String {
+        match self.id_at(segment + 1).map(|id| &self.engine.execution.point(id).via) {
+            Some(Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line }) => line.clone(),
+            _ => String::new(),
+        }
     }
 }

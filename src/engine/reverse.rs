@@ -114,6 +114,7 @@ impl Engine {
                     Move::Continue
                 }
             };
+            search.approach_present()?;
             let Some(landing) = previous(search, movement, n)? else {
                 return Err(match movement {
                     Move::Finish { depth: 0 | 1 } => search
@@ -252,6 +253,7 @@ impl Search<'_> {
     /// Goes to a place, applies the settings of the present there, and notes it all as a command.
     pub(super) fn land_and_record(&mut self, line: &str, at: Place) -> Result<(), Failure> {
         let present = self.engine.timeline.point();
+        let anchor = self.point_at(at.segment)?;
         // From the start on, not from the anchor: what has happened to the settings since includes a temporary breakpoint that
         // was met, which no command tells.
         let configured = self.engine.execution.configured_between(self.engine.execution.start(), present);
@@ -261,18 +263,13 @@ impl Search<'_> {
             (true, None) => self.present_settings()?,
         };
         let (output, inputs) = self.land(at)?;
-        let mut stop = if at.ticks == 0 {
-            self.engine.execution.point(self.chain[at.segment]).stop.clone()
+        let (mut stop, shown) = if at.ticks == 0 {
+            (self.engine.execution.point(anchor).stop.clone(), self.engine.shown.get(&anchor).cloned())
         } else {
             match self.engine.dialect.parse_stop("step", &output) {
-                Some(stop) => stop,
+                Some(stop) => (stop, Some(self.engine.dialect.stop_text(&output))),
                 None => return Err(self.engine.failure("the debugger did not show where it stopped")),
             }
-        };
-        let shown = if at.ticks == 0 {
-            self.engine.shown.get(&self.chain[at.segment]).cloned()
-        } else {
-            Some(self.engine.dialect.stop_text(&output))
         };
         if let Some(settings) = settings.clone() {
             let request = Request::Apply { settings, keep_counts: true };
@@ -280,18 +277,13 @@ impl Search<'_> {
         }
         // Before it is recorded: undo and redo show what the history says.
         self.engine.deepen(&mut stop, self.console);
-        self.engine.record(line, self.chain[at.segment], at.ticks, stop, shown, inputs, settings);
+        self.engine.record(line, anchor, at.ticks, stop, shown, inputs, settings);
         Ok(())
     }
 
     fn report_change(&mut self, line: &str, expression: &str, found: &Found) -> Result<Report, Failure> {
         // Asked of a copy, before the landing that stays.
-        self.engine.materialize(self.chain[found.at.segment], self.console)?;
-        let mut inputs = std::collections::VecDeque::new();
-        if let Some(id) = self.chain.get(found.at.segment + 1) {
-            inputs = self.engine.execution.point(*id).inputs.clone().into();
-        }
-        self.engine.run_to(found.at.ticks, false, &mut inputs, self.console)?;
+        self.stand_at(found.at)?;
         let (reply, _) = self.engine.ask(Request::Where, &mut std::collections::VecDeque::new(), self.console)?;
         let culprit = reply.facts.map(|facts| facts.culprit());
         self.land_and_record(line, found.at)?;

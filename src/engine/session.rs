@@ -33,6 +33,10 @@ impl Session for Engine {
         self.state.clone()
     }
 
+    fn is_lost(&self) -> bool {
+        self.live.is_lost()
+    }
+
     fn dialect(&self) -> &'static str {
         self.dialect.name()
     }
@@ -58,7 +62,7 @@ impl Session for Engine {
             return Ok(String::new());
         }
         self.live.signal(nix::libc::SIGINT).map_err(|error| self.failed("interrupting the debugger", &error))?;
-        let outcome = self.settle(&mut super::core::Feed::User(console), &|_| true)?;
+        let outcome = self.settle(&mut super::core::Feed::User(console), super::core::Accept::Any)?;
         match outcome.prompt {
             Some(prompt) => self.state = State::Prompt(prompt),
             None => self.state = State::Ended { status: outcome.exited.unwrap_or(0), asked: false },

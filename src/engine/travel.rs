@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use fred_checkpointer::wire::CopyId;
 
-use super::core::{Engine, Feed, Outcome};
+use super::core::{Accept, Engine, Feed, Outcome};
 use super::live::Woke;
 use super::{Console, Failure, State};
 use crate::backends::dialect::{Dialect, Prompt, PromptKind};
 use crate::backends::dialects::pdb_agent::{Reply, Request};
-use crate::history::entry::{Effect, Stop};
+use crate::history::entry::{Effect, Reason, Stop};
 use crate::history::execution::{PointId, Via};
 
 /// The debugger as it was when an excursion began. Given back by [`Engine::come_back`] or [`Engine::stay`].
@@ -26,7 +26,8 @@ impl Engine {
     pub(super) fn put_aside(&mut self) -> Result<Aside, Failure> {
         let copy = match self.state {
             State::Prompt(_) => {
-                Some(self.live.suspend().map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?)
+                let kept = self.live.suspend();
+                Some(kept.map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?.id)
             }
             State::Ended { .. } => None,
         };
@@ -108,10 +109,19 @@ impl Engine {
                 let kind = self.prompt().map_or(PromptKind::Command, |prompt| prompt.kind);
                 self.dialect.read_line(line, kind);
                 let mut feed = Feed::Log { inputs: point.inputs.into(), console };
-                let outcome = self.exchange(line, &mut feed, &|_| true)?;
+                let outcome = self.exchange(line, &mut feed, Accept::Replayed)?;
+                let ended = point.stop.reason == Reason::Exited;
                 let Some(prompt) = outcome.prompt.clone() else {
-                    return Err(self.diverged(line, &point.stop, "the debugger ended"));
+                    let status = outcome.exited.unwrap_or(0);
+                    if ended && point.stop.exit_code == Some(status) {
+                        self.state = State::Ended { status, asked: false };
+                        return Ok(());
+                    }
+                    return Err(self.diverged(line, &point.stop, &format!("to the end, with status {status}")));
                 };
+                if ended {
+                    return Err(self.diverged(line, &point.stop, "to a prompt"));
+                }
                 self.state = State::Prompt(prompt);
                 if *effect == Effect::Moves {
                     let stop = self.dialect.parse_stop(line, &outcome.output);
@@ -127,13 +137,13 @@ impl Engine {
                 }
                 Ok(())
             }
-            Via::Interrupted { line } => Err(self.failure(format!(
-                "cannot go to where `{line}` was interrupted: its checkpoint is gone, and an interrupt is not replayed"
+            Via::Interrupted { line } | Via::Stopped { line } => Err(self.failure(format!(
+                "cannot go to where `{line}` was stopped on its way: its checkpoint is gone, and an interrupt is not replayed"
             ))),
         }
     }
 
-    fn diverged(&self, line: &str, expected: &Stop, got: &str) -> Failure {
+    pub(super) fn diverged(&self, line: &str, expected: &Stop, got: &str) -> Failure {
         self.failure(format!(
             "the program did not replay the same way: `{line}` led to {} before, now {got}; \
              checkpoints taken at that point itself are not affected",
@@ -192,6 +202,27 @@ impl Engine {
         inputs: &mut VecDeque<String>,
         console: &mut dyn Console,
     ) -> Result<(Reply, Outcome), Failure> {
+        let (reply, outcome) = self.put(request, inputs, console)?;
+        let reply = reply.ok_or_else(|| {
+            self.failure("the program ended while a copy of it was replayed: it did not replay the same way")
+        })?;
+        Ok((reply, outcome))
+    }
+
+    /// The same; there is no reply if the program ended before it came to it.
+    pub(super) fn put(
+        &mut self,
+        request: Request,
+        inputs: &mut VecDeque<String>,
+        console: &mut dyn Console,
+    ) -> Result<(Option<Reply>, Outcome), Failure> {
+        let arrival = match &request {
+            Request::Count { command } | Request::Hop { command } => {
+                Some(command.clone().unwrap_or_else(|| "step".to_owned()))
+            }
+            Request::RunTo { .. } | Request::Scan { .. } | Request::Find { .. } => Some("step".to_owned()),
+            _ => None,
+        };
         let kind = match self.prompt().map(|prompt| prompt.kind) {
             Some(PromptKind::Continuation) => {
                 return Err(self.failure("cannot do that in the middle of a command of several lines: finish it first"));
@@ -201,7 +232,10 @@ impl Engine {
         };
         if !self.desk.compiled {
             let line = self.desk.compile_line(kind);
-            self.exchange(&line, &mut Feed::Log { inputs: VecDeque::new(), console }, &|_| true)?;
+            self.exchange(&line, &mut Feed::Log { inputs: VecDeque::new(), console }, Accept::Any)?;
+            if !self.desk.has_code() {
+                return Err(self.failure("cannot ask the copy of the debugger: it does not run what is typed"));
+            }
             self.desk.compiled = true;
         }
         let line = self
@@ -209,17 +243,13 @@ impl Engine {
             .put(kind, request)
             .map_err(|error| self.failure(format!("cannot ask the copy of the debugger: {error}")))?;
         let mut feed = Feed::Log { inputs: std::mem::take(inputs), console };
-        let mut outcome = self.exchange(&line, &mut feed, &|engine| engine.desk.reply().is_some())?;
+        let accept = arrival.as_deref().map_or(Accept::Reply, Accept::Stop);
+        let mut outcome = self.exchange(&line, &mut feed, accept)?;
         *inputs = std::mem::take(&mut outcome.unread);
-        let Some(reply) = self.desk.reply() else {
-            return Err(
-                self.failure("the program ended while a copy of it was replayed: it did not replay the same way")
-            );
-        };
         if let Some(prompt) = &outcome.prompt {
             self.state = State::Prompt(prompt.clone());
         }
-        Ok((reply, outcome))
+        Ok((self.desk.reply(), outcome))
     }
 
     /// Asks about the present, on a throw-away copy: whatever the answer does, the session does not notice.

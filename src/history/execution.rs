@@ -46,6 +46,12 @@ pub enum Via {
         /// The line as sent to the debugger.
         line: String,
     },
+    /// The user's line was stopped on its way by a search, which kept a checkpoint there. Like an interrupted one it cannot be
+    /// repeated; unlike one it can be taken up again.
+    Stopped {
+        /// The line as sent to the debugger.
+        line: String,
+    },
 }
 
 /// A place where the session has stood.
@@ -166,6 +172,11 @@ impl Execution {
     /// The user typed `line` at `pred` and ended it with Ctrl-C at `stop`.
     pub fn interrupted(&mut self, pred: PointId, line: &str, stop: Stop, inputs: Vec<String>) -> PointId {
         self.push(pred, Via::Interrupted { line: line.to_owned() }, stop, inputs, None)
+    }
+
+    /// A search stopped `line`, typed at `pred`, on its way at `stop`.
+    pub fn stopped(&mut self, pred: PointId, line: &str, stop: Stop, inputs: Vec<String>) -> PointId {
+        self.push(pred, Via::Stopped { line: line.to_owned() }, stop, inputs, None)
     }
 
     /// A reverse move came to the stop that is `ticks` step-stops after `anchor`. `configured` says that the settings of where

@@ -150,7 +150,7 @@ pub struct SinceLast {
     pub running: Duration,
 }
 
-/// A checkpoint this cheap is taken after every command that moved: a forward command may cost 3 ms more than in the plain
+/// A checkpoint this cheap is taken after every command that moved, one twice as dear after every second, and so on: a forward command may cost 3 ms more than in the plain
 /// debugger, and half of that is for everything else that fred does.
 pub const CHEAP: Duration = Duration::from_micros(1500);
 
@@ -163,11 +163,14 @@ pub const MOST_RUNNING: Duration = Duration::from_millis(250);
 /// Whether to take an automatic checkpoint now, after a command that moved. `cost` is what the last one took; `None` when
 /// none has been taken yet.
 ///
-/// It is worth taking when it is [`CHEAP`], or costs at most a twentieth of the time that the program has run since the last
+/// It is worth taking when it is [`CHEAP`] for each command since the last one, or costs at most a twentieth of the time that the program has run since the last
 /// one, and in any case after [`MOST_MOVES`] commands or [`MOST_RUNNING`] of running.
 pub fn worth_taking(cost: Option<Duration>, since: SinceLast) -> bool {
     let Some(cost) = cost else { return true };
-    cost <= CHEAP || cost * 20 <= since.running || since.moves >= MOST_MOVES || since.running >= MOST_RUNNING
+    cost <= CHEAP * since.moves.max(1)
+        || cost * 20 <= since.running
+        || since.moves >= MOST_MOVES
+        || since.running >= MOST_RUNNING
 }
 
 #[cfg(test)]

@@ -118,6 +118,23 @@ pub trait Probe {
     /// in total.
     fn settle(&mut self, left: Place, right: Place);
 
+    /// Puts a new anchor about half way (in time) between anchor `segment` and the next, if the program ran for long between
+    /// them; true if there is one now, as anchor `segment + 1`. The anchors after it count one up.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn split(&mut self, segment: usize) -> Result<bool, Self::Error> {
+        let _ = segment;
+        Ok(false)
+    }
+
+    /// Whether the ticks of a segment are known or cost no more than to replay that segment. If not, the anchor after it was
+    /// made by [`Probe::split`], and its ticks can only be had by replaying everything behind it, too.
+    fn countable(&self, segment: usize) -> bool {
+        let _ = segment;
+        true
+    }
+
     /// What the user typed at a segment without ticks, for the report.
     fn command(&self, segment: usize) -> String;
 }

@@ -10,6 +10,10 @@ const LOOK_BACK: usize = 10;
 /// the present; the two big jumps at the end keep the number of evaluations small in very long histories.
 const STRIDES: [usize; 7] = [2, 4, 8, 16, 32, 64, 1024];
 
+/// How many ticks the first look ahead goes where the length of a segment is not known: about what runs between two anchors
+/// that time could not tell apart any more.
+const FIRST_STRIDE: u64 = 1 << 14;
+
 /// What a reverse watchpoint found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -83,7 +87,16 @@ pub fn watch<P: Probe>(probe: &mut P) -> Result<Outcome, P::Error> {
         let middle = Place::anchor(left.at.segment.midpoint(right.at.segment));
         search.narrow(&mut left, &mut right, middle, &now)?;
     }
+    while search.probe.split(left.at.segment)? {
+        right.at.segment += 1;
+        let middle = Place::anchor(left.at.segment + 1);
+        search.narrow(&mut left, &mut right, middle, &now)?;
+    }
     let segment = left.at.segment;
+    if !search.probe.countable(segment) {
+        search.gallop(&mut left, &mut right, &now)?;
+        return search.halve(left, right, &now);
+    }
     let ticks = search.probe.ticks(segment)?;
     if ticks == 0 {
         let by = Cause::Command(search.probe.command(segment));
@@ -91,17 +104,7 @@ pub fn watch<P: Probe>(probe: &mut P) -> Result<Outcome, P::Error> {
     }
     // The same stop under its other name, so that reaching it again means executing the change.
     right.at = Place { segment, ticks };
-    while right.at.ticks - left.at.ticks > 1 {
-        let middle = Place { segment, ticks: left.at.ticks.midpoint(right.at.ticks) };
-        search.narrow(&mut left, &mut right, middle, &now)?;
-    }
-    let again = search.value(right.at)?;
-    if again.same(&now) {
-        Ok(search.found(left, again, Cause::Program))
-    } else {
-        let evaluations = search.evaluations;
-        Ok(Outcome::Unstable { at: right.at, first: right.value, second: again, evaluations })
-    }
+    search.halve(left, right, &now)
 }
 
 /// An end of the interval in which the change is.
@@ -138,6 +141,40 @@ impl<P: Probe> Search<'_, P> {
             right = left;
         }
         Ok(None)
+    }
+
+    /// Looks ahead in growing strides for a place with the value of now, when where the right end is cannot be said in ticks.
+    fn gallop(&mut self, left: &mut End, right: &mut End, now: &Value) -> Result<(), P::Error> {
+        let mut stride = FIRST_STRIDE;
+        loop {
+            let at = Place { segment: left.at.segment, ticks: left.at.ticks + stride };
+            let value = self.value(at)?;
+            let found = value.same(now);
+            let end = if found { &mut *right } else { &mut *left };
+            *end = End { at, value };
+            if found {
+                self.probe.settle(left.at, right.at);
+                return Ok(());
+            }
+            self.probe.settle(left.at, left.at);
+            stride = stride.saturating_mul(2);
+        }
+    }
+
+    /// Halves the ticks between two places of one segment until they are neighbours, and looks once more.
+    fn halve(mut self, mut left: End, mut right: End, now: &Value) -> Result<Outcome, P::Error> {
+        let segment = left.at.segment;
+        while right.at.ticks - left.at.ticks > 1 {
+            let middle = Place { segment, ticks: left.at.ticks.midpoint(right.at.ticks) };
+            self.narrow(&mut left, &mut right, middle, now)?;
+        }
+        let again = self.value(right.at)?;
+        if again.same(now) {
+            Ok(self.found(left, again, Cause::Program))
+        } else {
+            let evaluations = self.evaluations;
+            Ok(Outcome::Unstable { at: right.at, first: right.value, second: again, evaluations })
+        }
     }
 
     fn narrow(&mut self, left: &mut End, right: &mut End, middle: Place, now: &Value) -> Result<(), P::Error> {

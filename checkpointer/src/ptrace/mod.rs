@@ -16,6 +16,7 @@ pub fn options() -> Options {
         | Options::PTRACE_O_TRACECLONE
         | Options::PTRACE_O_TRACEEXEC
         | Options::PTRACE_O_TRACESECCOMP
+        | Options::PTRACE_O_TRACEEXIT
 }
 
 /// Why a thread stopped, from its wait status.
@@ -39,6 +40,8 @@ pub enum Change {
     Born,
     /// A new program was loaded.
     Exec,
+    /// It is about to end.
+    Ending,
     /// Something that was not asked for.
     Other(i32),
 }
@@ -60,6 +63,7 @@ pub fn change(status: i32) -> Change {
         libc::PTRACE_EVENT_SECCOMP => Change::Seccomp,
         libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => Change::Born,
         libc::PTRACE_EVENT_EXEC => Change::Exec,
+        libc::PTRACE_EVENT_EXIT => Change::Ending,
         other => Change::Other(other),
     }
 }

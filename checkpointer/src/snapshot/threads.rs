@@ -4,6 +4,8 @@
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
+use super::signals::{self, ThreadSignals};
+
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
 use crate::ptrace::{Change, change};
@@ -28,7 +30,8 @@ pub struct ThreadState {
     pub clear_tid: u64,
     rseq: (u64, u32, u32),
     name: String,
-    alternate_stack: [u8; 24],
+    /// Pending signals and the alternate stack; of threads other than the leader.
+    signals: ThreadSignals,
 }
 
 /// Winds back a system call that a stop has interrupted: the instruction pointer goes to the `syscall` instruction again.
@@ -71,7 +74,7 @@ pub fn capture(
     let mask = raw::signal_mask(tid).map_err(killed)?;
     let robust = raw::robust_list(tid).unwrap_or((0, 0));
     let name = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
-    let mut alternate_stack = [0u8; 24];
+    let mut signals = ThreadSignals::default();
     let mut extended = Vec::new();
     let mut rseq = (0, 0, 0);
     let mut clear = clear_tid;
@@ -87,8 +90,7 @@ pub fn capture(
             clear = Some(u64::from_le_bytes(word));
         }
         if !leader {
-            injector.call(Sysno::sigaltstack, [0, scratch, 0, 0, 0, 0])?;
-            injector.read(scratch, &mut alternate_stack)?;
+            signals = signals::capture_thread(&mut injector)?;
         }
         injector.finish()?;
     }
@@ -106,7 +108,7 @@ pub fn capture(
         clear_tid: clear.unwrap_or(0),
         rseq,
         name: name.trim_end_matches('\n').to_owned(),
-        alternate_stack,
+        signals,
     })
 }
 
@@ -148,18 +150,6 @@ pub fn recreate(leader: &mut Injector, state: &ThreadState) -> Result<Pid, Injec
     if state.robust.0 != 0 {
         thread.call(Sysno::set_robust_list, [state.robust.0, state.robust.1, 0, 0, 0, 0])?;
     }
-    if state.alternate_stack.iter().any(|byte| *byte != 0) {
-        thread.write(scratch, &state.alternate_stack)?;
-        // Refused while the thread runs on that stack (EPERM): the flag SS_ONSTACK says so, and the kernel goes by the
-        // stack pointer, which is elsewhere now.
-        let mut flags = [0u8; 4];
-        flags.copy_from_slice(&state.alternate_stack[8..12]);
-        let flags = i32::from_ne_bytes(flags) & !libc::SS_ONSTACK;
-        thread.write(scratch + 8, &flags.to_ne_bytes())?;
-        if flags & libc::SS_DISABLE == 0 {
-            thread.call(Sysno::sigaltstack, [scratch, 0, 0, 0, 0, 0])?;
-        }
-    }
     if state.rseq.0 != 0 {
         let (area, size, signature) = state.rseq;
         thread.call(Sysno::rseq, [area, u64::from(size), 0, u64::from(signature), 0, 0])?;
@@ -168,6 +158,10 @@ pub fn recreate(leader: &mut Injector, state: &ThreadState) -> Result<Pid, Injec
     name.push(0);
     thread.write(scratch, &name)?;
     thread.call(Sysno::prctl, [libc::PR_SET_NAME as u64, scratch, 0, 0, 0, 0])?;
+    // Last: a signal that is queued now must not be delivered to the injector.
+    for warning in signals::put_back_thread(&state.signals, &mut thread)? {
+        tracing::info!("not brought back: {warning}");
+    }
     thread.leave_with(state.registers, state.mask);
     thread.finish()?;
     raw::set_extended_state(tid, &state.extended).map_err(killed)?;

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::Supervisor;
-use super::tasks::{Activity, Task};
+use super::tasks::{Activity, Task, Tasks};
 use crate::launch;
 use crate::ptrace::How;
 use crate::wire::{Answer, Request};
@@ -143,26 +143,46 @@ impl Supervisor {
 
     /// Kills the running process with its children and forgets them.
     pub(super) fn kill_live(&mut self) {
-        for pid in self.live_processes() {
-            crate::ptrace::kill(pid).ok();
-        }
-        self.reap_live();
-        self.main = None;
-        self.virtual_ids.clear();
+        let tasks = self.take_live();
+        self.kill_tasks(&tasks);
     }
 
-    fn reap_live(&mut self) {
-        // Every thread's end is reported to its tracer; until then the ids are not free.
-        while let Some((&tid, _)) = self.tasks.iter().next_back() {
-            match crate::raw::wait(Some(tid), true) {
-                Ok(Some((_, status))) if libc::WIFSTOPPED(status) => {
-                    // A stop that was reported before the kill came; a killed thread needs no resuming.
-                }
-                _ => {
-                    self.tasks.remove(&tid);
-                }
+    /// Forgets the live threads, which are the caller's now.
+    pub(super) fn take_live(&mut self) -> Tasks {
+        self.main = None;
+        self.virtual_ids.clear();
+        std::mem::take(&mut self.tasks)
+    }
+
+    /// Kills the processes of these threads. Stopped ones do nothing any more, so their end is not waited for; the others may
+    /// still be inside a call that has an effect.
+    pub(super) fn kill_tasks(&mut self, tasks: &Tasks) {
+        for task in tasks.values() {
+            crate::ptrace::kill(task.pid).ok();
+        }
+        // Leaders last: their end is reported when all other threads of the process have ended.
+        for (&tid, task) in tasks
+            .iter()
+            .filter(|(tid, task)| **tid != task.pid)
+            .chain(tasks.iter().filter(|(tid, task)| **tid == task.pid))
+        {
+            self.dying.insert(tid);
+            if !task.is_stopped() {
+                self.reap(tid);
             }
         }
+    }
+
+    /// Waits for the end of a killed thread.
+    pub(super) fn reap(&mut self, tid: Pid) {
+        while let Ok(Some((_, status))) = crate::raw::wait(Some(tid), true) {
+            if !libc::WIFSTOPPED(status) {
+                break;
+            }
+            // Reported from before the kill, or the stop before the end, which alone needs resuming.
+            crate::raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+        }
+        self.dying.remove(&tid);
     }
 
     /// The end of the session.
@@ -171,6 +191,19 @@ impl Supervisor {
         let ids: Vec<_> = self.copies.keys().copied().collect();
         for id in ids {
             self.drop_copy(id);
+        }
+        // In any order: the leaders' ends come when those of their threads have been taken.
+        while !self.dying.is_empty() {
+            match crate::raw::wait(None, true) {
+                Ok(Some((tid, status))) if !libc::WIFSTOPPED(status) => {
+                    self.dying.remove(&tid);
+                }
+                Ok(Some((tid, _))) => {
+                    crate::raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+                }
+                Ok(None) => {}
+                Err(_) => self.dying.clear(),
+            }
         }
         if let Some(holder) = self.holder.take() {
             signal::kill(holder, signal::Signal::SIGKILL).ok();

@@ -22,6 +22,8 @@ pub(super) struct Snapshot {
     virtual_id: i32,
     /// The leader first.
     threads: Vec<ThreadState>,
+    /// The ids that the threads really had, in the same order: what the kernel reported of timers and owners names these.
+    real_ids: Vec<i32>,
     state: ProcessState,
     modes: Modes,
 }
@@ -191,6 +193,7 @@ impl Supervisor {
         let mut captured = Vec::new();
         let ids: Vec<Pid> =
             std::iter::once(main).chain(self.tasks.keys().copied().filter(|tid| *tid != main)).collect();
+        let real_ids = ids.iter().map(|tid| tid.as_raw()).collect();
         for tid in ids {
             let virtual_id = self.virtual_id(tid);
             let Some(task) = self.tasks.get_mut(&tid) else {
@@ -203,23 +206,33 @@ impl Supervisor {
             captured.push(state);
         }
         let mut injector = Injector::borrow(main, main)?;
-        let state = state::capture_all(&mut injector, &self.hints)?;
+        let mut state = state::capture_all(&mut injector, &self.hints)?;
         injector.finish()?;
-        Ok(Snapshot { virtual_id: self.main_virtual, threads: captured, state, modes: self.terminal.modes() })
+        // Those that ended before an earlier checkpoint still wait to be waited for.
+        let mut waiting = self.zombies.waiting.clone();
+        waiting.append(&mut state.zombies.waiting);
+        state.zombies.waiting = waiting;
+        let modes = self.terminal.modes();
+        Ok(Snapshot { virtual_id: self.main_virtual, threads: captured, real_ids, state, modes })
     }
 
     /// Runs a fresh copy of a stopped one.
     pub(super) fn start(&mut self, id: CopyId) -> Result<Vec<String>, String> {
-        if self.main.is_some() || !self.tasks.is_empty() {
-            self.kill_live();
+        // What is stopped can wait until the copy runs: taking its memory down would contend with the fork.
+        let mut former = self.take_live();
+        if former.values().any(|task| !task.is_stopped()) {
+            self.kill_tasks(&former);
+            former.clear();
         }
+        let outcome = self.start_fresh(id);
+        self.kill_tasks(&former);
+        outcome
+    }
+
+    fn start_fresh(&mut self, id: CopyId) -> Result<Vec<String>, String> {
+        let killed = "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others";
         let (leader, snapshot) = match self.copies.get(&id) {
-            Some(copy) if copy.dead => {
-                return Err(
-                    "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others"
-                        .to_owned(),
-                );
-            }
+            Some(copy) if copy.dead => return Err(killed.to_owned()),
             Some(copy) => (copy.leader, Rc::clone(&copy.snapshot)),
             None => {
                 return Err("cannot restore this checkpoint: it is gone; fred-list shows the others".to_owned());
@@ -228,7 +241,11 @@ impl Supervisor {
         let outcome = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot));
         outcome.map_err(|error| {
             self.kill_live();
-            format!("cannot restore this checkpoint: {error}")
+            match error {
+                // Its end has not been reported yet.
+                InjectError::Killed { tid } if tid == leader.as_raw() => killed.to_owned(),
+                error => format!("cannot restore this checkpoint: {error}"),
+            }
         })
     }
 
@@ -252,7 +269,11 @@ impl Supervisor {
             task.clear_tid = Some(snapshot.threads[0].clear_tid);
         }
         let ids = &self.virtual_ids;
-        let real = |known: i32| ids.iter().find(|(_, id)| **id == known).map_or(known, |(real, _)| real.as_raw());
+        let real = |then: i32| {
+            let index = snapshot.real_ids.iter().position(|id| *id == then);
+            let known = index.and_then(|index| snapshot.threads.get(index)).map(|state| state.virtual_id);
+            ids.iter().find(|(_, id)| Some(**id) == known).map_or(then, |(real, _)| real.as_raw())
+        };
         let warnings = state::put_back_all(&snapshot.state, &mut leader, &real)?;
         leader.finish()?;
         self.zombies = snapshot.state.zombies.clone();
@@ -303,15 +324,8 @@ impl Supervisor {
             return;
         }
         crate::ptrace::kill(copy.leader).ok();
-        let mut threads: Vec<Pid> = copy.threads.keys().copied().filter(|tid| *tid != copy.leader).collect();
-        threads.push(copy.leader);
-        for tid in threads {
-            while let Ok(Some((_, status))) = raw::wait(Some(tid), true) {
-                if !libc::WIFSTOPPED(status) {
-                    break;
-                }
-            }
-        }
+        self.dying.insert(copy.leader);
+        self.dying.extend(copy.threads.keys());
     }
 
     /// Whether a thread belongs to a stopped copy.

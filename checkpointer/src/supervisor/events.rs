@@ -1,9 +1,11 @@
 //! What the kernel reports: every stop and end of every traced thread.
 
 use nix::unistd::Pid;
+use syscalls::Sysno;
 
 use super::Supervisor;
 use super::tasks::{Activity, Task, process_of};
+use crate::inject::injector::{read_memory, write_memory};
 use crate::inject::page;
 use crate::ptrace::{Change, How, Stopped, change};
 use crate::raw;
@@ -14,6 +16,20 @@ impl Supervisor {
     pub(super) fn pump(&mut self) {
         while let Ok(Some((tid, status))) = raw::wait(None, false) {
             if Some(tid) == self.holder {
+                // The terminal has lost its owner, and the processes their parent: the session cannot go on.
+                if !libc::WIFSTOPPED(status) {
+                    self.holder = None;
+                    self.orphaned = true;
+                }
+                continue;
+            }
+            if self.dying.contains(&tid) {
+                if libc::WIFSTOPPED(status) {
+                    // The stop before the end.
+                    raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+                } else {
+                    self.dying.remove(&tid);
+                }
                 continue;
             }
             if self.is_copy(tid) {
@@ -54,8 +70,11 @@ impl Supervisor {
         }
         task.group_stopped = matches!(what, Change::GroupStop(_));
         task.activity = Some(Activity::Stopped(stopped));
-        if what == Change::Exec {
-            self.loaded(tid);
+        match what {
+            Change::Exec => self.loaded(tid),
+            Change::Ending => self.about_to_end(tid),
+            Change::Interrupted => self.mend_interrupted(tid),
+            _ => {}
         }
         what
     }
@@ -128,6 +147,82 @@ impl Supervisor {
         }
     }
 
+    /// Some calls fail with EINTR when their thread is stopped, and are not restarted by the kernel even though no signal was
+    /// handled (signal(7), "Interruption of system calls ... by stop signals"). Our stops must not be noticed: make the call
+    /// again, unless a signal is on its way that would have interrupted it anyway.
+    fn mend_interrupted(&mut self, tid: Pid) {
+        let Ok(registers) = raw::registers(tid) else { return };
+        #[allow(clippy::cast_possible_wrap)]
+        let interrupted = registers.rax as i64 == -i64::from(libc::EINTR);
+        let Some(call) = usize::try_from(registers.orig_rax).ok().and_then(Sysno::new) else { return };
+        let unlucky = matches!(
+            call,
+            Sysno::epoll_wait
+                | Sysno::epoll_pwait
+                | Sysno::epoll_pwait2
+                | Sysno::semop
+                | Sysno::semtimedop
+                | Sysno::io_getevents
+                | Sysno::io_pgetevents
+                | Sysno::rt_sigtimedwait
+                | Sysno::recvfrom
+                | Sysno::recvmsg
+                | Sysno::recvmmsg
+                | Sysno::sendto
+                | Sysno::sendmsg
+                | Sysno::accept
+                | Sysno::accept4
+                | Sysno::connect
+        );
+        if !interrupted || !unlucky || signal_on_its_way(tid) {
+            return;
+        }
+        let mut again = registers;
+        again.rip -= 2;
+        again.rax = registers.orig_rax;
+        again.orig_rax = u64::MAX;
+        raw::set_registers(tid, &again).ok();
+    }
+
+    /// A thread that ends tells the waiters of the robust mutexes that it holds. The kernel knows the owner by its real id
+    /// (kernel/futex/core.c, handle_futex_death), the program by its virtual one: change what is in the locks.
+    fn about_to_end(&mut self, tid: Pid) {
+        const OWNER: u32 = 0x3fff_ffff;
+        let known = self.virtual_id(tid);
+        let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else { return };
+        if known == tid.as_raw() {
+            return;
+        }
+        let Ok((head, _)) = raw::robust_list(tid) else { return };
+        let word = |address: u64| {
+            let mut bytes = [0u8; 8];
+            read_memory(pid, address, &mut bytes).ok().map(|()| u64::from_ne_bytes(bytes))
+        };
+        // struct robust_list_head: list.next, futex_offset, list_op_pending; bit 0 of a pointer marks a priority-inheriting lock.
+        let (Some(first), Some(offset), Some(pending)) = (word(head), word(head + 8), word(head + 16)) else { return };
+        let mut entries = vec![pending];
+        let mut entry = first & !1;
+        // The kernel's own bound, ROBUST_LIST_LIMIT.
+        while entry != head && entry != 0 && entries.len() < 2048 {
+            entries.push(entry);
+            let Some(next) = word(entry) else { break };
+            entry = next & !1;
+        }
+        for entry in entries.into_iter().filter(|entry| *entry != 0) {
+            let lock = (entry & !1).wrapping_add(offset);
+            let mut bytes = [0u8; 4];
+            if read_memory(pid, lock, &mut bytes).is_err() {
+                continue;
+            }
+            let value = u32::from_ne_bytes(bytes);
+            #[allow(clippy::cast_sign_loss)]
+            if value & OWNER == known as u32 {
+                let value = value & !OWNER | tid.as_raw() as u32;
+                write_memory(pid, lock, &value.to_ne_bytes()).ok();
+            }
+        }
+    }
+
     /// A new program was loaded: the injector's pages are gone with the old memory.
     fn loaded(&mut self, tid: Pid) {
         self.exec_failure = None;
@@ -153,6 +248,17 @@ impl Supervisor {
             tracing::warn!("cannot prepare process {tid} for checkpoints: {error}");
         }
     }
+}
+
+/// Whether a signal that the thread does not block waits for it or its process.
+fn signal_on_its_way(tid: Pid) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else { return false };
+    let mask = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    let pending = mask("SigPnd:").unwrap_or(0) | mask("ShdPnd:").unwrap_or(0);
+    pending & !mask("SigBlk:").unwrap_or(0) != 0
 }
 
 fn errno_in(pipe: &std::os::fd::OwnedFd) -> Option<i32> {

@@ -8,7 +8,7 @@ mod tasks;
 mod terminal;
 mod traps;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -23,6 +23,10 @@ use crate::wire::{self, CopyId, Event, Message};
 use copies::Copy;
 use tasks::Tasks;
 use terminal::Terminal;
+
+/// How long nothing must happen before it is looked whether a thread waits for the terminal in a call that the filter does
+/// not trap, in milliseconds.
+const LOOK_EVERY_MS: u16 = 30;
 
 /// The supervisor's whole state.
 pub(crate) struct Supervisor {
@@ -39,10 +43,15 @@ pub(crate) struct Supervisor {
     /// Virtual ids of live threads whose real one differs.
     virtual_ids: HashMap<Pid, i32>,
     copies: HashMap<CopyId, Copy>,
+    /// Threads that have been killed and whose end has not been reported yet. Taking down a big process takes as long as
+    /// forking it, and nobody needs to wait for that.
+    dying: HashSet<Pid>,
     next_copy: u64,
     /// Counts the times that a process was made the running one.
     run: u64,
     hints: Hints,
+    /// The holder has been killed from outside.
+    orphaned: bool,
     /// Children that ended before the checkpoint that the running process comes from.
     zombies: crate::snapshot::zombies::Zombies,
 }
@@ -76,9 +85,11 @@ pub fn main() -> io::Result<()> {
         tasks: Tasks::new(),
         virtual_ids: HashMap::new(),
         copies: HashMap::new(),
+        dying: HashSet::new(),
         next_copy: 1,
         run: 0,
         hints: Hints::default(),
+        orphaned: false,
         zombies: Default::default(),
     };
     let outcome = supervisor.serve(&news);
@@ -96,13 +107,18 @@ impl Supervisor {
             let control = self.control.try_clone()?;
             let mut wanted =
                 [PollFd::new(control.as_fd(), PollFlags::POLLIN), PollFd::new(news.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut wanted, PollTimeout::NONE) {
+            let patience = if self.may_read_unseen() { PollTimeout::from(LOOK_EVERY_MS) } else { PollTimeout::NONE };
+            match poll(&mut wanted, patience) {
+                Ok(0) => self.look_for_readers(),
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
             let asked = wanted[0].revents().is_some_and(|r| !r.is_empty());
             while let Ok(Some(_)) = news.read_signal() {}
             self.pump();
+            if self.orphaned {
+                return Ok(());
+            }
             if asked {
                 let Some(request) = wire::receive(&mut self.control)? else {
                     return Ok(());

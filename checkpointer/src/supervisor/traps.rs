@@ -5,9 +5,10 @@ use syscalls::Sysno;
 
 use super::Supervisor;
 use super::tasks::{Activity, Parked, parent_of};
-use crate::inject::injector::read_memory;
+use crate::inject::injector::{read_memory, write_memory};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers};
+use crate::snapshot::zombies::WaitFor;
 use crate::syscalls::{Special, special};
 use crate::wire::Event;
 
@@ -159,7 +160,11 @@ impl Supervisor {
         // struct termios: c_iflag, c_oflag, c_cflag, c_lflag
         let mut flags = [0u8; 4];
         if read_memory(pid, registers.rdx + 12, &mut flags).is_ok() {
+            let before = self.terminal.secret;
             self.terminal.note_modes(u32::from_ne_bytes(flags));
+            if self.terminal.secret != before {
+                self.tell(Event::Silence(!before));
+            }
             // A password is read from a descriptor of /dev/tty that the filter does not know: look at every call meanwhile.
             let secret = self.terminal.secret;
             if let Some(task) = self.tasks.get_mut(&tid) {
@@ -254,6 +259,62 @@ impl Supervisor {
     }
 }
 
+impl Supervisor {
+    /// Whether a running thread could come to wait for the terminal in a call without a row (a read of a single byte, of
+    /// another descriptor than 0).
+    pub(super) fn may_read_unseen(&self) -> bool {
+        self.tasks.values().any(|task| !task.is_stopped())
+    }
+
+    /// Parks threads that wait for the terminal in a call that was not trapped. The kernel says what a sleeping thread waits
+    /// in: /proc/PID/syscall (proc(5)).
+    pub(super) fn look_for_readers(&mut self) {
+        if self.terminal.has_input() {
+            return;
+        }
+        let running: Vec<(Pid, Pid)> =
+            self.tasks.iter().filter(|(_, task)| !task.is_stopped()).map(|(tid, task)| (*tid, task.pid)).collect();
+        for (tid, pid) in running {
+            let Ok(text) = std::fs::read_to_string(format!("/proc/{tid}/syscall")) else { continue };
+            let mut words = text.split_whitespace();
+            let (Some("0"), Some(descriptor)) = (words.next(), words.next()) else { continue };
+            let Ok(descriptor) = u64::from_str_radix(descriptor.trim_start_matches("0x"), 16) else { continue };
+            if self.terminal.is_descriptor(pid, descriptor) {
+                self.park_reader(tid, pid);
+            }
+        }
+    }
+
+    fn park_reader(&mut self, tid: Pid, pid: Pid) {
+        let interrupted = match self.tasks.get(&tid).and_then(|task| task.activity.as_ref()) {
+            Some(Activity::Running(running)) => running.interrupt().is_ok(),
+            _ => false,
+        };
+        if !interrupted {
+            return;
+        }
+        let Ok(Some((_, status))) = raw::wait(Some(tid), true) else { return };
+        let what = self.record(tid, status);
+        let call = Sysno::read.id() as u64;
+        let waiting = self.registers_of(tid).filter(|registers| {
+            // Still in the call, and without anything to return from it.
+            #[allow(clippy::cast_possible_wrap)]
+            let restarted = (-516..=-512).contains(&(registers.rax as i64));
+            what == Change::Interrupted && registers.orig_rax == call && restarted
+        });
+        let Some(mut registers) = waiting else { return self.react(tid, what) };
+        crate::snapshot::threads::wind_back(&mut registers, None);
+        if raw::set_registers(tid, &registers).is_err() {
+            return;
+        }
+        if let Some(task) = self.tasks.get_mut(&tid) {
+            task.parked = Some(Parked { call });
+        }
+        let mode = self.terminal.read_mode();
+        self.tell(Event::Reading { main: Some(pid) == self.main, mode });
+    }
+}
+
 fn argument(registers: &mut Registers, index: u8) -> &mut u64 {
     match index {
         0 => &mut registers.rdi,
@@ -266,6 +327,40 @@ fn argument(registers: &mut Registers, index: u8) -> &mut u64 {
 }
 
 impl Supervisor {
-    /// wait4 and waitid.
-    fn wait_call(&mut self, _tid: Pid, _registers: &Registers) {}
+    /// wait4 and waitid: a child that had ended before the checkpoint is no child of the copy, and is answered from the list.
+    fn wait_call(&mut self, tid: Pid, registers: &Registers) {
+        let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else { return };
+        if self.zombies.waiting.is_empty() || Some(pid) != self.main {
+            return;
+        }
+        let group = getpgid(Some(pid)).map_or(0, Pid::as_raw);
+        #[allow(clippy::cast_possible_truncation)]
+        let (first, second) = (registers.rdi as i32, registers.rsi as i32);
+        if registers.orig_rax == Sysno::wait4.id() as u64 {
+            #[allow(clippy::cast_possible_truncation)]
+            let options = registers.rdx as i32;
+            let Some(child) = self.zombies.answer(WaitFor::wait4(first, group), options) else { return };
+            let told = put(pid, registers.rsi, &child.status.to_ne_bytes())
+                && put(pid, registers.r10, &[0; std::mem::size_of::<libc::rusage>()]);
+            self.answer_call(tid, *registers, if told { i64::from(child.pid) } else { -i64::from(libc::EFAULT) });
+            return;
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let options = registers.r10 as i32;
+        let Some(whom) = WaitFor::waitid(first, second, group).filter(|_| options & libc::WEXITED != 0) else { return };
+        let Some(child) = self.zombies.answer(whom, options) else { return };
+        let (code, status) = child.code_and_status();
+        // siginfo_t: si_signo, si_errno, si_code, padding, si_pid, si_uid, si_status
+        let mut info = [0u8; 128];
+        for (offset, value) in [(0, libc::SIGCHLD), (8, code), (16, child.pid), (24, status)] {
+            info[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        let told = put(pid, registers.rdx, &info) && put(pid, registers.r8, &[0; std::mem::size_of::<libc::rusage>()]);
+        self.answer_call(tid, *registers, if told { 0 } else { -i64::from(libc::EFAULT) });
+    }
+}
+
+/// Writes a result where the program wants it; nothing if it does not.
+fn put(pid: Pid, address: u64, bytes: &[u8]) -> bool {
+    address == 0 || write_memory(pid, address, bytes).is_ok()
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::backends::dialect::{Dialect, Hosting, Prompt, PromptKind, Reading};
+use crate::backends::dialect::{Belief, Dialect, Hosting, Prompt, PromptKind, Reading};
 use crate::history::entry::{Effect, Reason, Stop};
 
 /// Every command of pdb.py (and ipdb), with what it does when it has an argument and when it has none.
@@ -95,11 +95,10 @@ impl Pdb {
         let mut rest = Some(line.to_owned());
         while let Some(line) = rest.take() {
             let mut line = expand(&aliases, line.trim());
-            if line.split_whitespace().next() != Some("alias") {
-                if let Some(at) = line.find(";;") {
-                    rest = Some(line[at + 2..].trim_start().to_owned());
-                    line.truncate(at);
-                }
+            let divided = line.split_whitespace().next() != Some("alias");
+            if let Some(at) = line.find(";;").filter(|_| divided) {
+                rest = Some(line[at + 2..].trim_start().to_owned());
+                line.truncate(at);
             }
             let line = line.trim().to_owned();
             define(&mut aliases, &line);
@@ -214,6 +213,19 @@ impl Dialect for Pdb {
         }
         text.push('\n');
         text
+    }
+
+    fn belief(&self, sent: &str, output: &str, prompt: &Prompt) -> Belief {
+        let commands = self.commands_of(sent);
+        let effect = commands.iter().map(|command| effect_of(command)).max().filter(|_| !sent.is_empty());
+        let opens = |command: &String| ["interact", "commands", "cl", "clear"].contains(&word_of(command));
+        match effect.unwrap_or(Effect::Moves) {
+            // Only what calls something can read the terminal.
+            Effect::Mutates if sent.contains('(') && prompt.kind == PromptKind::Command => Belief::Doubtful,
+            Effect::Moves if prompt.kind == PromptKind::Command => shown_last(&self.clean(tail(output))),
+            Effect::Moves if !commands.iter().any(opens) => Belief::Never,
+            _ => Belief::Sure,
+        }
     }
 
     fn is_command(&self, word: &str) -> bool {
@@ -354,6 +366,23 @@ fn header(line: &str) -> Option<(&str, Stop)> {
     Some((&line[..at], stop))
 }
 
+/// The belief in a prompt after `output`, which must end with a stop and nothing else but what `display` shows.
+fn shown_last(output: &str) -> Belief {
+    let lines: Vec<&str> = output.lines().collect();
+    let stop = (0..lines.len()).rev().find_map(|at| {
+        let source = lines.get(at + 1)?.strip_prefix("-> ")?;
+        Some((at, header(lines[at])?.1, source))
+    });
+    let Some((at, stop, source)) = stop else { return Belief::Doubtful };
+    let shown = lines[at + 2..].iter().all(|line| line.starts_with("display "));
+    match (stop.file, stop.line) {
+        (Some(file), Some(line)) if shown && output.ends_with('\n') => {
+            Belief::IfSource { file, line, text: source.to_owned() }
+        }
+        _ => Belief::Doubtful,
+    }
+}
+
 /// What pdb printed of the reason; `before` are the lines above the header, the nearest first.
 fn reason(before: &[&str]) -> Option<Reason> {
     let nearest = before.first()?;
@@ -450,6 +479,27 @@ mod tests {
         }
         assert!(Pdb::new().read_line("p 1;;q", PromptKind::Command).quits);
         assert!(!Pdb::new().read_line("!q", PromptKind::Command).quits);
+    }
+
+    #[test]
+    fn which_prompts_are_believed() {
+        let pdb = Pdb::new();
+        let belief = |sent: &str, output: &str, kind| {
+            pdb.belief(sent, output, &Prompt { start: output.len(), text: "(Pdb) ".to_owned(), kind })
+        };
+        let shown = |text: &str| Belief::IfSource { file: "/a.py".to_owned(), line: 3, text: text.to_owned() };
+        let command = PromptKind::Command;
+        assert_eq!(belief("c", "> /a.py(3)f()\n-> x = 1\n", command), shown("x = 1"));
+        assert_eq!(belief("c", "> /a.py(3)f()\n-> x = 1\ndisplay x: 3\n", command), shown("x = 1"));
+        assert_eq!(belief("", "> /a.py(3)f()\n-> \n", command), shown(""));
+        assert_eq!(belief("n", "> /a.py(3)f()\n-> x = 1\nmore", command), Belief::Doubtful);
+        assert_eq!(belief("c", "", command), Belief::Doubtful);
+        assert_eq!(belief("n", "", PromptKind::Interpreter), Belief::Never);
+        assert_eq!(belief("n ;; interact", "", PromptKind::Interpreter), Belief::Sure);
+        assert_eq!(belief("ask()", "", command), Belief::Doubtful);
+        assert_eq!(belief("x = 1", "", command), Belief::Sure);
+        assert_eq!(belief("commands 1", "", PromptKind::Continuation), Belief::Sure);
+        assert_eq!(belief("p x", "1\n", command), Belief::Sure);
     }
 
     #[test]

@@ -15,7 +15,7 @@ Breakpoint = sys.modules['bdb'].Breakpoint
 GENERATOR = sys.modules['bdb'].GENERATOR_AND_COROUTINE_FLAGS
 RUNNERS = (Bdb.run.__code__, Bdb.runeval.__code__, Bdb.runcall.__code__)
 # Names that a stopped debugger leaves in namespaces: they depend on how the stop was reached.
-MARKS = ('__return__', '__exception__', '__pdb_convenience_variables', '__builtins__')
+MARKS = ('__return__', '__exception__', '__pdb_convenience_variables', '__warningregistry__', '__builtins__')
 REPR_LIMIT = 4000
 LAP = (1 << 30) - 1  # the greatest int of one digit: arithmetic on longer ones is slower
 
@@ -218,7 +218,7 @@ class Pass:
     def __init__(self, pdb, frame):
         self.pdb = self.at = pdb
         self.dead = frame is None
-        self.installed = self.native = self.done = self.inside = False
+        self.installed = self.native = self.done = self.inside = self.between = False
         # Ids of frames that `step` would trace although the debugger does not. Valid only while no program code runs.
         self.clocked = set()
         while frame is not None:
@@ -266,10 +266,10 @@ class Pass:
         self.uninstall()
         self.dead = frame is None
         self.at = pdb
-        if self.inside:
-            self.inside = False
-        else:
+        if not self.inside:
+            self.between = False
             self.add(pdb, frame)
+        self.inside = False
 
     def at_prompt(self, pdb):
         """Whether to step on from a prompt that is about to be shown."""
@@ -403,7 +403,7 @@ class Steps(Pass):
     """As if `step` were typed n times: passes n-1 stops and leaves the stock debugger in front of the n-th.
 
     `look` is what to notice on the way: None, ('depth', limit), ('breakpoints', report) or
-    ('signature', (file, function, line, signature)).
+    ('signature', (file, function, line, moment)).
     """
 
     def __init__(self, pdb, event, frame, n, look=None):
@@ -446,7 +446,7 @@ class Steps(Pass):
         self.finish()
         fields = {'n': n}
         if self.kind == 'signature':
-            fields = {'n': self.found, 'lost': self.found is None}
+            fields = {'n': self.found, 'lost': self.found is None, 'between': self.between}
         elif self.kind is not None:
             fields['found'] = self.best
         write_reply(fields)
@@ -455,6 +455,9 @@ class Steps(Pass):
         """Makes the trace functions. `left` is the number of stops still to pass, `depth` that of the running frame."""
         n = self.n
         kind = self.kind
+        line = moment = None
+        if kind == 'signature':
+            line, moment = self.aim[2:]
         limit = self.aim if kind == 'depth' else -LAP  # no depth is that small
 
         def quiet(frame, event, arg):
@@ -498,7 +501,10 @@ class Steps(Pass):
             return quiet(frame, event, arg)
 
         def here(frame, event):
-            return frame.f_lineno == self.aim[2] and same_moment(frame, event, self.aim[3])
+            if frame.f_lineno == line and moment.could_be(frame, event) and moment.matches(frame):
+                self.between = frame.f_lasti != moment.lasti
+                return True
+            return False
 
         def rare(frame, event, arg):
             nonlocal left, depth
@@ -623,7 +629,7 @@ class Count(Pass):
         place = active()
         if place[0] is not pdb:
             place = (pdb, None, None)
-        write_reply({'n': n, 'where': facts(*place)})
+        write_reply({'n': n, 'between': self.between, 'where': facts(*place)})
         return False
 
     def trace(self):
@@ -725,6 +731,7 @@ class Count(Pass):
         def ask_stock(frame, event, arg):
             """An event that was counted, and at which the debugger may stop."""
             self.inside = True
+            self.between = bool(is_silent(frame, event, arg))
             result = self.stock()(frame, event, arg)
             if self.done:
                 return result  # the debugger's trace function, or that of the next pass
@@ -811,7 +818,6 @@ class Count(Pass):
 
         def retire():
             nonlocal left
-            self.result = passed()
             left = 0
             self.stopframe = self.returnframe = None
             traces.clear()
@@ -923,29 +929,48 @@ def sketch_frame(frame, names):
         if name not in MARKS:
             items.append(name + '=' + sketch(names[name], 2))
     code = frame.f_code
-    return '%s:%s:%d:%d\n%s' % (code.co_filename, code.co_name, frame.f_lineno, frame.f_lasti, '\n'.join(items))
+    return '%s:%s:%d\n%s' % (code.co_filename, code.co_name, frame.f_lineno, '\n'.join(items))
 
 
-def moment(frame, event, top):
-    """The state of the frames below the innermost, whose own digest is `top`."""
-    frames = program_frames(frame)
-    texts = [sketch_frame(f, f.f_locals) for f in frames[1:]]
-    return top + '/' + digest('\n'.join(texts))
+class Moment:
+    """A state of the program, as text: event, offset in the code, digests of the innermost frame and of the others.
+
+    The offset does not take part in the comparison: after Ctrl-C the debugger can stop within a line, where tracing
+    from before does not. A few integers are given beside the digests, because comparing them is cheap.
+    """
+
+    def __init__(self, text):
+        event, lasti, self.top, self.rest = text.split('|')[:4]
+        self.event = 'line' if event == 'opcode' else event
+        self.lasti = int(lasti)
+        self.probes = [(name, int(value)) for name, value in [p.split('=') for p in text.split('|')[4:]]]
+
+    def could_be(self, frame, event):
+        if event != self.event:
+            return False
+        names = frame.f_locals
+        for name, value in self.probes:
+            now = names.get(name)
+            if type(now) is not int or now != value:
+                return False
+        return True
+
+    def matches(self, frame):
+        return self.top == digest(sketch_frame(frame, frame.f_locals)) and self.rest == digest_callers(frame)
 
 
-def top_moment(frame, event, names):
-    return event + '/' + digest(sketch_frame(frame, names))
-
-
-def same_moment(frame, event, signature):
-    top = top_moment(frame, event, frame.f_locals)
-    return signature.startswith(top + '/') and moment(frame, event, top) == signature
+def digest_callers(frame):
+    return digest('\n'.join([sketch_frame(f, f.f_locals) + '@%d' % f.f_lasti for f in program_frames(frame)[1:]]))
 
 
 def signature(pdb, event, frame):
     if frame is None:
         raise LookupError('nothing is running')
-    return moment(frame, event, top_moment(frame, event, locals_of(pdb, frame)))
+    names = locals_of(pdb, frame)
+    parts = [event, str(frame.f_lasti), digest(sketch_frame(frame, names)), digest_callers(frame)]
+    for name in sorted([n for n in names if type(n) is str and type(names[n]) is int])[:4]:
+        parts.append('%s=%d' % (name, names[name]))
+    return '|'.join(parts)
 
 
 def complete(pdb):
@@ -1055,13 +1080,89 @@ def apply_displays(pdb, frame, displays):
 
 # --- answering ---------------------------------------------------------------------------------------------------
 
+# --- stopping a command on its way -------------------------------------------------------------------------------
+
+RESUME = '_fred_resume'
+HOP = '_fred_hop'
+
+
+class Hop:
+    """Lets the program run by a command of the user's as the debugger runs it, until SIGURG comes; stops at the next
+    stop then, and leaves at the instance what the command would have stopped at, so that it can be taken up again.
+    """
+
+    def __init__(self, pdb):
+        self.pdb = pdb
+        self.signals = sys.modules['_signal']
+        self.stock = type(pdb).trace_dispatch.__get__(pdb)
+        self.old = self.signals.signal(self.signals.SIGURG, self.handle)
+
+    def handle(self, number, frame):
+        pdb = self.pdb
+        self.signals.signal(self.signals.SIGURG, self.old)
+        outer = frame
+        while outer is not None:
+            if outer.f_code.co_name == 'cmdloop':  # it has stopped by itself in this very moment
+                return
+            outer = outer.f_back
+        native = sys.gettrace() is not None
+        sys.settrace(None)  # what follows is ours, and not to be stopped at
+        inner = frame
+        while inner is not None and inner.f_code.co_filename in OWN_FILES:
+            inner = inner.f_back
+        traced = native and inner is not None and inner.f_trace is not None
+        bare = set()
+        outer = frame
+        while outer is not None and outer.f_code not in RUNNERS:
+            if outer.f_trace is None and outer.f_code.co_filename not in OWN_FILES:
+                bare.add(id(outer))
+                outer.f_trace = self.stock
+            outer = outer.f_back
+        pdb.__dict__[HOP] = (pdb.stopframe, pdb.returnframe, pdb.stoplineno, native, bare)
+        pdb._set_stopinfo(None, None)
+        write_reply({'hopped': True, 'traced': traced})
+        sys.settrace(self.stock)
+
+
+OWN_FILES = tuple(sys.modules[name].__file__ for name in ('bdb', 'pdb', 'cmd') if name in sys.modules)
+
+
+def resumption(pdb):
+    """The command that takes up what `Hop` has stopped."""
+    stopframe, returnframe, stopline, native, bare = pdb.__dict__.pop(HOP)
+    base = pdb_class(pdb)
+
+    def resume(pdb, arg):
+        delattr(base, 'do_' + RESUME)
+        pdb._set_stopinfo(stopframe, returnframe, stopline)
+        frame = sys._getframe()
+        while frame is not None:
+            if id(frame) in bare:
+                frame.f_trace = None
+            frame = frame.f_back
+        if not native:
+            sys.settrace(None)
+        return 1
+
+    setattr(base, 'do_' + RESUME, resume)
+    return RESUME
+
+
 def start(pdb, event, frame):
     """Begins a pass, which replies itself."""
     what = request['do']
-    if what == 'count':
-        Count(pdb, event, frame)
-        pdb.cmdqueue = [request['command']]
+    if what in ('count', 'hop'):
+        command = request.get('command')
+        if command is None:
+            command = resumption(pdb)
+        if what == 'count':
+            Count(pdb, event, frame)
+        else:
+            Hop(pdb)
+            write_reply({'hopped': False})
+        pdb.cmdqueue = [command]
         return
+    pdb.__dict__.pop(HOP, None)
     look = None
     if what == 'scan':
         look = ('breakpoints', True) if request.get('depth') is None else ('depth', request['depth'])
@@ -1069,8 +1170,9 @@ def start(pdb, event, frame):
         look = ('breakpoints', False)
     if what == 'find':
         place = request['place']
-        look = ('signature', (place['file'], place['function'], place['line'], request['signature']))
-        if event is not None and frame is not None and signature(pdb, event, frame) == request['signature']:
+        look = ('signature', (place['file'], place['function'], place['line'],
+                              Moment(request['signature'])))
+        if frame is not None and signature(pdb, event, frame) == request['signature']:
             write_reply({'n': 0, 'lost': False})
             return
         Steps(pdb, event, frame, request['limit'] + 1, look)
@@ -1085,7 +1187,7 @@ def respond():
     if pdb is None:
         raise LookupError('no pdb prompt is waiting')
     what = request['do']
-    if what in ('count', 'run_to', 'scan', 'find'):
+    if what in ('count', 'hop', 'run_to', 'scan', 'find'):
         return start(pdb, event, frame)
     if what == 'where':
         fields = {'where': facts(pdb, event, frame)}
@@ -1102,6 +1204,9 @@ def respond():
         fields = {'names': [w for w in request['words'] if w in pdb.curframe_locals or w in pdb.curframe.f_globals]}
     elif what == 'signature':
         fields = {'signature': signature(pdb, event, frame)}
+    elif what == 'settle':
+        pdb.__dict__.pop(HOP, None)
+        fields = {}
     else:
         raise LookupError('unknown request ' + what)
     write_reply(fields)

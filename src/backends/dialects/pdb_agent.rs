@@ -89,9 +89,19 @@ pub enum Request {
     /// Run a command of the user's to where plain pdb would stop; replies `n`, the clock there, and `where`.
     /// When the process ends instead, the reply that was left says `exited`, and `n` is one more than its last stop.
     Count {
-        /// Any line that moves.
-        command: String,
+        /// Any line that moves; absent where a [`Request::Hop`] has stopped one, which is then taken up again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
     },
+    /// Run a command of the user's as plain pdb does until SIGURG comes, and stop at the next stop then; replies `hopped`,
+    /// which is false if the command has ended before.
+    Hop {
+        /// As for [`Request::Count`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
+    },
+    /// Forget the command that a [`Request::Hop`] has stopped here: the session goes on from here.
+    Settle,
     /// Arrive at the `n`-th stop with a stock pdb, as if `step` had been typed `n` times.
     RunTo {
         /// From 1.
@@ -277,12 +287,19 @@ pub struct Reply {
     pub facts: Option<Facts>,
     /// The clock, counted from the prompt at which the request was made.
     pub n: Option<u64>,
+    /// The command ended after stop `n` and before the next one, where `step` would not have stopped: `return` and
+    /// `next` in a generator can stop at the internal `StopIteration` of the loop that runs it.
+    pub between: bool,
     /// The program's outermost frame has returned; if a prompt came nevertheless, a later reply has replaced this one.
     pub exited: bool,
     /// See [`Request::Scan`].
     pub found: Option<u64>,
     /// See [`Request::Find`].
     pub lost: bool,
+    /// See [`Request::Hop`].
+    pub hopped: bool,
+    /// The debugger traced the function in which the hop ended, line by line, for a breakpoint in it or in its file.
+    pub traced: bool,
     /// The value, cut at 4000 characters.
     pub repr: Option<String>,
     /// Of the whole value's repr; equal in every process for equal text.

@@ -5,7 +5,8 @@ lock = _thread.allocate_lock()
 done = _thread.allocate_lock()
 lock.acquire()
 done.acquire()
-seen = []
+# Not shown among the locals, since when the thread runs is not ours to say.
+seen = type('Seen', (list,), {})()
 
 def worker():
     lock.acquire()

@@ -1,8 +1,11 @@
 //! The system calls that nix lacks, each a small function with the reason why it is sound. The only unsafe code of the
 //! workspace is here and in `launch.rs`.
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+mod state;
+
+pub use state::*;
+
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -184,31 +187,6 @@ pub fn wait(tid: Option<Pid>, block: bool) -> Result<Option<(Pid, i32)>, Errno> 
             Err(error) => return Err(error),
         }
     }
-}
-
-/// A duplicate of another process's descriptor (`pidfd_open` + `pidfd_getfd`): the same open file description.
-///
-/// # Errors
-/// EBADF when the process has no such descriptor, EPERM when it may not be traced.
-pub fn foreign_descriptor(pid: Pid, descriptor: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: both calls return a new descriptor, which we own from then on.
-    unsafe {
-        let handle = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0))?;
-        let handle = OwnedFd::from_raw_fd(handle as RawFd);
-        let copy = Errno::result(libc::syscall(libc::SYS_pidfd_getfd, handle.as_raw_fd(), descriptor, 0))?;
-        Ok(OwnedFd::from_raw_fd(copy as RawFd))
-    }
-}
-
-/// Bytes that wait in a terminal's input queue.
-///
-/// # Errors
-/// EIO when the other side is gone.
-pub fn waiting_input(terminal: BorrowedFd<'_>) -> Result<usize, Errno> {
-    let mut count: libc::c_int = 0;
-    // SAFETY: FIONREAD writes one int.
-    Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::FIONREAD, &raw mut count) })?;
-    Ok(usize::try_from(count).unwrap_or(0))
 }
 
 /// Lets a stopped thread go (`PTRACE_CONT`, `PTRACE_SYSCALL`, `PTRACE_SINGLESTEP`), delivering `signal` unless 0.
