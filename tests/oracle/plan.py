@@ -125,7 +125,9 @@ class Feeder:
         if self.ended():
             if self.role == 'trace':
                 # pdb waits before the first line of the program, again.
-                self.trace.append(self.trace[0])
+                first = Stop.__new__(Stop)
+                first.__dict__.update(self.trace[0].__dict__, reads=sys.stdin.tell())
+                self.trace.append(first)
             elif self.feeds:
                 self.reply(None)
             self.reply(('again', self.numbers()))
@@ -220,7 +222,7 @@ class Plan:
         """Where stock pdb stops at the end of these commands, and the breakpoints that it has then. The trace has that
         stop just once, or it says nothing."""
         text, numbers = self.feeder.ask('run', feeds) or (None, None)
-        if text == 'again':
+        if text == 'again' and self.again:
             return len(self.trace) - 1, numbers
         found = [i for i in self.where.get(text, []) if i >= self.point.index]
         if len(found) != 1:
@@ -392,7 +394,7 @@ class Plan:
         line = self.dice.pick(['fred-reverse-finish', 'fred-rf'])
         depth = self.trace[self.point.index].depth
         found = self.last(self.point.index, lambda stop: stop.depth < depth)
-        if found is None:
+        if found is None or depth < 2:  # what runs the debugger is nobody's caller
             self.refuse(line)
         else:
             self.land(line, found)
