@@ -190,7 +190,11 @@ class Plan:
         self.again = self.trace[-1].text == self.trace[0].text
         for index, stop in enumerate(self.trace[:-1] if self.again else self.trace):
             self.where.setdefault(stop.text, []).append(index)
-        self.lines = sorted({s.line for s in self.trace if s.file == feeder.program and s.event == 'line'})
+        with open(feeder.program) as file:
+            source = file.read().split('\n')
+        # pdb sets no breakpoint on a docstring.
+        self.lines = sorted({s.line for s in self.trace if s.file == feeder.program and s.event == 'line'
+                             and not source[s.line - 1].startswith('"""')})
         self.line = [Point(0, [], [], [])]
         self.head = 0
 
@@ -274,7 +278,7 @@ class Plan:
 
     def target(self):
         """A line that the program will pass, or any."""
-        later = [s.line for s in self.trace[self.point.index + 1:] if s.file == self.feeder.program]
+        later = [s.line for s in self.trace[self.point.index + 1:] if s.line in self.lines and s.file == self.feeder.program]
         return self.dice.pick(later if later and self.dice.below(5) else self.lines)
 
     def condition(self):
