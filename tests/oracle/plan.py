@@ -123,7 +123,14 @@ class Feeder:
                 os._exit(1)
             os._exit(0)
         if self.ended():
-            self.reply(None)
+            if self.role == 'trace':
+                # pdb waits before the first line of the program, again.
+                first = Stop.__new__(Stop)
+                first.__dict__.update(self.trace[0].__dict__, reads=sys.stdin.tell())
+                self.trace.append(first)
+            elif self.feeds:
+                self.reply(None)
+            self.reply(('again', self.numbers()))
         if self.role == 'trace':
             event, here, frames = self.state['stopped']()
             self.trace.append(Stop(event, here, frames, self.state))
@@ -132,8 +139,11 @@ class Feeder:
             return 'step'
         if self.feeds:
             return self.feeds.pop(0)
-        numbers = [b.number for b in sys.modules['bdb'].Breakpoint.bpbynumber if b]
-        self.reply((self.state['describe'](), numbers))
+        self.reply((self.state['describe'](), self.numbers()))
+
+    def numbers(self):
+        """The breakpoints that there are."""
+        return [b.number for b in sys.modules['bdb'].Breakpoint.bpbynumber if b]
 
     def reply(self, answer):
         if self.role == 'trace':
@@ -176,9 +186,15 @@ class Plan:
             stop.__dict__.update(fields)
             self.trace.append(stop)
         self.where = {}
-        for index, stop in enumerate(self.trace):
+        # The last stop has no stop after it; pdb may have started the program again there.
+        self.again = self.trace[-1].text == self.trace[0].text
+        for index, stop in enumerate(self.trace[:-1] if self.again else self.trace):
             self.where.setdefault(stop.text, []).append(index)
-        self.lines = sorted({s.line for s in self.trace if s.file == feeder.program and s.event == 'line'})
+        with open(feeder.program) as file:
+            source = file.read().split('\n')
+        # pdb sets no breakpoint on a docstring.
+        self.lines = sorted({s.line for s in self.trace if s.file == feeder.program and s.event == 'line'
+                             and not source[s.line - 1].startswith('"""')})
         self.line = [Point(0, [], [], [])]
         self.head = 0
 
@@ -210,6 +226,8 @@ class Plan:
         """Where stock pdb stops at the end of these commands, and the breakpoints that it has then. The trace has that
         stop just once, or it says nothing."""
         text, numbers = self.feeder.ask('run', feeds) or (None, None)
+        if text == 'again' and self.again:
+            return len(self.trace) - 1, numbers
         found = [i for i in self.where.get(text, []) if i >= self.point.index]
         if len(found) != 1:
             raise Ended()
@@ -218,6 +236,8 @@ class Plan:
     def forward(self, *lines):
         """Commands of which the last moves."""
         point = self.point
+        if self.again and point.index == len(self.trace) - 1:
+            raise Ended()
         index, numbers = self.arrival(point.feeds + list(lines))
         for line in lines[:-1]:
             self.configure(line)
@@ -258,7 +278,7 @@ class Plan:
 
     def target(self):
         """A line that the program will pass, or any."""
-        later = [s.line for s in self.trace[self.point.index + 1:] if s.file == self.feeder.program]
+        later = [s.line for s in self.trace[self.point.index + 1:] if s.line in self.lines and s.file == self.feeder.program]
         return self.dice.pick(later if later and self.dice.below(5) else self.lines)
 
     def condition(self):
@@ -378,7 +398,7 @@ class Plan:
         line = self.dice.pick(['fred-reverse-finish', 'fred-rf'])
         depth = self.trace[self.point.index].depth
         found = self.last(self.point.index, lambda stop: stop.depth < depth)
-        if found is None:
+        if found is None or depth < 2:  # what runs the debugger is nobody's caller
             self.refuse(line)
         else:
             self.land(line, found)
@@ -395,7 +415,7 @@ class Plan:
     def reverse_watch(self):
         here = self.trace[self.point.index]
         frames = [f for f in here.frames[:1] if f[2] == self.feeder.program and f[4]]
-        if here.event == 'post-mortem' or not frames:
+        if self.point.index == len(self.trace) - 1 or not frames:
             raise Ended()
         name, first, file, _, names = frames[0]
         variables = sorted(names) + sorted(set(here.frames[-1][4]) - set(names))
@@ -466,6 +486,17 @@ class Plan:
         self.head += n
         self.say('fred-redo %d' % n, self.point.index, ok=True)
 
+    def checkpoint(self):
+        """A checkpoint of the user's, and back to the last one on this line."""
+        self.say('fred-checkpoint', self.point.index, ok=True)
+        self.rows[-2].pop('stop')
+        self.kept = self.head
+        for _ in range(self.dice.below(3)):
+            self.dice.pick([self.onward, self.reverse_step])()
+        if self.line[self.kept:self.head]:
+            self.go(self.kept)
+            self.say('fred-restart', self.point.index, ok=True)
+
     def goto(self):
         self.go(self.dice.below(len(self.line)))
         self.say('fred-goto %d' % self.head, self.point.index, ok=True)
@@ -499,7 +530,7 @@ class Plan:
                     self.reverse_continue, self.reverse_continue, self.reverse_watch, self.reverse_watch]
         self.moves([self.steps, self.onward, self.onward, self.onward, self.onward, self.until, self.temporary,
                     self.temporary, self.breakpoint, self.change, self.undo, self.redo, self.there_and_back,
-                    self.goto] + backward)
+                    self.goto, self.checkpoint] + backward)
 
     def moves(self, kinds):
         refused = 0

@@ -15,11 +15,11 @@ def work(n, go, done):
     done.release()
 
 
-def idle():
-    forever.acquire()
+def idle(lock):
+    lock.acquire()
 
 
-_thread.start_new_thread(idle, ())
+_thread.start_new_thread(idle, (forever,))
 t = 0
 for n in (3, 5, 7):
     go, done = _thread.allocate_lock(), _thread.allocate_lock()
