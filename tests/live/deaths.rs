@@ -94,6 +94,31 @@ fn a_child_that_stays_alive() {
 }
 
 #[test]
+fn children_end_with_the_session() {
+    let text = "\
+import os, subprocess
+child = subprocess.Popen(['sleep', '1000'])
+apart = subprocess.Popen(['sleep', '1000'], start_new_session=True)
+end = 1
+";
+    let mut s = Live::program(text);
+    s.say("tbreak 4").say("c").stops_at("prog.py:4");
+    s.types("q").wait();
+    let mut s = Live::program(text);
+    s.say("tbreak 4").say("c").stops_at("prog.py:4");
+    kill(s.fred(), Signal::SIGKILL).expect("a kill");
+    assert_eq!(s.wait(), 137);
+}
+
+#[test]
+fn ctrl_c_reaches_a_child() {
+    let text = "import subprocess\nprint('on', flush=True)\nsubprocess.run(['cat', '/dev/zero'], stdout=subprocess.DEVNULL)\nx = 1\n";
+    let mut s = Live::program(text);
+    s.types("continue").until("on\n").ctrl_c().prompt().shows("Program interrupted");
+    s.types("q").wait();
+}
+
+#[test]
 fn fred_is_killed() {
     let mut s = Live::pdb("autocount.py");
     s.say("next").say("fred-checkpoint");

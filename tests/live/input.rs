@@ -143,6 +143,16 @@ end = 1
 }
 
 #[test]
+fn a_child_reads_the_terminal() {
+    let text = "import subprocess\nsubprocess.run(['sh', '-c', 'echo who?; read x; echo got $x'])\nx = 1\n";
+    let mut s = Live::program(text);
+    s.say("next").types("next").until("who?\n").types("me").prompt().shows("got me").stops_at("prog.py:3");
+    s.say("fred-reverse-next").stops_at("prog.py:2").hides("got me");
+    s.types("next").until("who?\n").types("you").prompt().shows("got you");
+    s.types("q").ends(0);
+}
+
+#[test]
 fn input_from_a_script_goes_to_the_program() {
     let done = Start::new()
         .file("prog.py", ASKS)

@@ -88,6 +88,20 @@ fn batch_statuses() {
 }
 
 #[test]
+fn commands_first_and_then_a_prompt() {
+    let mut s = Start::new()
+        .file("x.py", "a = 1\nb = 2\nc = 3\n")
+        .file("script", "next\np 'from the script'\n")
+        .options(&["-e", "p 'first'", "-x", "script"])
+        .python(&["-m", "pdb", "x.py"])
+        .live();
+    s.shows("'first'\n").shows("'from the script'\n").stops_at("x.py:2");
+    s.say("fred-source script").stops_at("x.py:3").shows("'from the script'").say("fred-undo").stops_at("x.py:2");
+    s.say("fred-source absent").shows("fred: cannot read the commands in absent").hides("x.py(");
+    s.types("q").ends(0);
+}
+
+#[test]
 fn the_event_stream() {
     let done = Start::new()
         .file("x.py", "a = 1\nprint('words')\nb = 2\n")

@@ -103,7 +103,8 @@ pub const TABLE: &[Row] = &[
     row(Sysno::setpriority, &[low(0, 0), not(1, 0)], Special::IdArgument(1)),
     row(Sysno::wait4, &[], Special::Wait),
     row(Sysno::waitid, &[], Special::Wait),
-    // A read of one byte is a line editor fetching what select has announced: not where it waits.
+    // A read of one byte is mostly a line editor fetching what select has announced. Where one waits (a shell), the supervisor
+    // sees it when it looks for readers that were not trapped.
     row(Sysno::read, &[low(0, 0), not(2, 1)], Special::TerminalRead),
     // Python's readline waits in select(1, {0}, NULL, NULL, NULL) once a line; the line editor's own pselect carries a mask.
     row(Sysno::select, &[is(4, 0)], Special::TerminalRead),
