@@ -1,5 +1,5 @@
 # make test: everything that CI checks, on a plain Debian or Ubuntu with Rust.
-.PHONY: test tools fmt clippy demo bench install
+.PHONY: test tools packages demo bench install
 
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -10,17 +10,19 @@ test: tools
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo nextest run --workspace
 
+tools: packages
+	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked
+
 # Installs only what is missing; the package list is read once, and only then.
-tools:
+packages:
 	@missing=; \
 	command -v python3 >/dev/null || missing="$$missing python3"; \
-	command -v tmux >/dev/null || missing="$$missing tmux"; \
+	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	if [ -n "$$missing" ]; then \
 		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; \
 	fi
-	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked
 
-demo:
+demo: packages
 	cargo build --release
 	target/release/fred demo
 
