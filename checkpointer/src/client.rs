@@ -41,8 +41,6 @@ pub struct Stopped {
     pub pid: i32,
     /// Microseconds for which the process was held.
     pub held_us: u64,
-    /// What it lacks.
-    pub warnings: Vec<String>,
 }
 
 /// Memory of a process in bytes, from /proc/PID/smaps_rollup.
@@ -145,17 +143,20 @@ impl Client {
 
     fn stopped(answer: Answer) -> Result<Stopped, Error> {
         match answer {
-            Answer::Stopped { id, pid, held_us, warnings } => Ok(Stopped { id, pid, held_us, warnings }),
+            Answer::Stopped { id, pid, held_us } => Ok(Stopped { id, pid, held_us }),
             _ => Err(Error::Gone),
         }
     }
 
-    /// Runs a fresh copy of a stopped one, in place of what runs (which is killed).
+    /// Runs a fresh copy of a stopped one, in place of what runs (which is killed). Returns what could not be brought back.
     ///
     /// # Errors
     /// [`Error::Refused`] when it is gone; then nothing runs.
-    pub fn start_copy(&mut self, id: CopyId) -> Result<(), Error> {
-        self.replace(&Request::Start(id))
+    pub fn start_copy(&mut self, id: CopyId) -> Result<Vec<String>, Error> {
+        match self.replace(&Request::Start(id))? {
+            Answer::Started { warnings } => Ok(warnings),
+            _ => Err(Error::Gone),
+        }
     }
 
     /// Runs a suspended process itself again, in place of what runs (which is killed).
@@ -163,13 +164,13 @@ impl Client {
     /// # Errors
     /// As for [`Client::start_copy`].
     pub fn resume(&mut self, id: CopyId) -> Result<(), Error> {
-        self.replace(&Request::Resume(id))
+        self.replace(&Request::Resume(id)).map(|_| ())
     }
 
     /// Makes another process the running one. What was told before the answer is of the one that ran until then; the
     /// supervisor listens to the new one only afterwards.
-    fn replace(&mut self, request: &Request) -> Result<(), Error> {
-        let outcome = self.ask(request).map(|_| ());
+    fn replace(&mut self, request: &Request) -> Result<Answer, Error> {
+        let outcome = self.ask(request);
         self.events.clear();
         outcome
     }
@@ -179,7 +180,7 @@ impl Client {
     /// # Errors
     /// [`Error::Gone`].
     pub fn kill(&mut self) -> Result<(), Error> {
-        self.replace(&Request::Kill)
+        self.replace(&Request::Kill).map(|_| ())
     }
 
     /// Kills a stopped copy.

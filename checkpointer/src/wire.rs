@@ -55,7 +55,10 @@ pub enum Answer {
         pid: i32,
         /// Microseconds for which the process was held.
         held_us: u64,
-        /// What the copy will lack, in words.
+    },
+    /// A copy runs.
+    Started {
+        /// What could not be brought back, in words.
         warnings: Vec<String>,
     },
     /// What [`Request::Status`] found.

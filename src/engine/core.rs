@@ -37,6 +37,10 @@ pub struct Engine {
     pub(super) next_auto: u32,
     /// How long the debugger took from the predecessor to a point.
     pub(super) ran: HashMap<PointId, Duration>,
+    /// What the copy that was started last lacks.
+    pub(super) lost: Vec<String>,
+    /// What a replay should have come to and what it came to, until the event stream has been told.
+    pub(super) divergence: std::cell::RefCell<Option<(String, String)>>,
     /// When a replay is to be stopped on its way.
     pub(super) nudge: Option<Instant>,
     /// What the command that is being done has cost until now.

@@ -51,6 +51,8 @@ impl Engine {
             carried: HashMap::new(),
             desk,
             ran: HashMap::new(),
+            lost: Vec::new(),
+            divergence: std::cell::RefCell::new(None),
             nudge: None,
             since: SinceLast::default(),
             growth: Default::default(),

@@ -173,11 +173,12 @@ impl Live {
     }
 
     /// Runs a fresh copy of a stopped debugger in place of the running one. Its first event is that it reads the terminal.
-    pub(crate) fn start_copy(&mut self, id: CopyId) -> Result<(), Error> {
-        self.client.start_copy(id)?;
+    /// What could not be brought back comes with it.
+    pub(crate) fn start_copy(&mut self, id: CopyId) -> Result<Vec<String>, Error> {
+        let lost = self.client.start_copy(id)?;
         self.pty.forget();
         self.output.clear();
-        Ok(())
+        Ok(lost)
     }
 
     /// Runs a debugger that was put aside itself again.

@@ -42,6 +42,7 @@ impl Engine {
             }
             Err(failure) => {
                 self.come_back(aside)?;
+                self.tell_divergence(console);
                 Err(failure)
             }
         }
@@ -60,7 +61,8 @@ impl Engine {
         self.since = crate::history::retention::SinceLast::default();
         let stop = self.execution.point(point).stop.clone();
         let place = self.shown.get(&point).cloned().unwrap_or_default();
-        Report { place, stop: Some(stop), cost: self.spent(), ..Report::default() }
+        let notes = self.lost.drain(..).map(|what| format!("not brought back: {what}")).collect();
+        Report { place, notes, stop: Some(stop), cost: self.spent(), ..Report::default() }
     }
 
     pub(super) fn go_back(&mut self, n: u32, console: &mut dyn Console) -> Result<Report, Failure> {
@@ -167,6 +169,7 @@ impl Engine {
             }
             Err(mut failure) => {
                 self.come_back(aside)?;
+                self.tell_divergence(console);
                 failure.cost = self.spent();
                 Err(failure)
             }
@@ -189,12 +192,16 @@ impl Engine {
                     "{expression} has been {} since the start of the history: there is no statement to go back to",
                     text_of(&value)
                 ))),
-                Outcome::Unstable { at, first, second, .. } => Err(search.engine.failure(format!(
-                    "the program did not replay the same way: {expression} was {} at stop {} of a replay, then {}",
-                    text_of(&first),
-                    at.ticks,
-                    text_of(&second)
-                ))),
+                Outcome::Unstable { at, first, second, .. } => {
+                    let both = (text_of(&first), text_of(&second));
+                    search.engine.divergence.replace(Some(both));
+                    Err(search.engine.failure(format!(
+                        "the program did not replay the same way: {expression} was {} at stop {} of a replay, then {}",
+                        text_of(&first),
+                        at.ticks,
+                        text_of(&second)
+                    )))
+                }
             }
         })
     }

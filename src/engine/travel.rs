@@ -75,7 +75,8 @@ impl Engine {
 
     /// Runs a fresh copy of a stopped one that waited at `prompt`.
     pub(super) fn start_copy(&mut self, copy: CopyId, prompt: &Prompt) -> Result<(), Failure> {
-        self.live.start_copy(copy).map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?;
+        let started = self.live.start_copy(copy);
+        self.lost = started.map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?;
         self.cost.restores += 1;
         self.state = State::Prompt(prompt.clone());
         self.await_parked()
@@ -144,11 +145,19 @@ impl Engine {
     }
 
     pub(super) fn diverged(&self, line: &str, expected: &Stop, got: &str) -> Failure {
+        self.divergence.replace(Some((super::place_of(expected), got.to_owned())));
         self.failure(format!(
             "the program did not replay the same way: `{line}` led to {} before, now {got}; \
              checkpoints taken at that point itself are not affected",
             super::place_of(expected)
         ))
+    }
+
+    /// Tells the event stream of a divergence that has just been met.
+    pub(super) fn tell_divergence(&self, console: &mut dyn Console) {
+        if let Some((expected, got)) = self.divergence.take() {
+            console.diverged(u64::from(self.number()), &expected, &got);
+        }
     }
 
     /// Checks that a replayed command stopped where it did before.

@@ -11,7 +11,7 @@ use super::Supervisor;
 use super::tasks::{Activity, Task, Tasks};
 use crate::launch;
 use crate::ptrace::How;
-use crate::wire::{Answer, Request};
+use crate::wire::{Answer, CopyId, Request};
 
 impl Supervisor {
     pub(super) fn answer(&mut self, request: Request) -> Answer {
@@ -20,7 +20,7 @@ impl Supervisor {
             Request::Go => Ok(self.go()),
             Request::Checkpoint => self.stop_clock(Supervisor::checkpoint),
             Request::Suspend => self.stop_clock(Supervisor::suspend),
-            Request::Start(id) => self.start(id).map(|warnings| self.started(warnings)),
+            Request::Start(id) => self.start(id).map(|warnings| Answer::Started { warnings }),
             Request::Resume(id) => self.resume(id).map(|()| Answer::Done),
             Request::Kill => {
                 self.kill_live();
@@ -43,21 +43,11 @@ impl Supervisor {
         outcome.unwrap_or_else(Answer::Refused)
     }
 
-    fn stop_clock(
-        &mut self,
-        take: fn(&mut Supervisor) -> Result<(crate::wire::CopyId, Pid, Vec<String>), String>,
-    ) -> Result<Answer, String> {
+    fn stop_clock(&mut self, take: fn(&mut Supervisor) -> Result<(CopyId, Pid), String>) -> Result<Answer, String> {
         let begin = Instant::now();
-        let (id, pid, warnings) = take(self)?;
+        let (id, pid) = take(self)?;
         let held_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(Answer::Stopped { id, pid: pid.as_raw(), held_us, warnings })
-    }
-
-    fn started(&self, warnings: Vec<String>) -> Answer {
-        for warning in warnings {
-            tracing::info!("not brought back: {warning}");
-        }
-        Answer::Launched { pid: self.main_virtual }
+        Ok(Answer::Stopped { id, pid: pid.as_raw(), held_us })
     }
 
     fn launch(&mut self, argv: Vec<Vec<u8>>) -> Result<Answer, String> {
@@ -116,19 +106,19 @@ impl Supervisor {
             return;
         };
         task.parked = None;
-        if let Some(Activity::Stopped(stopped)) = &task.activity {
-            if let Ok(mut registers) = stopped.registers() {
-                let read = call == Sysno::read.id() as u64;
-                // ERESTARTSYS for read, ERESTARTNOHAND for select and poll: what the kernel leaves itself.
-                let code: i64 = if read { -512 } else { -514 };
-                registers.orig_rax = call;
-                #[allow(clippy::cast_sign_loss)]
-                {
-                    registers.rax = code as u64;
-                }
-                registers.rip += 2;
-                stopped.set_registers(&registers).ok();
+        if let Some(Activity::Stopped(stopped)) = &task.activity
+            && let Ok(mut registers) = stopped.registers()
+        {
+            let read = call == Sysno::read.id() as u64;
+            // ERESTARTSYS for read, ERESTARTNOHAND for select and poll: what the kernel leaves itself.
+            let code: i64 = if read { -512 } else { -514 };
+            registers.orig_rax = call;
+            #[allow(clippy::cast_sign_loss)]
+            {
+                registers.rax = code as u64;
             }
+            registers.rip += 2;
+            stopped.set_registers(&registers).ok();
         }
         self.let_go(tid, How::Continue);
     }

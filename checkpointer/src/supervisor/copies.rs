@@ -49,7 +49,7 @@ fn as_before(pid: Pid, snapshot: &Snapshot) -> Result<(), InjectError> {
 
 impl Supervisor {
     /// Forks the running process and lets it go on.
-    pub(super) fn checkpoint(&mut self) -> Result<(CopyId, Pid, Vec<String>), String> {
+    pub(super) fn checkpoint(&mut self) -> Result<(CopyId, Pid), String> {
         let main = self.held("take a checkpoint")?;
         let made = self.capture(main).and_then(|snapshot| {
             let forked = fork::fork(main, &snapshot.threads[0]);
@@ -59,11 +59,11 @@ impl Supervisor {
         self.release();
         let (snapshot, leader) = made.map_err(|error| format!("cannot take a checkpoint: {error}"))?;
         let copy = Copy { leader, snapshot: Rc::new(snapshot), threads: Tasks::new(), dead: false };
-        Ok((self.keep(copy), leader, Vec::new()))
+        Ok((self.keep(copy), leader))
     }
 
     /// Stops the running process and puts it aside.
-    pub(super) fn suspend(&mut self) -> Result<(CopyId, Pid, Vec<String>), String> {
+    pub(super) fn suspend(&mut self) -> Result<(CopyId, Pid), String> {
         let main = self.held("put the process aside")?;
         let snapshot = match self.capture(main) {
             Ok(snapshot) => snapshot,
@@ -76,7 +76,7 @@ impl Supervisor {
         self.main = None;
         self.virtual_ids.clear();
         let copy = Copy { leader: main, snapshot: Rc::new(snapshot), threads, dead: false };
-        Ok((self.keep(copy), main, Vec::new()))
+        Ok((self.keep(copy), main))
     }
 
     fn keep(&mut self, copy: Copy) -> CopyId {
@@ -169,10 +169,10 @@ impl Supervisor {
         let Ok(born) = i32::try_from(born).map(Pid::from_raw) else {
             return;
         };
-        if !self.tasks.contains_key(&born) {
-            if let Ok(Some((tid, status))) = raw::wait(Some(born), true) {
-                self.record(tid, status);
-            }
+        if !self.tasks.contains_key(&born)
+            && let Ok(Some((tid, status))) = raw::wait(Some(born), true)
+        {
+            self.record(tid, status);
         }
     }
 

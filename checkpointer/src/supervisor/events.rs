@@ -49,11 +49,11 @@ impl Supervisor {
             self.ended(tid, what);
             return what;
         }
-        if !self.tasks.contains_key(&tid) {
+        if let std::collections::btree_map::Entry::Vacant(e) = self.tasks.entry(tid) {
             let Some(pid) = process_of(tid) else {
                 return Change::Killed(0);
             };
-            self.tasks.insert(tid, Task::stopped(pid, tid));
+            e.insert(Task::stopped(pid, tid));
         }
         let mut stopped = Stopped::reported(tid);
         if let Change::Signal(number) = what {
@@ -63,10 +63,11 @@ impl Supervisor {
         let Some(task) = self.tasks.get_mut(&tid) else {
             return what;
         };
-        if let Some(registers) = registers {
-            if crate::snapshot::threads::needs_restart_block(&registers) && registers.orig_rax != 219 {
-                task.restarting = Some(registers.orig_rax);
-            }
+        if let Some(registers) = registers
+            && crate::snapshot::threads::needs_restart_block(&registers)
+            && registers.orig_rax != 219
+        {
+            task.restarting = Some(registers.orig_rax);
         }
         task.group_stopped = matches!(what, Change::GroupStop(_));
         task.activity = Some(Activity::Stopped(stopped));
@@ -228,11 +229,11 @@ impl Supervisor {
         self.exec_failure = None;
         // The other threads are gone, and the caller has the leader's id now (ptrace(2), "execve(2) under ptrace").
         let former = nix::sys::ptrace::getevent(tid).ok().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        if let Some(former) = former {
-            if former != tid {
-                self.tasks.remove(&former);
-                self.virtual_ids.remove(&former);
-            }
+        if let Some(former) = former
+            && former != tid
+        {
+            self.tasks.remove(&former);
+            self.virtual_ids.remove(&former);
         }
         if let Some(task) = self.tasks.get_mut(&tid) {
             task.clear_tid = None;

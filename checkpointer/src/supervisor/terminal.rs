@@ -63,10 +63,10 @@ impl Terminal {
     pub fn set_modes(&mut self, modes: &Modes) {
         self.secret = modes.secret;
         termios::tcflush(&self.slave, FlushArg::TCIFLUSH).ok();
-        if let Some(wanted) = &modes.termios {
-            if termios::tcgetattr(&self.slave).ok().as_ref() != Some(wanted) {
-                termios::tcsetattr(&self.slave, SetArg::TCSANOW, wanted).ok();
-            }
+        if let Some(wanted) = &modes.termios
+            && termios::tcgetattr(&self.slave).ok().as_ref() != Some(wanted)
+        {
+            termios::tcsetattr(&self.slave, SetArg::TCSANOW, wanted).ok();
         }
     }
 
