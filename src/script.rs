@@ -9,6 +9,7 @@ use crate::commands::{Command, Reading, Run, help, read};
 use crate::console::{Screen, window};
 use crate::engine::{Cost, Failure, LineReport, Report, Session, State};
 use crate::events::{Event, Origin, milliseconds};
+use crate::history::entry::Stop;
 use crate::tables;
 
 /// Files may call files this deep.
@@ -38,6 +39,8 @@ pub struct Runner {
     pub screen: Screen,
     on_error: OnError,
     failed: bool,
+    /// Where the last fred command that moved has led.
+    stop: Option<Stop>,
     /// Files being run at this moment, the innermost last.
     files: usize,
     size: (u16, u16),
@@ -46,7 +49,12 @@ pub struct Runner {
 impl Runner {
     /// A runner on that screen.
     pub fn new(screen: Screen, on_error: OnError) -> Self {
-        Self { screen, on_error, failed: false, files: 0, size: window() }
+        Self { screen, on_error, failed: false, stop: None, files: 0, size: window() }
+    }
+
+    /// Where the last fred command that moved has led.
+    pub fn last_stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
     }
 
     /// Whether any fred command could not do what it was asked.
@@ -198,6 +206,9 @@ impl Runner {
 
     /// Shows and notes what a fred command did; says whether it did all of it.
     fn report(&mut self, command: &str, argument: Option<&str>, outcome: Result<Report, Failure>) -> bool {
+        if let Ok(Report { stop: Some(stop), .. }) = &outcome {
+            self.stop = Some(stop.clone());
+        }
         let nothing = Report::default();
         let (report, error, cost): (&Report, Option<&str>, Cost) = match &outcome {
             Ok(report) => (report, report.incomplete.as_deref(), report.cost),

@@ -90,6 +90,12 @@ pub trait Dialect: Send {
     /// Whether `word` is a command of this debugger, so that a fred alias of that name must give way.
     fn is_command(&self, word: &str) -> bool;
 
+    /// Whether a line lets the program run so that, after Ctrl-C, the same line goes on to where it would have gone by itself.
+    fn runs_on(&self, sent: &str) -> bool;
+
+    /// Whether a stop is in the debugger's own code, as stepping beyond the end of a program can be.
+    fn is_own_code(&self, stop: &Stop) -> bool;
+
     /// Whether the prompt that `output` ends with (it ends before it) can be a text of the program's; `sent` is the line that it
     /// answers, empty for the first prompt.
     fn belief(&self, sent: &str, output: &str, prompt: &Prompt) -> Belief;

@@ -149,6 +149,9 @@ pub fn bisect(runner: &mut Runner, session: &mut dyn Session, plan: &Plan) -> Ve
     }
 }
 
+/// More stops than a debugger makes in its own code when it ends a program.
+const MOST_OWN_STOPS: u32 = 100;
+
 /// Goes to the bad point; the commands that a person would type for it.
 fn reach(runner: &mut Runner, session: &mut dyn Session, plan: &Plan) -> Result<Vec<String>, String> {
     let by_itself = ["continue".to_owned()];
@@ -182,14 +185,19 @@ fn reach(runner: &mut Runner, session: &mut dyn Session, plan: &Plan) -> Result<
     if !plan.until.is_empty() {
         return Err("the program ran to its end".into());
     }
-    // It has ended (and pdb has started it again): the bad point is just before that.
+    // It has ended (and pdb has started it again): the bad point is the last stop of the program before that; the stops in
+    // between are the debugger's own.
     let step = find("reverse-step").map_err(|_| "no reverse-step".to_owned())?;
-    commands.push("fred-reverse-step".into());
-    if runner.run_fred(session, step, "") {
-        Ok(commands)
-    } else {
-        Err("there is no point before the end of the program".into())
+    for _ in 0..MOST_OWN_STOPS {
+        commands.push("fred-reverse-step".into());
+        if !runner.run_fred(session, step, "") {
+            return Err("there is no point before the end of the program".into());
+        }
+        if !runner.last_stop().is_some_and(|stop| session.is_own_code(stop)) {
+            return Ok(commands);
+        }
     }
+    Err("the end of the program was not found".into())
 }
 
 fn backtrace(runner: &mut Runner, session: &mut dyn Session) -> String {

@@ -188,6 +188,9 @@ impl Engine {
                 private_bytes: checkpoint.private,
             })
             .collect();
+        if wanted < limit {
+            self.drop_all_strides();
+        }
         let plan = retention::choose(&rows, u64::from(self.number()), total, wanted);
         for key in plan.drop {
             self.forget(key);

@@ -9,6 +9,7 @@ use super::checkpoints::Checkpoint;
 use super::desk::Desk;
 use super::live::{Live, Woke};
 use super::start::Options;
+use super::strides::Stride;
 use super::{Console, Cost, Failure, Input, InputMode, State};
 use crate::backends::dialect::{Belief, Dialect, Prompt};
 use crate::backends::dialects::pdb_agent::{Request, Settings};
@@ -37,6 +38,12 @@ pub struct Engine {
     pub(super) next_auto: u32,
     /// How long the debugger took from the predecessor to a point.
     pub(super) ran: HashMap<PointId, Duration>,
+    /// Whether copies are to be taken on the way of the command that runs now.
+    pub(super) striding: bool,
+    /// Those of the command that runs now.
+    pub(super) strides_now: Vec<Stride>,
+    /// Those of the commands that were run at points.
+    pub(super) strides: HashMap<PointId, Vec<Stride>>,
     /// What the copy that was started last lacks.
     pub(super) lost: Vec<String>,
     /// What a replay should have come to and what it came to, until the event stream has been told.
@@ -151,7 +158,9 @@ impl Engine {
                     return Err(self.failure("the copy does not come to its prompt"));
                 }
                 Woke::Timeout => {
-                    if let Feed::Log { .. } = feed {
+                    if let Feed::User(_) = feed {
+                        self.stride(outcome.inputs.len());
+                    } else {
                         // The helper has put a handler on this signal, which programs ignore otherwise.
                         self.nudge = None;
                         self.live
@@ -252,7 +261,7 @@ impl Engine {
 
     fn next_tick(&self, feed: &Feed<'_>) -> Option<Instant> {
         match feed {
-            Feed::User(_) => None,
+            Feed::User(_) => self.next_stride(),
             Feed::Log { .. } => self.nudge.or_else(|| self.patience.map(|patience| Instant::now() + patience)),
         }
     }

@@ -51,6 +51,9 @@ impl Engine {
             carried: HashMap::new(),
             desk,
             ran: HashMap::new(),
+            striding: false,
+            strides_now: Vec::new(),
+            strides: HashMap::new(),
             lost: Vec::new(),
             divergence: std::cell::RefCell::new(None),
             nudge: None,
@@ -108,6 +111,7 @@ impl Engine {
         let before = self.dialect.fork();
         let reading = self.dialect.read_line(typed.unwrap_or("EOF"), kind);
         let begin = Instant::now();
+        self.striding = kind == PromptKind::Command && self.dialect.runs_on(&reading.send);
         let mut feed = Feed::User(console);
         // In a nested interpreter or an unfinished command only the debugger knows what comes next.
         let after = if kind == PromptKind::Command { Accept::After(&reading.send) } else { Accept::Any };
@@ -118,11 +122,29 @@ impl Engine {
                 self.settle(&mut feed, after)
             }
         };
-        let outcome = outcome.inspect_err(|_| self.dialect = before)?;
+        self.striding = false;
+        let strides = std::mem::take(&mut self.strides_now);
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                self.drop_strides(strides);
+                self.dialect = before;
+                return Err(failure);
+            }
+        };
         let elapsed = begin.elapsed();
         let line = typed.unwrap_or("EOF");
         let quits = reading.quits || (typed.is_none() && kind == PromptKind::Command);
-        self.log(line, &reading.send, reading.effect, quits, origin, outcome, elapsed, console)
+        let former = self.timeline.point();
+        let report = self.log(line, &reading.send, reading.effect, quits, origin, outcome, elapsed, console);
+        let point = self.timeline.point();
+        if point == former {
+            self.drop_strides(strides);
+        } else if let Some(older) = (!strides.is_empty()).then(|| self.strides.insert(former, strides)).flatten() {
+            // The same command was run from the same point before: it went the same way.
+            self.drop_strides(older);
+        }
+        report
     }
 
     /// Notes what a line has done.

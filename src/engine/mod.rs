@@ -11,6 +11,7 @@ mod probe;
 mod reverse;
 mod session;
 pub mod start;
+mod strides;
 mod travel;
 
 use std::path::Path;
@@ -280,6 +281,12 @@ pub trait Session {
 
     /// Evaluates an expression at the present, on a throw-away copy: whether it could be, and the value or the reason.
     fn evaluate(&mut self, expression: &str) -> Result<(bool, String), Failure>;
+
+    /// Whether a stop is in the debugger's own code and not in the program's.
+    fn is_own_code(&self, stop: &Stop) -> bool {
+        let _ = stop;
+        false
+    }
 
     /// Names for completion: checkpoint ids, branch names.
     fn names(&self) -> (Vec<String>, Vec<String>);

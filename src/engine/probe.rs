@@ -7,6 +7,7 @@ use fred_checkpointer::client::Stopped;
 use fred_checkpointer::wire::CopyId;
 
 use super::core::{Engine, Outcome};
+use super::strides::Stride;
 use super::travel::Aside;
 use super::{Console, Failure, State};
 use crate::backends::dialect::{Prompt, PromptKind};
@@ -46,6 +47,8 @@ struct Hop {
     shown: String,
     /// The point that stands for it in the history, once something is built on it.
     point: Option<PointId>,
+    /// It was stopped as by Ctrl-C: the command is typed again to go on.
+    interrupted: bool,
 }
 
 /// Where a segment begins.
@@ -146,7 +149,7 @@ impl<'e> Search<'e> {
         let (Some(from), Some(to)) = (self.id_at(origin), self.id_at(self.next_point(index))) else {
             return Err(self.engine.failure("a place on the way has lost its origin"));
         };
-        let (Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line }) =
+        let (Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line, .. }) =
             self.engine.execution.point(to).via.clone()
         else {
             return Err(self.engine.failure("a place on the way has lost its command"));
@@ -157,7 +160,8 @@ impl<'e> Search<'e> {
             return Err(self.engine.failure("a place on the way has lost its copy"));
         };
         let read = all.len().saturating_sub(hop.inputs.len());
-        let point = self.engine.execution.stopped(from, &line, hop.stop.clone(), all.into_iter().take(read).collect());
+        let inputs = all.into_iter().take(read).collect();
+        let point = self.engine.execution.stopped(from, &line, hop.interrupted, hop.stop.clone(), inputs);
         hop.point = Some(point);
         self.engine.shown.insert(point, hop.shown.clone());
         self.engine.ran.insert(point, at);
@@ -202,8 +206,54 @@ impl<'e> Search<'e> {
 
     /// Whether the command that leads on from an anchor begins there, or is taken up again.
     fn begins(&self, index: usize) -> bool {
-        matches!(&self.anchors[index].stand, Stand::Point(id)
-            if !matches!(self.engine.execution.point(*id).via, Via::Stopped { .. }))
+        match &self.anchors[index].stand {
+            Stand::Point(id) => {
+                !matches!(self.engine.execution.point(*id).via, Via::Stopped { typed_again: false, .. })
+            }
+            Stand::Hop(hop) => hop.interrupted,
+        }
+    }
+
+    /// Makes an anchor of the copy, among those taken while the command ran, that is nearest to a time after anchor `index`.
+    fn use_stride(&mut self, index: usize, line: &str, wanted: Duration, ran: Duration) -> Result<bool, Failure> {
+        let (Some(to), Some(from)) = (self.id_at(self.next_point(index)), self.id_at(self.last_point(index))) else {
+            return Ok(false);
+        };
+        if !self.engine.dialect.runs_on(line) {
+            return Ok(false);
+        }
+        let begin = self.offset(index);
+        let end = begin + self.span(index, ran);
+        // Near the ends there is nothing to be gained.
+        let between = |stride: &&Stride| stride.at > begin + SAMPLE && stride.at + SAMPLE < end;
+        let strides = self.engine.strides.get(&from).map_or(&[][..], Vec::as_slice);
+        let Some(stride) =
+            strides.iter().filter(between).min_by_key(|stride| stride.at.abs_diff(begin + wanted)).cloned()
+        else {
+            return Ok(false);
+        };
+        let stopped = self.engine.interrupt_stride(&stride, self.console)?;
+        let stop = stopped.as_ref().and_then(|outcome| self.engine.dialect.parse_stop(line, &outcome.output));
+        let (Some(outcome), Some(stop)) = (stopped, stop.filter(|stop| stop.reason == Reason::Interrupt)) else {
+            // This program does not stop so; the others would not either.
+            let gone = self.engine.strides.remove(&from).unwrap_or_default();
+            self.engine.drop_strides(gone);
+            return Ok(false);
+        };
+        let (kept, prompt) = self.keep_running()?;
+        let shown = self.engine.dialect.stop_text(&outcome.output);
+        let inputs = self.engine.execution.point(to).inputs.iter().skip(stride.read).cloned().collect();
+        let hop = Hop { copy: kept.id, pid: kept.pid, prompt, inputs, stop, shown, point: None, interrupted: true };
+        self.anchors.insert(index + 1, Anchor { stand: Stand::Hop(hop), at: stride.at, to_point: None });
+        Ok(true)
+    }
+
+    /// Running time from the beginning of the command to an anchor on its way.
+    fn offset(&self, index: usize) -> Duration {
+        match &self.anchors[index].stand {
+            Stand::Point(_) => Duration::ZERO,
+            Stand::Hop(_) => self.anchors[index].at,
+        }
     }
 
     /// Stops from an anchor to the end of the command that leads on from it, as plain pdb ends it.
@@ -245,7 +295,7 @@ impl<'e> Search<'e> {
         let point = self.engine.execution.point(to).clone();
         let counted = match &point.via {
             Via::Command { line, .. } => self.count_command(index, line, Some(&point.stop))?,
-            Via::Stopped { line } => {
+            Via::Stopped { line, .. } => {
                 // Its own end is nowhere in particular, but what is left of the command can be counted from both.
                 let whole = self.count_command(index, line, None)?;
                 let rest = self.count_command(end, line, None)?;
@@ -383,7 +433,7 @@ impl<'e> Search<'e> {
         let natural = match &self.engine.execution.point(to).via {
             Via::Command { line, effect: Effect::Moves } => (line.clone(), ran, true),
             // Beyond such a point the program would just go on: half of the way is never beyond it.
-            Via::Interrupted { line } | Via::Stopped { line } => (line.clone(), ran, false),
+            Via::Interrupted { line } | Via::Stopped { line, .. } => (line.clone(), ran, false),
             _ => return None,
         };
         Some(natural)
@@ -391,10 +441,7 @@ impl<'e> Search<'e> {
 
     /// Running time from an anchor to the next.
     fn span(&self, index: usize, ran: Duration) -> Duration {
-        let begin = match &self.anchors[index].stand {
-            Stand::Point(_) => Duration::ZERO,
-            Stand::Hop(_) => self.anchors[index].at,
-        };
+        let begin = self.offset(index);
         let end = match self.anchors.get(index + 1).map(|next| &next.stand) {
             Some(Stand::Hop(_)) => self.anchors[index + 1].at,
             _ => ran,
@@ -430,10 +477,7 @@ impl<'e> Search<'e> {
         let outcome = self.engine.ask(request, &mut inputs, self.console);
         self.engine.nudge = None;
         let (reply, outcome) = outcome?;
-        let began = match &self.anchors[index].stand {
-            Stand::Point(_) => Duration::ZERO,
-            Stand::Hop(_) => self.anchors[index].at,
-        };
+        let began = self.offset(index);
         let stop = self.engine.dialect.parse_stop("step", &outcome.output);
         let (true, None, Some(stop)) = (reply.hopped, outcome.exited, stop) else { return Ok(false) };
         let at = began + begin.elapsed();
@@ -442,7 +486,7 @@ impl<'e> Search<'e> {
         }
         let (kept, prompt) = self.keep_running()?;
         let shown = self.engine.dialect.stop_text(&outcome.output);
-        let hop = Hop { copy: kept.id, pid: kept.pid, prompt, inputs, stop, shown, point: None };
+        let hop = Hop { copy: kept.id, pid: kept.pid, prompt, inputs, stop, shown, point: None, interrupted: false };
         self.anchors.insert(index + 1, Anchor { stand: Stand::Hop(hop), at, to_point: None });
         Ok(true)
     }
@@ -458,6 +502,10 @@ impl<'e> Search<'e> {
         let Some((line, mut ran, _)) = self.long_command(index) else { return Ok(()) };
         if self.engine.execution.point(to).ticks.is_some() || self.span(index, ran) < 2 * SAMPLE {
             return Ok(());
+        }
+        let whole = self.span(index, ran);
+        if self.use_stride(index, &line, whole, ran)? {
+            index += 1;
         }
         let mut tries = 0;
         while self.span(index, ran) > SHORT && tries < 24 && self.hops(index, &line)? {
@@ -563,6 +611,9 @@ impl Probe for Search<'_> {
         let Some((line, mut ran, natural)) = self.long_command(segment) else { return Ok(false) };
         for _ in 0..3 {
             let span = self.span(segment, ran);
+            if self.use_stride(segment, &line, span / 2, ran)? {
+                return Ok(true);
+            }
             if span < SHORT || (self.counting.is_none() && span < 2 * SAMPLE) || !self.hops(segment, &line)? {
                 return Ok(false);
             }
@@ -581,16 +632,14 @@ impl Probe for Search<'_> {
         let known = self.id_at(self.next_point(segment)).is_some_and(|id| {
             matches!(self.anchors[segment].stand, Stand::Point(_)) && self.engine.execution.point(id).ticks.is_some()
         });
-        let close = self.long_command(segment).is_none_or(|(_, ran, _)| {
-            let begun = if self.begins(segment) { Duration::ZERO } else { self.anchors[segment].at };
-            ran.saturating_sub(begun) < CLOSE
-        });
-        self.next_point(segment) == segment + 1 || known || close
+        let close =
+            self.long_command(segment).is_none_or(|(_, ran, _)| ran.saturating_sub(self.offset(segment)) < CLOSE);
+        self.next_point(segment) == segment + 1 || known || close || self.counting == Some(true)
     }
 
     fn command(&self, segment: usize) -> String {
         match self.id_at(segment + 1).map(|id| &self.engine.execution.point(id).via) {
-            Some(Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line }) => line.clone(),
+            Some(Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line, .. }) => line.clone(),
             _ => String::new(),
         }
     }

@@ -7,6 +7,7 @@ use super::reverse::Motion;
 use super::{Console, Failure, HistoryRow, Input, InputMode, LineReport, Report, Session, State};
 use crate::backends::dialect::PromptKind;
 use crate::backends::dialects::pdb_agent::Request;
+use crate::history::entry::Stop;
 use crate::history::timeline::Origin;
 use crate::search::probe::{Place, Probe};
 
@@ -240,6 +241,10 @@ impl Session for Engine {
             Ok(reply) => Ok((true, reply.repr.unwrap_or_default())),
             Err(failure) => Ok((false, failure.message)),
         }
+    }
+
+    fn is_own_code(&self, stop: &Stop) -> bool {
+        self.dialect.is_own_code(stop)
     }
 
     fn names(&self) -> (Vec<String>, Vec<String>) {

@@ -138,7 +138,7 @@ impl Engine {
                 }
                 Ok(())
             }
-            Via::Interrupted { line } | Via::Stopped { line } => Err(self.failure(format!(
+            Via::Interrupted { line } | Via::Stopped { line, .. } => Err(self.failure(format!(
                 "cannot go to where `{line}` was stopped on its way: its checkpoint is gone, and an interrupt is not replayed"
             ))),
         }

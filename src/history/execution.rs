@@ -46,11 +46,13 @@ pub enum Via {
         /// The line as sent to the debugger.
         line: String,
     },
-    /// The user's line was stopped on its way by a search, which kept a checkpoint there. Like an interrupted one it cannot be
-    /// repeated; unlike one it can be taken up again.
+    /// The user's line was stopped on its way by a search, which kept a checkpoint there. It cannot be stopped there again, but
+    /// unlike an interrupted one it is known how it goes on.
     Stopped {
         /// The line as sent to the debugger.
         line: String,
+        /// It goes on when the line is typed again (it was stopped as by Ctrl-C); otherwise the debugger takes it up.
+        typed_again: bool,
     },
 }
 
@@ -175,8 +177,15 @@ impl Execution {
     }
 
     /// A search stopped `line`, typed at `pred`, on its way at `stop`.
-    pub fn stopped(&mut self, pred: PointId, line: &str, stop: Stop, inputs: Vec<String>) -> PointId {
-        self.push(pred, Via::Stopped { line: line.to_owned() }, stop, inputs, None)
+    pub fn stopped(
+        &mut self,
+        pred: PointId,
+        line: &str,
+        typed_again: bool,
+        stop: Stop,
+        inputs: Vec<String>,
+    ) -> PointId {
+        self.push(pred, Via::Stopped { line: line.to_owned(), typed_again }, stop, inputs, None)
     }
 
     /// A reverse move came to the stop that is `ticks` step-stops after `anchor`. `configured` says that the settings of where

@@ -79,7 +79,7 @@ impl Session {
                 Via::Command { line, .. } => {
                     sim.run_line(line).expect("it was run before");
                 }
-                Via::Interrupted { line } | Via::Stopped { line } => {
+                Via::Interrupted { line } | Via::Stopped { line, .. } => {
                     sim.run_line_for(line, point.ticks.expect("counted")).expect("it was run before");
                 }
                 Via::Ticks { n, .. } => {

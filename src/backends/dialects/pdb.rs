@@ -215,6 +215,16 @@ impl Dialect for Pdb {
         text
     }
 
+    fn runs_on(&self, sent: &str) -> bool {
+        matches!(sent.trim(), "c" | "cont" | "continue")
+    }
+
+    fn is_own_code(&self, stop: &Stop) -> bool {
+        let file = stop.file.as_deref().unwrap_or("");
+        let name = std::path::Path::new(file).file_name().and_then(|name| name.to_str());
+        matches!(name, Some("bdb.py" | "pdb.py" | "cmd.py" | "runpy.py" | "<string>"))
+    }
+
     fn belief(&self, sent: &str, output: &str, prompt: &Prompt) -> Belief {
         let commands = self.commands_of(sent);
         let effect = commands.iter().map(|command| effect_of(command)).max().filter(|_| !sent.is_empty());
