@@ -56,7 +56,7 @@ enum Stand {
     /// At a point of the history.
     Point(PointId),
     /// On the way from one to the next.
-    Hop(Hop),
+    Hop(Box<Hop>),
 }
 
 struct Anchor {
@@ -244,7 +244,7 @@ impl<'e> Search<'e> {
         let shown = self.engine.dialect.stop_text(&outcome.output);
         let inputs = self.engine.execution.point(to).inputs.iter().skip(stride.read).cloned().collect();
         let hop = Hop { copy: kept.id, pid: kept.pid, prompt, inputs, stop, shown, point: None, interrupted: true };
-        self.anchors.insert(index + 1, Anchor { stand: Stand::Hop(hop), at: stride.at, to_point: None });
+        self.anchors.insert(index + 1, Anchor { stand: Stand::Hop(Box::new(hop)), at: stride.at, to_point: None });
         Ok(true)
     }
 
@@ -281,7 +281,7 @@ impl<'e> Search<'e> {
     }
 
     /// Stops from an anchor to the next point.
-    fn to_point(&mut self, index: usize) -> Result<u64, Failure> {
+    fn count_to_point(&mut self, index: usize) -> Result<u64, Failure> {
         if let Some(known) = self.anchors[index].to_point {
             return Ok(known);
         }
@@ -487,7 +487,7 @@ impl<'e> Search<'e> {
         let (kept, prompt) = self.keep_running()?;
         let shown = self.engine.dialect.stop_text(&outcome.output);
         let hop = Hop { copy: kept.id, pid: kept.pid, prompt, inputs, stop, shown, point: None, interrupted: false };
-        self.anchors.insert(index + 1, Anchor { stand: Stand::Hop(hop), at, to_point: None });
+        self.anchors.insert(index + 1, Anchor { stand: Stand::Hop(Box::new(hop)), at, to_point: None });
         Ok(true)
     }
 
@@ -530,11 +530,11 @@ impl Probe for Search<'_> {
     }
 
     fn ticks(&mut self, segment: usize) -> Result<u64, Failure> {
-        let whole = self.to_point(segment)?;
+        let whole = self.count_to_point(segment)?;
         if self.next_point(segment) == segment + 1 {
             return Ok(whole);
         }
-        let rest = self.to_point(segment + 1)?;
+        let rest = self.count_to_point(segment + 1)?;
         whole.checked_sub(rest).ok_or_else(|| {
             self.engine.failure("the program did not replay the same way: a stretch of it was shorter this time")
         })
