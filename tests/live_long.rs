@@ -86,7 +86,7 @@ fn check(every: &str) {
             "reverse-step main:12",
             "reverse-watch main:10",
             "undo main:12",
-            "reverse-next main:7",
+            "reverse-next main:12",
             "reverse-finish <module>:14",
             "goto <module>:1",
         ]
