@@ -144,7 +144,7 @@ impl Supervisor {
                             self.back_out_if_entering(tid);
                         }
                     }
-                    Change::Born => self.await_newborn(tid),
+                    Change::Born => drop(self.await_newborn(tid)),
                     _ => {}
                 }
             }
@@ -162,18 +162,18 @@ impl Supervisor {
         }
     }
 
-    fn await_newborn(&mut self, parent: Pid) {
-        let Ok(born) = nix::sys::ptrace::getevent(parent) else {
-            return;
-        };
-        let Ok(born) = i32::try_from(born).map(Pid::from_raw) else {
-            return;
-        };
-        if !self.tasks.contains_key(&born)
-            && let Ok(Some((tid, status))) = raw::wait(Some(born), true)
-        {
-            self.record(tid, status);
+    /// Brings a thread or process whose birth `parent` has just reported to its first stop, unless that has been seen already.
+    ///
+    /// Nobody may be held, put aside or killed before: the newborn would be missed, and its first stop, coming later, be taken
+    /// for one of the process that runs then.
+    pub(super) fn await_newborn(&mut self, parent: Pid) -> Option<(Pid, Change)> {
+        let born = nix::sys::ptrace::getevent(parent).ok()?;
+        let born = Pid::from_raw(i32::try_from(born).ok()?);
+        if self.tasks.contains_key(&born) {
+            return None;
         }
+        let (tid, status) = raw::wait(Some(born), true).ok()??;
+        Some((tid, self.record(tid, status)))
     }
 
     /// Lets every live thread go on that is not parked.

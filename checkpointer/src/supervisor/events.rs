@@ -100,6 +100,12 @@ impl Supervisor {
             Change::Seccomp => self.trap(tid),
             Change::Syscall => self.watched_call(tid),
             Change::GroupStop(_) => self.leave_group_stopped(tid),
+            Change::Born => {
+                if let Some((newborn, what)) = self.await_newborn(tid) {
+                    self.react(newborn, what);
+                }
+                self.let_go(tid, How::Continue);
+            }
             _ => self.let_go(tid, How::Continue),
         }
     }
