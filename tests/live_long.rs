@@ -72,12 +72,20 @@ fn check(every: &str) {
         "p result[1]",
     ];
     // The last undo asks for more than there is, which counts as not done: leave it out of the exit status.
-    let commands: Vec<&str> = commands.iter().map(|line| if *line == "fred-undo 99" { "fred-goto 0" } else { line }).collect();
+    let commands: Vec<&str> =
+        commands.iter().map(|line| if *line == "fred-undo 99" { "fred-goto 0" } else { line }).collect();
     let events = run(every, &commands);
     let stops: Vec<String> = events
         .iter()
         .filter(|event| event["event"] == "fred")
-        .map(|event| format!("{} {}:{}", event["command"].as_str().unwrap_or(""), event["stop"]["function"].as_str().unwrap_or(""), event["stop"]["line"]))
+        .map(|event| {
+            format!(
+                "{} {}:{}",
+                event["command"].as_str().unwrap_or(""),
+                event["stop"]["function"].as_str().unwrap_or(""),
+                event["stop"]["line"]
+            )
+        })
         .collect();
     assert_eq!(
         stops,

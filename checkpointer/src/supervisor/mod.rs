@@ -67,6 +67,9 @@ pub fn main() -> io::Result<()> {
     // Out of reach of the user's terminal: neither its Ctrl-C nor its hang-up is for us; the control socket tells the end.
     nix::unistd::setsid().ok();
     nix::sys::prctl::set_name(c"fred-supervisor").ok();
+    // If the client is killed, so are we, even in the middle of waiting for a thread; what we trace dies by EXITKILL, the holder
+    // by its own death signal.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).ok();
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     for standard in [0, 1] {
         nix_dup2(&null, standard)?;
