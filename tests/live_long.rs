@@ -56,7 +56,7 @@ fn outputs(events: &[Value], line: &str) -> Vec<String> {
 
 fn check(every: &str) {
     let commands = [
-        "break 16",
+        "break 15",
         "continue",
         "fred-reverse-step",
         "fred-reverse-step",
