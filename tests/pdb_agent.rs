@@ -117,7 +117,7 @@ impl Session {
     }
 
     fn run_to(&mut self, n: usize) -> String {
-        let (reply, shown) = self.ask(Request::RunTo { n: n as u64, breakpoints: false });
+        let (reply, shown) = self.ask(Request::RunTo { n: n as u64, breakpoints: false, during: None });
         assert!(reply.ok, "{:?}", reply.error);
         shown
     }
@@ -276,7 +276,7 @@ impl Case<'_> {
         let n = 1 + self.below(last);
         let depth = 1 + self.below(3) as i64;
         let mut session = self.python.start(self.program, "scans");
-        let (reply, shown) = session.ask(Request::Scan { n: n as u64, depth: Some(depth as u32) });
+        let (reply, shown) = session.ask(Request::Scan { n: n as u64, depth: Some(depth as u32), during: None });
         let post_mortem = self.trace[..n].iter().any(|seen| seen.depth < -1);
         if !post_mortem {
             let wanted = (0..n).rev().find(|k| self.trace[*k].depth <= depth);
@@ -291,7 +291,7 @@ impl Case<'_> {
         for line in settings {
             session.say(line);
         }
-        let (reply, shown) = session.ask(Request::Scan { n: n as u64, depth: None });
+        let (reply, shown) = session.ask(Request::Scan { n: n as u64, depth: None, during: None });
         let wanted = continued.iter().copied().filter(|k| *k < n).max();
         let found = reply.found.map(|k| k as usize).filter(|k| *k > 0);
         assert_eq!(found, wanted, "breakpoints {settings:?} before {n} in {}", self.what());
@@ -343,7 +343,7 @@ fn halts(python: &Python, program: &Path) {
     let mut first = python.start(program, "counted");
     let n = first.ask(Request::Count { command: Some("continue".to_owned()) }).0.n.expect("a stop");
     let mut scanned = python.start(program, "scans");
-    let (reply, _) = scanned.ask(Request::Scan { n: n + 5, depth: None });
+    let (reply, _) = scanned.ask(Request::Scan { n: n + 5, depth: None, during: None });
     assert_eq!(reply.found, Some(n), "a breakpoint() is a stop of continue in {what}");
 }
 
@@ -571,7 +571,7 @@ fn moments_are_found_again(python: &Python, shop: &Path) {
     let signature = there.ask(Request::Signature).0.signature.expect("a signature");
     let facts = there.ask(Request::Where).0.facts.expect("facts");
     let place = pdb_agent::Place { file: facts.file, line: 7, function: facts.function };
-    let find = |limit| Request::Find { signature: signature.clone(), place: place.clone(), limit };
+    let find = |limit| Request::Find { signature: signature.clone(), place: place.clone(), limit, during: None };
     let mut session = python.start(shop, "found");
     let (reply, shown) = session.ask(find(1000));
     assert!(shown.contains("(7)inner()"), "{shown} on {what}");
@@ -588,7 +588,7 @@ fn moments_are_found_again(python: &Python, shop: &Path) {
     for line in ["break 7", "break 6", "ignore 2 2", "tbreak 9"] {
         passed.say(line);
     }
-    passed.ask(Request::RunTo { n, breakpoints: true });
+    passed.ask(Request::RunTo { n, breakpoints: true, during: None });
     let rows = passed.ask(Request::Settings).0.settings.expect("settings").breakpoints;
     let counts: Vec<_> = rows.iter().map(|bp| (bp.number, bp.hits, bp.ignore)).collect();
     assert_eq!(counts, [(1, 2, 0), (2, 3, 0)], "{what}");

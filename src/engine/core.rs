@@ -30,6 +30,8 @@ pub struct Engine {
     pub(super) shown: HashMap<PointId, String>,
     /// Settings that were applied at points that reverse moves have made.
     pub(super) carried: HashMap<PointId, Settings>,
+    /// The command on whose way the landing of a reverse move is.
+    pub(super) ways: HashMap<PointId, String>,
     pub(super) desk: Desk,
     pub(super) since: SinceLast,
     pub(super) growth: super::checkpoints::Growth,

@@ -49,6 +49,7 @@ impl Engine {
             held: BTreeMap::new(),
             shown: HashMap::new(),
             carried: HashMap::new(),
+            ways: HashMap::new(),
             desk,
             ran: HashMap::new(),
             striding: false,

@@ -140,6 +140,14 @@ impl<'e> Search<'e> {
         }
     }
 
+    /// The command on whose way a segment is.
+    pub(super) fn way(&self, index: usize) -> Option<String> {
+        if index + 1 >= self.anchors.len() {
+            return None;
+        }
+        self.id_at(self.next_point(index)).and_then(|id| self.engine.way_to(id))
+    }
+
     /// The point that stands for an anchor in the history; makes one of a hop.
     pub(super) fn point_at(&mut self, index: usize) -> Result<PointId, Failure> {
         if let Some(id) = self.id_at(index) {
@@ -326,7 +334,7 @@ impl<'e> Search<'e> {
         };
         let mut inputs = self.inputs_after(index);
         self.stand_at_anchor(index)?;
-        let request = Request::Find { signature, place, limit: FIND_LIMIT };
+        let request = Request::Find { signature, place, limit: FIND_LIMIT, during: Some(line.to_owned()) };
         let (reply, _) = self.engine.ask(request, &mut inputs, self.console)?;
         let n = reply.n.filter(|_| !reply.lost).ok_or_else(|| {
             self.engine.failure(format!("the place where `{line}` was interrupted was not met again in a replay"))
@@ -349,8 +357,8 @@ impl<'e> Search<'e> {
             let n = dead.map_or(alive * 2 + 1, |dead| alive + (dead - alive) / 2);
             self.stand_at_anchor(segment)?;
             let mut inputs = self.inputs_after(segment);
-            let (reply, outcome) =
-                self.engine.put(Request::RunTo { n, breakpoints: false }, &mut inputs, self.console)?;
+            let request = Request::RunTo { n, breakpoints: false, during: Some(line.to_owned()) };
+            let (reply, outcome) = self.engine.put(request, &mut inputs, self.console)?;
             self.engine.cost.replayed += n;
             match reply {
                 Some(reply) if reply.ok && outcome.exited.is_none() => alive = n,
@@ -386,7 +394,8 @@ impl<'e> Search<'e> {
         if from == at.ticks {
             return Ok(());
         }
-        self.engine.run_to(at.ticks - from, false, &mut inputs, self.console)?;
+        let during = self.way(at.segment);
+        self.engine.run_to(at.ticks - from, false, during, &mut inputs, self.console)?;
         let (kept, prompt) = self.keep_running()?;
         self.marks.push(Mark { place: at, copy: kept.id, prompt: prompt.clone(), inputs });
         self.engine.start_copy(kept.id, &prompt)
@@ -421,7 +430,7 @@ impl<'e> Search<'e> {
         let all = self.inputs_after(at.segment);
         let mut unread = all.clone();
         // Breakpoints count the hits that they would have counted on a forward run.
-        let outcome = self.engine.run_to(at.ticks, true, &mut unread, self.console)?;
+        let outcome = self.engine.run_to(at.ticks, true, self.way(at.segment), &mut unread, self.console)?;
         let read = all.len().saturating_sub(unread.len());
         Ok((outcome.output, all.into_iter().take(read).collect()))
     }
@@ -561,7 +570,7 @@ impl Probe for Search<'_> {
                 }
             };
             let mut inputs = self.inputs_after(segment);
-            let (reply, _) = self.engine.ask(Request::Scan { n: end, depth }, &mut inputs, self.console)?;
+            let (reply, _) = self.engine.ask(Request::Scan { n: end, depth, during: self.way(segment) }, &mut inputs, self.console)?;
             self.engine.cost.replayed += end;
             let Some(found) = reply.found else { break };
             let moves = hit.map_or(1, |hit| hit.moves + 1);

@@ -213,6 +213,7 @@ impl Engine {
         line: &str,
         anchor: PointId,
         ticks: u64,
+        way: Option<String>,
         stop: Stop,
         shown: Option<String>,
         inputs: Vec<String>,
@@ -221,6 +222,9 @@ impl Engine {
         let point = self.execution.land(anchor, ticks, settings.is_some(), stop.clone(), inputs);
         if let Some(shown) = shown {
             self.shown.insert(point, shown);
+        }
+        if let Some(way) = way.filter(|_| point != anchor) {
+            self.ways.insert(point, way);
         }
         if let Some(settings) = settings {
             self.carried.insert(point, settings);
@@ -269,6 +273,7 @@ impl Search<'_> {
             (true, Some(settings)) => Some(settings),
             (true, None) => self.present_settings()?,
         };
+        let way = self.way(at.segment);
         let (output, inputs) = self.land(at)?;
         let (mut stop, shown) = if at.ticks == 0 {
             (self.engine.execution.point(anchor).stop.clone(), self.engine.shown.get(&anchor).cloned())
@@ -284,7 +289,7 @@ impl Search<'_> {
         }
         // Before it is recorded: undo and redo show what the history says.
         self.engine.deepen(&mut stop, self.console);
-        self.engine.record(line, anchor, at.ticks, stop, shown, inputs, settings);
+        self.engine.record(line, anchor, at.ticks, way, stop, shown, inputs, settings);
         Ok(())
     }
 

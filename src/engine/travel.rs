@@ -132,7 +132,7 @@ impl Engine {
             }
             Via::Ticks { n, .. } => {
                 let n = *n;
-                self.run_to(n, true, &mut point.inputs.into(), console)?;
+                self.run_to(n, true, self.way_to(id), &mut point.inputs.into(), console)?;
                 if let Some(settings) = self.carried.get(&id).cloned() {
                     self.ask(Request::Apply { settings, keep_counts: true }, &mut VecDeque::new(), console)?;
                 }
@@ -171,18 +171,28 @@ impl Engine {
         }
     }
 
-    /// Runs the running copy forward to its `n`-th stop from here. Takes from `inputs` what the program reads.
+    /// The command on whose way what leads to a point was run at first.
+    pub(super) fn way_to(&self, id: PointId) -> Option<String> {
+        match &self.execution.point(id).via {
+            Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line } => Some(line.clone()),
+            Via::Ticks { .. } => self.ways.get(&id).cloned(),
+            Via::Start => None,
+        }
+    }
+
+    /// Runs the running copy forward to its `n`-th stop from here, on the way of the command `during`. Takes from `inputs` what the program reads.
     pub(super) fn run_to(
         &mut self,
         n: u64,
         breakpoints: bool,
+        during: Option<String>,
         inputs: &mut VecDeque<String>,
         console: &mut dyn Console,
     ) -> Result<Outcome, Failure> {
         if n == 0 {
             return Ok(Outcome::default());
         }
-        let (_, outcome) = self.ask(Request::RunTo { n, breakpoints }, inputs, console)?;
+        let (_, outcome) = self.ask(Request::RunTo { n, breakpoints, during }, inputs, console)?;
         self.cost.replayed += n;
         if outcome.exited.is_some() {
             return Err(self.failure("the program did not replay the same way: it ended before the point was reached"));

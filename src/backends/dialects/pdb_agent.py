@@ -399,6 +399,30 @@ class Pass:
         return known[0]
 
 
+def handles_interrupts(pdb, line):
+    """Whether a line is `continue`, which takes SIGINT while the program runs. Programs (asyncio.run) look at that."""
+    if not line:
+        return False
+    queue = list(pdb.cmdqueue)
+    try:
+        # Of commands with `;;` between them it is the last that runs the program.
+        name = pdb.parseline(pdb.precmd(line.split(';;')[-1].strip()))[0]
+    finally:
+        pdb.cmdqueue[:] = queue
+    return getattr(pdb, 'do_' + (name or ''), None) == pdb.do_continue
+
+
+def handle_interrupts(pdb):
+    """As do_continue does. The next prompt undoes it."""
+    if pdb.nosigint:
+        return
+    signals = sys.modules['_signal']
+    try:
+        sys.modules['pdb'].Pdb._previous_sigint_handler = signals.signal(signals.SIGINT, pdb.sigint_handler)
+    except ValueError:
+        pass  # not in the main thread
+
+
 class Steps(Pass):
     """As if `step` were typed n times: passes n-1 stops and leaves the stock debugger in front of the n-th.
 
@@ -421,6 +445,7 @@ class Steps(Pass):
         self.found = None
         # A breakpoint's commands would run at the first stop after it, if they were given while it stopped there.
         pdb.currentbp = 0
+        self.handles = handles_interrupts(pdb, request.get('during'))
         self.trace(n - 1, depth - 1 if event == 'return' else depth)
 
     def taking(self, pdb):
@@ -433,6 +458,8 @@ class Steps(Pass):
         return False
 
     def leaving(self, pdb):
+        if self.handles:
+            handle_interrupts(pdb)
         if self.left() > 0:
             self.install(pdb)
         else:
@@ -1118,7 +1145,8 @@ class Hop:
                 bare.add(id(outer))
                 outer.f_trace = self.stock
             outer = outer.f_back
-        pdb.__dict__[HOP] = (pdb.stopframe, pdb.returnframe, pdb.stoplineno, native, bare)
+        handles = sys.modules['pdb'].Pdb._previous_sigint_handler is not None
+        pdb.__dict__[HOP] = (pdb.stopframe, pdb.returnframe, pdb.stoplineno, native, bare, handles)
         pdb._set_stopinfo(None, None)
         write_reply({'hopped': True, 'traced': traced})
         sys.settrace(self.stock)
@@ -1129,12 +1157,14 @@ OWN_FILES = tuple(sys.modules[name].__file__ for name in ('bdb', 'pdb', 'cmd') i
 
 def resumption(pdb):
     """The command that takes up what `Hop` has stopped."""
-    stopframe, returnframe, stopline, native, bare = pdb.__dict__.pop(HOP)
+    stopframe, returnframe, stopline, native, bare, handles = pdb.__dict__.pop(HOP)
     base = pdb_class(pdb)
 
     def resume(pdb, arg):
         delattr(base, 'do_' + RESUME)
         pdb._set_stopinfo(stopframe, returnframe, stopline)
+        if handles:
+            handle_interrupts(pdb)
         frame = sys._getframe()
         while frame is not None:
             if id(frame) in bare:

@@ -108,6 +108,9 @@ pub enum Request {
         n: u64,
         /// Let the breakpoints that are passed count their hits, use up ignore counts and delete themselves.
         breakpoints: bool,
+        /// The command on whose way this is: some leave a trace in the program's state while it runs.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        during: Option<String>,
     },
     /// Arrive at the `n`-th stop and reply in `found` the last stop before it that fits: one at which no more than
     /// `depth` frames were there or, without `depth`, one at which `continue` would have stopped. 0 is this prompt.
@@ -117,6 +120,9 @@ pub enum Request {
         /// Frames of the program, from 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         depth: Option<u32>,
+        /// The command on whose way this is: some leave a trace in the program's state while it runs.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        during: Option<String>,
     },
     /// Run to the moment that has `signature`; replies `n`, or `lost` after `limit` stops.
     Find {
@@ -126,6 +132,9 @@ pub enum Request {
         place: Place,
         /// In stops.
         limit: u64,
+        /// The command on whose way this is: some leave a trace in the program's state while it runs.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        during: Option<String>,
     },
     /// Evaluate as `p` would; replies `repr` and `digest`, or an error.
     Eval {
@@ -329,7 +338,7 @@ mod tests {
 
     #[test]
     fn requests_are_flat() {
-        let request = Numbered { seq: 7, request: Request::RunTo { n: 3, breakpoints: true } };
+        let request = Numbered { seq: 7, request: Request::RunTo { n: 3, breakpoints: true, during: None } };
         let json = serde_json::to_string(&request).expect("plain data");
         assert_eq!(json, r#"{"seq":7,"do":"run_to","n":3,"breakpoints":true}"#);
     }
