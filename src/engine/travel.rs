@@ -174,7 +174,7 @@ impl Engine {
     /// The command on whose way what leads to a point was run at first.
     pub(super) fn way_to(&self, id: PointId) -> Option<String> {
         match &self.execution.point(id).via {
-            Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line } => Some(line.clone()),
+            Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line, .. } => Some(line.clone()),
             Via::Ticks { .. } => self.ways.get(&id).cloned(),
             Via::Start => None,
         }
