@@ -35,6 +35,8 @@ struct Mark {
     prompt: Prompt,
     /// Input of the segment that it has not read yet.
     inputs: VecDeque<String>,
+    /// What the debugger showed there.
+    output: String,
 }
 
 /// A copy that a search has stopped on the way of a command, from which the command can be taken up again.
@@ -395,9 +397,10 @@ impl<'e> Search<'e> {
             return Ok(());
         }
         let during = self.way(at.segment);
-        self.engine.run_to(at.ticks - from, false, during, &mut inputs, self.console)?;
+        // Breakpoints count the hits that they would have counted on a forward run: the search may end by staying here.
+        let outcome = self.engine.run_to(at.ticks - from, true, during, &mut inputs, self.console)?;
         let (kept, prompt) = self.keep_running()?;
-        self.marks.push(Mark { place: at, copy: kept.id, prompt: prompt.clone(), inputs });
+        self.marks.push(Mark { place: at, copy: kept.id, prompt: prompt.clone(), inputs, output: outcome.output });
         self.engine.start_copy(kept.id, &prompt)
     }
 
@@ -420,19 +423,21 @@ impl<'e> Search<'e> {
     /// Goes to a place for good: what runs afterwards is a stock debugger that stands there. Returns what it showed; nothing
     /// if the place is an anchor. What it read from the terminal on the way comes with it.
     pub(super) fn land(&mut self, at: Place) -> Result<(String, Vec<String>), Failure> {
-        self.stand_at_anchor(at.segment)?;
         if at.ticks == 0 {
+            self.stand_at_anchor(at.segment)?;
             if matches!(self.anchors[at.segment].stand, Stand::Hop(_)) {
                 self.engine.ask(Request::Settle, &mut VecDeque::new(), self.console)?;
             }
             return Ok((String::new(), Vec::new()));
         }
+        // Leaves a mark, or finds the one at which the expression was evaluated: another replay could come to another place if
+        // the program does not replay the same way.
+        self.stand_at(at)?;
         let all = self.inputs_after(at.segment);
-        let mut unread = all.clone();
-        // Breakpoints count the hits that they would have counted on a forward run.
-        let outcome = self.engine.run_to(at.ticks, true, self.way(at.segment), &mut unread, self.console)?;
-        let read = all.len().saturating_sub(unread.len());
-        Ok((outcome.output, all.into_iter().take(read).collect()))
+        let mark = self.marks.iter().find(|mark| mark.place == at);
+        let (output, unread) = mark.map_or_else(Default::default, |mark| (mark.output.clone(), mark.inputs.len()));
+        let read = all.len().saturating_sub(unread);
+        Ok((output, all.into_iter().take(read).collect()))
     }
 
     /// The command over which a segment leads, and how long it ran to the next point, if it can be stopped on its way.
