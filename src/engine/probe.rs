@@ -522,7 +522,11 @@ impl Probe for Search<'_> {
                 }
             };
             let mut inputs = self.inputs_after(segment);
-            let (reply, _) = self.engine.ask(Request::Scan { n: end, depth, during: self.way(segment) }, &mut inputs, self.console)?;
+            let (reply, _) = self.engine.ask(
+                Request::Scan { n: end, depth, during: self.way(segment) },
+                &mut inputs,
+                self.console,
+            )?;
             self.engine.cost.replayed += end;
             let Some(found) = reply.found else { break };
             let moves = hit.map_or(1, |hit| hit.moves + 1);
