@@ -125,7 +125,7 @@ impl Engine {
                     _ => search.engine.failure(NO_EARLIER),
                 });
             };
-            search.land_and_record(line, landing.at)?;
+            search.land_and_record(line, landing.at, None)?;
             let mut report = search.engine.arrived(search.engine.timeline.point());
             if landing.fell_back {
                 report.notes.push("no earlier stop at a breakpoint: this is the start of the history.".to_owned());
@@ -262,7 +262,14 @@ impl Search<'_> {
     }
 
     /// Goes to a place, applies the settings of the present there, and notes it all as a command.
-    pub(super) fn land_and_record(&mut self, line: &str, at: Place) -> Result<(), Failure> {
+    ///
+    /// `expected` is the line and the function that another replay has found there.
+    pub(super) fn land_and_record(
+        &mut self,
+        line: &str,
+        at: Place,
+        expected: Option<(Option<u32>, String)>,
+    ) -> Result<(), Failure> {
         let present = self.engine.timeline.point();
         let anchor = self.point_at(at.segment)?;
         // From the start on, not from the anchor: what has happened to the settings since includes a temporary breakpoint that
@@ -283,6 +290,16 @@ impl Search<'_> {
                 None => return Err(self.engine.failure("the debugger did not show where it stopped")),
             }
         };
+        if let Some((found, function)) = expected
+            && (stop.line, stop.function.as_ref()) != (found, Some(&function))
+        {
+            return Err(self.engine.failure(format!(
+                "the program did not replay the same way: stop {} was at line {} in {function}, then {}",
+                at.ticks,
+                found.unwrap_or(0),
+                place_of(&stop)
+            )));
+        }
         if let Some(settings) = settings.clone() {
             let request = Request::Apply { settings, keep_counts: true };
             self.engine.ask(request, &mut std::collections::VecDeque::new(), self.console)?;
@@ -297,8 +314,9 @@ impl Search<'_> {
         // Asked of a copy, before the landing that stays.
         self.stand_at(found.at)?;
         let (reply, _) = self.engine.ask(Request::Where, &mut std::collections::VecDeque::new(), self.console)?;
+        let expected = reply.facts.as_ref().map(|facts| (facts.line, facts.function.clone()));
         let culprit = reply.facts.map(|facts| facts.culprit());
-        self.land_and_record(line, found.at)?;
+        self.land_and_record(line, found.at, expected)?;
         let (before, after) = (text_of(&found.before), text_of(&found.after));
         let by = match (&found.by, &culprit) {
             (Cause::Command(command), _) => format!("by the command `{command}`"),

@@ -291,7 +291,7 @@ impl Engine {
                 }
                 wanted -= length;
             }
-            search.land_and_record(&format!("fred-goto {position}"), at)?;
+            search.land_and_record(&format!("fred-goto {position}"), at, None)?;
             let point = search.engine.timeline.point();
             Ok(search.engine.arrived(point))
         })
