@@ -210,6 +210,10 @@ fn session(program: &Program<'_>) {
     s.say("fred-undo 1000").shows("fred: no earlier point");
     assert_eq!(frames(&mut s), origin);
     s.say("fred-redo 1000").shows("fred: no later point");
+    if program.hits == 1 {
+        // The newest command of this line of history is the move to the caller.
+        s.say("fred-undo");
+    }
     assert_eq!(here(&mut s, state), present);
 
     s.say(&format!("clear {}", program.breakpoint)).say("continue");
@@ -227,7 +231,6 @@ fn session(program: &Program<'_>) {
 }
 
 #[test]
-#[ignore = "its replays differ now and then, which fred reports; the cause is not found yet"]
 fn asyncio_queue() {
     session(&Program {
         files: &[(
@@ -281,7 +284,7 @@ asyncio.run(main())
 }
 
 #[test]
-#[ignore = "its replays differ now and then, which fred reports; the cause is not found yet"]
+#[ignore = "its threads run side by side: until the schedule is recorded a replay can meet other stops"]
 fn threads_and_a_child() {
     session(&Program {
         files: &[(
@@ -531,7 +534,6 @@ fn big_json() -> String {
 }
 
 #[test]
-#[ignore = "its replays differ now and then, which fred reports; the cause is not found yet"]
 fn json_tool() {
     session(&Program {
         // The file is there before: a directory that changes makes the import system read it again in replays.
