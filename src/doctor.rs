@@ -77,7 +77,7 @@ fn text(checks: &[Check], ok: bool) -> String {
 
 fn checks() -> Vec<Check> {
     vec![
-        Check::new("kernel", true, kernel(), "Linux 5.4 or later is needed"),
+        Check::new("kernel", true, kernel(), "Linux 5.9 or later is needed"),
         Check::new("architecture", true, architecture(), "fred runs on x86-64"),
         Check::new(
             "ptrace",
@@ -105,7 +105,7 @@ fn kernel() -> Result<String, String> {
     let release = read("/proc/sys/kernel/osrelease")?;
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version >= (5, 4) { Ok(format!("Linux {release}")) } else { Err(format!("Linux {release}")) }
+    if version >= (5, 9) { Ok(format!("Linux {release}")) } else { Err(format!("Linux {release}")) }
 }
 
 fn architecture() -> Result<String, String> {

@@ -187,14 +187,14 @@ fn session(program: &Program<'_>) {
 
     // To the call.
     let outer = frames(&mut s);
-    if let [.., caller, _] = &outer[..] {
-        if !caller.contains("<string>") {
-            s.say("fred-reverse-finish").hides("fred: ");
-            assert_eq!(frames(&mut s).last(), Some(caller), "{}", s.seen());
-            assert_eq!(frames(&mut s).len(), depth - 1);
-            s.say("fred-undo");
-            assert_eq!(here(&mut s, state), present);
-        }
+    if let [.., caller, _] = &outer[..]
+        && !caller.contains("<string>")
+    {
+        s.say("fred-reverse-finish").hides("fred: ");
+        assert_eq!(frames(&mut s).last(), Some(caller), "{}", s.seen());
+        assert_eq!(frames(&mut s).len(), depth - 1);
+        s.say("fred-undo");
+        assert_eq!(here(&mut s, state), present);
     }
 
     // All the hits again, the other way round.

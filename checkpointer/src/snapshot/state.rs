@@ -20,7 +20,7 @@ use crate::inject::{InjectError, Remote};
 pub struct Hints {
     /// The process has called madvise(MADV_DONTFORK or MADV_WIPEONFORK).
     pub fork_advice: bool,
-    /// The process has called mlock, mlock2, mlockall or mmap(MAP_LOCKED).
+    /// The process has called mlock, mlock2 or mlockall. (A lock made by mmap(MAP_LOCKED) alone is not noticed.)
     pub locked: bool,
     /// Paths given to inotify_add_watch, by (device as in `st_dev`, inode) of what they named.
     pub inotify_paths: BTreeMap<(u64, u64), PathBuf>,
