@@ -34,7 +34,7 @@ impl Engine {
         let supervisor = |reason: String| StartError::Supervisor { command: command.clone(), reason };
         options.memory_limit = options.memory_limit.or_else(half_of_free);
         let begun = Instant::now();
-        let live = Live::start(&options.argv, options.size.0, options.size.1)
+        let live = Live::start(&dialects::to_execute(&options.argv), options.size.0, options.size.1)
             .map_err(|error| supervisor(error.to_string()))?;
         let desk = Desk::new().map_err(|error| supervisor(error.to_string()))?;
         let execution = Execution::new(nowhere(Reason::Entry), Vec::new());

@@ -176,7 +176,7 @@ impl Dialect for Pdb {
     }
 
     fn parse_stop(&self, sent: &str, output: &str) -> Option<Stop> {
-        let output = self.clean(tail(output));
+        let output = uncoloured(&self.clean(tail(output)));
         let lines: Vec<&str> = output.lines().collect();
         let headers = || (0..lines.len()).rev().filter_map(|at| header(lines[at]).map(|stop| (at, stop)));
         // What the program or `display` prints can look like a header; the debugger's own has its source below it,
@@ -191,7 +191,7 @@ impl Dialect for Pdb {
     }
 
     fn stop_text(&self, output: &str) -> String {
-        let output = self.clean(tail(output));
+        let output = uncoloured(&self.clean(tail(output)));
         let lines: Vec<&str> = output.lines().collect();
         let sourced = |at: &usize| lines.get(at + 1).is_some_and(|next| next.starts_with("-> "));
         let headers: Vec<usize> = (0..lines.len()).filter(|at| header(lines[*at]).is_some()).collect();
@@ -232,7 +232,7 @@ impl Dialect for Pdb {
         match effect.unwrap_or(Effect::Moves) {
             // Only what calls something can read the terminal.
             Effect::Mutates if sent.contains('(') && prompt.kind == PromptKind::Command => Belief::Doubtful,
-            Effect::Moves if prompt.kind == PromptKind::Command => shown_last(&self.clean(tail(output))),
+            Effect::Moves if prompt.kind == PromptKind::Command => shown_last(&uncoloured(&self.clean(tail(output)))),
             Effect::Moves if !commands.iter().any(opens) => Belief::Never,
             _ => Belief::Sure,
         }
@@ -355,6 +355,12 @@ fn tail(output: &str) -> &str {
         start += 1;
     }
     &output[start..]
+}
+
+/// Without the colours in which ipdb shows its stops.
+fn uncoloured(output: &str) -> String {
+    static COLOUR: LazyLock<Regex> = LazyLock::new(|| Regex::new("\u{1b}\\[[0-9;]*m").expect("a constant pattern"));
+    COLOUR.replace_all(output, "").into_owned()
 }
 
 /// A header at the end of a line, with what stands before it: a program need not end its line before pdb prints.
