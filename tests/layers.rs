@@ -13,7 +13,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backends", &["history"]),
     (
         "engine",
-        &["backends::dialect", "backends::dialects::of_command", "backends::pty", "search", "history", CHECKPOINTER],
+        &[
+            "backends::dialect",
+            "backends::dialects::of_command",
+            "backends::dialects::to_execute",
+            "backends::pty",
+            "search",
+            "history",
+            CHECKPOINTER,
+        ],
     ),
     // The user's side. What a stop and a prompt are is the vocabulary of all.
     ("args", USERS_SIDE),

@@ -9,7 +9,7 @@ use super::live::Live;
 use super::start::{Options, StartError};
 use super::{Console, Cost, Failure, LineReport, State};
 use crate::backends::dialect::PromptKind;
-use crate::backends::dialects;
+use crate::backends::dialects::{of_command, to_execute};
 use crate::history::entry::{Effect, Reason, Stop};
 use crate::history::execution::Execution;
 use crate::history::retention::SinceLast;
@@ -28,13 +28,13 @@ impl Engine {
     /// See [`StartError`].
     pub fn start(mut options: Options, console: &mut dyn Console) -> Result<(Self, LineReport), StartError> {
         let command = options.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let Some(dialect) = dialects::of_command(&options.argv) else {
+        let Some(dialect) = of_command(&options.argv) else {
             return Err(StartError::NotADebugger { command });
         };
         let supervisor = |reason: String| StartError::Supervisor { command: command.clone(), reason };
         options.memory_limit = options.memory_limit.or_else(half_of_free);
         let begun = Instant::now();
-        let live = Live::start(&dialects::to_execute(&options.argv), options.size.0, options.size.1)
+        let live = Live::start(&to_execute(&options.argv), options.size.0, options.size.1)
             .map_err(|error| supervisor(error.to_string()))?;
         let desk = Desk::new().map_err(|error| supervisor(error.to_string()))?;
         let execution = Execution::new(nowhere(Reason::Entry), Vec::new());
