@@ -26,7 +26,7 @@ use terminal::Terminal;
 
 /// How long nothing must happen before it is looked whether a thread waits for the terminal in a call that the filter does
 /// not trap, in milliseconds.
-const LOOK_EVERY_MS: u16 = 30;
+const LOOK_EVERY_MS: u16 = 4;
 
 /// The supervisor's whole state.
 pub(crate) struct Supervisor {
