@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::wire::{self, Answer, CopyId, Event, Message, Request};
+use crate::wire::{self, Answer, CopyId, Event, Message, ProgramRegisters, Request, Run};
 
 /// Why a request could not be met.
 #[derive(Debug, thiserror::Error)]
@@ -63,18 +63,23 @@ pub struct Client {
 
 impl Client {
     /// Starts `program arguments...` as the supervisor (it must call [`crate::supervisor::main`]) with the slave side of the
-    /// session's terminal.
+    /// session's terminal; `program_slave` is that of the terminal of a served program.
     ///
     /// # Errors
     /// [`Error::Start`].
-    pub fn start(program: &Path, arguments: &[&str], slave: OwnedFd) -> Result<Client, Error> {
+    pub fn start(
+        program: &Path,
+        arguments: &[&str],
+        slave: OwnedFd,
+        program_slave: Option<OwnedFd>,
+    ) -> Result<Client, Error> {
         let failed = |source| Error::Start { program: program.display().to_string(), source };
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let supervisor = Command::new(program)
             .args(arguments)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(slave))
-            .stderr(Stdio::null())
+            .stderr(program_slave.map_or_else(Stdio::null, Stdio::from))
             .spawn()
             .map_err(failed)?;
         Ok(Client { control: ours, events: VecDeque::new(), supervisor, gone: false })
@@ -86,12 +91,12 @@ impl Client {
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, Error> {
-        let outcome = self.exchange(request);
+        let outcome = self.converse(request);
         self.gone |= matches!(outcome, Err(Error::Gone));
         outcome
     }
 
-    fn exchange(&mut self, request: &Request) -> Result<Answer, Error> {
+    fn converse(&mut self, request: &Request) -> Result<Answer, Error> {
         wire::send(&mut self.control, request).map_err(|_| Error::Gone)?;
         loop {
             match wire::receive(&mut self.control) {
@@ -200,6 +205,83 @@ impl Client {
         // Whoever was parked at a read has been woken, so that these are no longer true.
         self.events.retain(|event| !matches!(event, Event::Reading { .. }));
         Ok(())
+    }
+
+    /// Opens a socket at which a debugger is served its program; returns its path.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn serve(&mut self) -> Result<OsString, Error> {
+        match self.ask(&Request::Serve)? {
+            Answer::Serving { path } => Ok(OsString::from_vec(path)),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Forks the served program alone.
+    ///
+    /// # Errors
+    /// As for [`Client::checkpoint`].
+    pub fn checkpoint_program(&mut self) -> Result<Stopped, Error> {
+        let answer = self.ask(&Request::CheckpointProgram)?;
+        Client::stopped(answer)
+    }
+
+    /// Exchanges the served program for a fresh copy of another; see [`Request::Exchange`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn exchange(&mut self, id: CopyId) -> Result<Vec<String>, Error> {
+        match self.ask(&Request::Exchange(id))? {
+            Answer::Started { warnings } => Ok(warnings),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Runs the served program without the debugger until [`Event::Ran`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn run(&mut self, run: Run) -> Result<(), Error> {
+        self.ask(&Request::Run(run)).map(|_| ())
+    }
+
+    /// Ends a [`Client::run`] early; [`Event::Ran`] still comes.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn end_run(&mut self) -> Result<(), Error> {
+        self.ask(&Request::EndRun).map(|_| ())
+    }
+
+    /// See [`Request::Fence`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn fence(&mut self, at: Option<CopyId>) -> Result<(), Error> {
+        self.ask(&Request::Fence(at)).map(|_| ())
+    }
+
+    /// Registers of the served program (`None`) or of that of a copy.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is none.
+    pub fn registers(&mut self, of: Option<CopyId>) -> Result<ProgramRegisters, Error> {
+        match self.ask(&Request::Registers(of))? {
+            Answer::Registers(found) => Ok(*found),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Memory of the served program (`None`) or of that of a copy; shorter than asked where it cannot be read.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is none.
+    pub fn memory(&mut self, of: Option<CopyId>, address: u64, length: u64) -> Result<Vec<u8>, Error> {
+        match self.ask(&Request::Memory { copy: of, address, length })? {
+            Answer::Memory(bytes) => Ok(bytes),
+            _ => Err(Error::Gone),
+        }
     }
 
     /// Real pid of the running process, number of stopped copies, real ids of all live threads.

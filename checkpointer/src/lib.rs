@@ -9,6 +9,7 @@ pub mod inject;
 mod launch;
 pub mod ptrace;
 pub mod raw;
+pub mod rsp;
 pub mod snapshot;
 pub mod supervisor;
 pub mod syscalls;

@@ -35,6 +35,118 @@ pub enum Request {
     Signal(i32),
     /// Whether `pid`s of the session are alive, for diagnosis.
     Status,
+    /// Opens a socket to which a debugger can connect to be served a program; answered by [`Answer::Serving`]. To be asked
+    /// before [`Request::Launch`].
+    Serve,
+    /// Forks the served program alone, running or stopped; it goes on as it was.
+    CheckpointProgram,
+    /// Puts a fresh copy of the served program of a copy (of a session, or of a program alone) in the place of the served
+    /// program, which is killed; or of one that has ended. The debugger is left as it is: the next time that it lets the program
+    /// go, it is told [`crate::rsp::target::Why::Exchanged`] instead, and nothing runs.
+    Exchange(CopyId),
+    /// Runs the served program without the debugger, which waits at its prompt. Answered at once; [`Event::Ran`] tells the end.
+    Run(Run),
+    /// Ends a [`Request::Run`] early.
+    EndRun,
+    /// From now on the program that the debugger lets go stops where it equals the served program of this copy, too. The
+    /// debugger sees a step that is done, the client [`Event::Fence`]. `None` takes it away.
+    Fence(Option<CopyId>),
+    /// Registers of the thread that the debugger was told of last, of the served program or of that of a copy.
+    Registers(Option<CopyId>),
+    /// Memory of the served program or of that of a copy. What cannot be read is cut off.
+    Memory {
+        /// Of which copy; `None` for the running one.
+        copy: Option<CopyId>,
+        /// From where.
+        address: u64,
+        /// How many bytes, at most 16 MiB.
+        length: u64,
+    },
+}
+
+/// How the served program is to be run without its debugger.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Run {
+    /// Where it is counted.
+    pub spots: Vec<Spot>,
+    /// Stop where it equals the served program of this copy.
+    pub fence: Option<CopyId>,
+    /// Stop at this hit, the first being 1, before the instruction is executed.
+    pub hits: Option<u64>,
+    /// Stop when it has run this long, in microseconds.
+    pub micros: Option<u64>,
+    /// Leave a copy of the program alone at every so many hits.
+    pub keep_every: Option<u64>,
+}
+
+/// An instruction whose executions are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spot {
+    /// Its address.
+    pub address: u64,
+    /// How to compute the frame's canonical address there: a register and what is added to it. Without, every execution counts.
+    pub frame: Option<(FrameRegister, i64)>,
+    /// Only executions in frames at this address or above (in callers) count.
+    pub at_least: u64,
+}
+
+/// A register on which a frame's address is based.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FrameRegister {
+    /// rsp
+    StackPointer,
+    /// rbp
+    BasePointer,
+}
+
+/// Why a [`Request::Run`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunEnd {
+    /// It equals the copy that was given.
+    Fence,
+    /// As many hits as were wanted.
+    Hits,
+    /// The time is over.
+    Time,
+    /// A signal is about to be delivered by which the program would end.
+    Dying(i32),
+    /// The program has ended with this status.
+    Exited(i32),
+    /// A signal has ended it.
+    Killed(i32),
+    /// The client has ended it.
+    Ended,
+}
+
+/// A hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hit {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Index of the spot.
+    pub spot: u32,
+    /// The frame's address, 0 where it is not computed.
+    pub frame: u64,
+}
+
+/// How a [`Request::Run`] went.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ran {
+    /// Why it ended. But for [`RunEnd::Exited`] and [`RunEnd::Killed`] the program is stopped.
+    pub end: RunEnd,
+    /// Hits in all.
+    pub hits: u64,
+    /// The last of them, at most [`Ran::LAST`], oldest first.
+    pub last: Vec<Hit>,
+    /// Copies that were left, with the number of the hit at which each stands and its real pid.
+    pub kept: Vec<(u64, CopyId, i32)>,
+    /// How long the program ran, in microseconds, without the time that copies took.
+    pub ran_us: u64,
+}
+
+impl Ran {
+    /// How many hits are remembered.
+    pub const LAST: usize = 256;
 }
 
 /// The answer to a request.
@@ -61,6 +173,15 @@ pub enum Answer {
         /// What could not be brought back, in words.
         warnings: Vec<String>,
     },
+    /// A debugger can connect here.
+    Serving {
+        /// Path of a Unix socket, for this user only, gone as soon as somebody has connected.
+        path: Vec<u8>,
+    },
+    /// What [`Request::Registers`] found.
+    Registers(Box<ProgramRegisters>),
+    /// What [`Request::Memory`] found.
+    Memory(Vec<u8>),
     /// What [`Request::Status`] found.
     Status {
         /// Real pid of the running process.
@@ -72,6 +193,19 @@ pub enum Answer {
     },
     /// It could not be done; the session is as it was.
     Refused(String),
+}
+
+/// General registers of a thread of the served program.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramRegisters {
+    /// Real id of its process, for /proc/PID/maps.
+    pub pid: i32,
+    /// The thread as the program knows it.
+    pub tid: i32,
+    /// The instruction pointer.
+    pub rip: u64,
+    /// In the order of DWARF: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15.
+    pub general: [u64; 16],
 }
 
 /// How a terminal is being read.
@@ -93,6 +227,8 @@ pub enum Event {
     Reading {
         /// Whether it is the session's own process and not a child of it.
         main: bool,
+        /// Whether it is the terminal of the served program that is read, and not the debugger's.
+        program: bool,
         /// How it reads.
         mode: ReadMode,
     },
@@ -108,6 +244,24 @@ pub enum Event {
     },
     /// The program could not be started.
     ExecFailed(i32),
+    /// The end of a [`Request::Run`].
+    Ran(Ran),
+    /// The served program stands where it equals the copy of [`Request::Fence`].
+    Fence,
+    /// The served program has changed hands or state: launched, attached to, stopped, ended. For whoever shows its state; told
+    /// after the debugger.
+    Program(ProgramChange),
+}
+
+/// What became of the served program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProgramChange {
+    /// The debugger let it go.
+    Resumed,
+    /// It stopped for the debugger.
+    Stopped,
+    /// It ended, was killed or detached.
+    Gone,
 }
 
 /// What the supervisor writes.

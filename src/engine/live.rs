@@ -50,7 +50,7 @@ impl Live {
         let failed = |source| Error::Start { program: "of the session".to_owned(), source };
         let (pty, slave) = Pty::open(rows, columns).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
-        let mut client = Client::start(&program, &["__supervisor"], slave)?;
+        let mut client = Client::start(&program, &["__supervisor"], slave, None)?;
         client.launch(argv)?;
         Ok(Live { client, pty, output: String::new() })
     }
@@ -61,7 +61,7 @@ impl Live {
             if let Some(event) = self.client.event()? {
                 self.pty.drain(&mut self.output);
                 match event {
-                    Event::Reading { main, mode } => {
+                    Event::Reading { main, mode, .. } => {
                         if !self.pty.flush() {
                             // It has read what there was of a long line; the rest is on its way.
                             self.client.go()?;
@@ -78,6 +78,8 @@ impl Live {
                         return Ok(Woke::Exited(status.unwrap_or_else(|| 128 + signal.unwrap_or(0))));
                     }
                     Event::ExecFailed(errno) => return Ok(Woke::ExecFailed(errno)),
+                    // Of a served program; none is served yet.
+                    Event::Ran(_) | Event::Fence | Event::Program(_) => {}
                 }
             }
             let timeout = match until {

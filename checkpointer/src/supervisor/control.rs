@@ -34,6 +34,14 @@ impl Supervisor {
                 self.signal_live(number);
                 Ok(Answer::Done)
             }
+            Request::Serve
+            | Request::CheckpointProgram
+            | Request::Exchange(_)
+            | Request::Run(_)
+            | Request::EndRun
+            | Request::Fence(_)
+            | Request::Registers(_)
+            | Request::Memory { .. } => Err("no program is served yet".to_owned()),
             Request::Status => Ok(Answer::Status {
                 running: self.main.map(Pid::as_raw),
                 copies: self.copies.len(),

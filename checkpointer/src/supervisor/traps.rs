@@ -214,7 +214,7 @@ impl Supervisor {
                 task.parked = Some(Parked { call });
             }
             let mode = self.terminal.read_mode();
-            self.tell(Event::Reading { main: Some(pid) == self.main, mode });
+            self.tell(Event::Reading { main: Some(pid) == self.main, program: false, mode });
         }
     }
 
@@ -311,7 +311,7 @@ impl Supervisor {
             task.parked = Some(Parked { call });
         }
         let mode = self.terminal.read_mode();
-        self.tell(Event::Reading { main: Some(pid) == self.main, mode });
+        self.tell(Event::Reading { main: Some(pid) == self.main, program: false, mode });
     }
 }
 

@@ -24,7 +24,7 @@ impl Bench {
         modes.local_flags.remove(LocalFlags::ECHO);
         tcsetattr(&pty.slave, SetArg::TCSANOW, &modes).expect("no echo");
         let exe = env!("CARGO_BIN_EXE_fred-ckpt");
-        let mut client = Client::start(Path::new(exe), &["__supervisor"], pty.slave).expect("a supervisor");
+        let mut client = Client::start(Path::new(exe), &["__supervisor"], pty.slave, None).expect("a supervisor");
         let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
         client.launch(&argv).expect("launch");
         Bench { client, master: pty.master, output: String::new() }
