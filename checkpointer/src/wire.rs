@@ -77,6 +77,8 @@ pub struct Run {
     pub micros: Option<u64>,
     /// Leave a copy of the program alone at every so many hits.
     pub keep_every: Option<u64>,
+    /// Count hits of this thread only.
+    pub thread: Option<i32>,
 }
 
 /// An instruction whose executions are counted.
@@ -256,6 +258,11 @@ pub enum Event {
 /// What became of the served program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProgramChange {
+    /// It has been started or attached to, and this program-only copy stands at its beginning.
+    Begun {
+        /// The copy, if one could be taken.
+        origin: Option<CopyId>,
+    },
     /// The debugger let it go.
     Resumed,
     /// It stopped for the debugger.

@@ -103,6 +103,11 @@ pub trait Dialect: Send {
     /// Takes control sequences that the debugger's line editor adds (bracketed paste) out of the output.
     fn clean(&self, output: &str) -> String;
 
+    /// How facts are asked of a served debugger.
+    fn aide(&self) -> Option<Box<dyn super::aide::Aide>> {
+        None
+    }
+
     /// A copy with the same state.
     fn fork(&self) -> Box<dyn Dialect>;
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
-use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use nix::sys::termios::{LocalFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 /// The master side, with what has been read but not decoded yet and what is still to be written.
 #[derive(Debug)]
@@ -34,6 +34,18 @@ impl Pty {
         }
         fcntl(&pair.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok((Pty { master: pair.master, partial: Vec::new(), unsent: Vec::new() }, pair.slave))
+    }
+
+    /// Opens a pair that passes bytes on as they are, for machines to talk over.
+    ///
+    /// # Errors
+    /// As for [`Pty::open`].
+    pub fn open_raw() -> io::Result<(Pty, OwnedFd)> {
+        let (pty, slave) = Pty::open(24, 80)?;
+        let mut modes = tcgetattr(&slave)?;
+        cfmakeraw(&mut modes);
+        tcsetattr(&slave, SetArg::TCSANOW, &modes)?;
+        Ok((pty, slave))
     }
 
     /// The master side, to wait on.

@@ -57,6 +57,11 @@ pub struct Engine {
     pub(super) begun: Instant,
     /// How long the copy that is being asked may take.
     pub(super) patience: Option<Duration>,
+    /// What there is of a session in which the checkpointer serves the program to the debugger.
+    pub(super) served: Option<super::served::Served>,
+    /// Points of such a session that are only to be had from their own checkpoints, because the user's command did more than let
+    /// the program run.
+    pub(super) opaque: std::collections::HashSet<PointId>,
 }
 
 /// Where the answers come from when the program reads its terminal.
@@ -106,11 +111,16 @@ pub(super) struct Outcome {
     pub(super) interrupted: bool,
     /// Input in the log that was not asked for.
     pub(super) unread: VecDeque<String>,
+    /// What a served debugger told on its second interface.
+    pub(super) told: String,
 }
 
 /// Stands for the end of input, and in front of keys, in the log of what was read.
 const END: &str = "\u{0}end";
 const KEYS: char = '\u{1}';
+
+/// Stands in front of what a served program read from its own terminal.
+pub(super) const PROGRAM: &str = "\u{2}";
 
 /// Beyond this many bytes the middle of a command's output is not kept (the user has seen it).
 const KEPT_OUTPUT: usize = 4 << 20;
@@ -153,7 +163,13 @@ impl Engine {
                 self.live.wait(watched, tick)
             };
             let woke = woke.map_err(|error| self.failed("waiting for the debugger", &error))?;
+            let printed = self.live.take_printed();
+            if !printed.is_empty() {
+                self.pass_on(feed, &mut outcome, &mut pending, false);
+                self.pass_program(feed, &mut outcome, &printed);
+            }
             pending.push_str(&self.live.take_output());
+            outcome.told.push_str(&self.live.take_told());
             match woke {
                 Woke::Output => self.pass_on(feed, &mut outcome, &mut pending, false),
                 Woke::Timeout if self.patience.is_some() => {
@@ -186,8 +202,10 @@ impl Engine {
                     });
                     return Ok(outcome);
                 }
-                Woke::Reading { main, mode } => {
-                    if main && mode != InputMode::Raw {
+                Woke::Program(change) => self.program_changed(change, matches!(feed, Feed::Log { .. })),
+                Woke::Ran(_) | Woke::Fence => {}
+                Woke::Reading { main, program, mode } => {
+                    if main && !program && (mode != InputMode::Raw || self.served.is_some()) {
                         let clean = self.dialect.clean(&pending);
                         let (start, tail) = tail_of(&outcome.output, &clean);
                         if let Some(prompt) = self.dialect.prompt_at_end(&tail)
@@ -209,7 +227,7 @@ impl Engine {
                         }
                     }
                     self.pass_on(feed, &mut outcome, &mut pending, true);
-                    self.answer(feed, mode, &mut outcome)?;
+                    self.answer(feed, program, mode, &mut outcome)?;
                 }
             }
         }
@@ -222,6 +240,10 @@ impl Engine {
         output: &str,
         prompt: &Prompt,
     ) -> Result<bool, Failure> {
+        // The program has a terminal of its own.
+        if self.served.is_some() {
+            return Ok(true);
+        }
         match (accept, feed) {
             (Accept::Any, _) | (Accept::After(_), Feed::Log { .. }) => Ok(true),
             (Accept::Reply, _) => Ok(self.desk.reply().is_some()),
@@ -271,7 +293,12 @@ impl Engine {
     /// Gives the user what has been printed, but for what may be the beginning of a prompt.
     fn pass_on(&self, feed: &mut Feed<'_>, outcome: &mut Outcome, pending: &mut String, all: bool) {
         // What is held back is not cleaned yet: the rest of a control sequence may be on its way.
-        let held = if all { pending.len() } else { hold_from(pending) };
+        let held = match (all, &self.served) {
+            (true, _) => pending.len(),
+            (false, None) => hold_from(pending),
+            // Nothing but a prompt is left without a newline for long.
+            (false, Some(_)) => pending.rfind('\n').map_or(0, |at| at + 1),
+        };
         let now = &self.dialect.clean(&pending[..held]);
         if let Feed::User(console) = feed
             && !now.is_empty()
@@ -291,6 +318,14 @@ impl Engine {
             outcome.output.replace_range(from..to, "\n[...]\n");
         }
         pending.drain(..held);
+    }
+
+    /// Gives the user what a served program has printed.
+    fn pass_program(&self, feed: &mut Feed<'_>, outcome: &mut Outcome, printed: &str) {
+        if let Feed::User(console) = feed {
+            console.output(printed);
+        }
+        outcome.output.push_str(printed);
     }
 
     fn interrupt(&mut self, feed: &mut Feed<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
@@ -321,14 +356,21 @@ impl Engine {
     }
 
     /// The program reads the terminal.
-    fn answer(&mut self, feed: &mut Feed<'_>, mode: InputMode, outcome: &mut Outcome) -> Result<(), Failure> {
+    fn answer(
+        &mut self,
+        feed: &mut Feed<'_>,
+        program: bool,
+        mode: InputMode,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        let of = if program { PROGRAM } else { "" };
         let (given, known) = match feed {
             Feed::User(console) => {
                 let input = console.input(mode);
                 let known = match &input {
-                    Input::Line(line) => line.clone(),
-                    Input::Keys(keys) => format!("{KEYS}{}", String::from_utf8_lossy(keys)),
-                    Input::Eof => END.to_owned(),
+                    Input::Line(line) => format!("{of}{line}"),
+                    Input::Keys(keys) => format!("{of}{KEYS}{}", String::from_utf8_lossy(keys)),
+                    Input::Eof => format!("{of}{END}"),
                     Input::Interrupt => {
                         outcome.interrupted = true;
                         return self
@@ -345,18 +387,13 @@ impl Engine {
                         "the program did not replay the same way: it reads the terminal where it did not before",
                     ));
                 };
-                let input = match known.strip_prefix(KEYS) {
-                    Some(keys) => Input::Keys(keys.as_bytes().to_vec()),
-                    None if known == END => Input::Eof,
-                    None => Input::Line(known.clone()),
-                };
-                (input, known)
+                (recorded(known.strip_prefix(of).unwrap_or(&known)), known)
             }
         };
-        let typed = match given {
-            Input::Line(line) => self.live.type_line(&line),
-            Input::Keys(keys) => self.live.type_bytes(&keys),
-            Input::Eof | Input::Interrupt => self.live.type_end(),
+        let typed = if program {
+            self.live.type_to_program(&bytes_of(&given))
+        } else {
+            self.live.type_bytes(&bytes_of(&given))
         };
         typed.map_err(|error| self.failed("giving the program its input", &error))?;
         outcome.inputs.push(known);
@@ -375,6 +412,25 @@ impl Engine {
             State::Prompt(prompt) => Some(prompt),
             State::Ended { .. } => None,
         }
+    }
+}
+
+/// Input as it was logged, without what says who read it.
+pub(super) fn recorded(known: &str) -> Input {
+    match known.strip_prefix(KEYS) {
+        Some(keys) => Input::Keys(keys.as_bytes().to_vec()),
+        None if known == END => Input::Eof,
+        None => Input::Line(known.to_owned()),
+    }
+}
+
+/// What is typed for an input.
+pub(super) fn bytes_of(input: &Input) -> Vec<u8> {
+    match input {
+        Input::Line(line) => format!("{line}\n").into_bytes(),
+        Input::Keys(keys) => keys.clone(),
+        // Ctrl-D
+        Input::Eof | Input::Interrupt => vec![4],
     }
 }
 

@@ -1,23 +1,26 @@
 //! The running debugger: its terminal and the checkpointer together. Knows when it waits, and for what.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
-use fred_checkpointer::wire::{CopyId, Event, ReadMode};
+use fred_checkpointer::wire::{CopyId, Event, ProgramChange, ProgramRegisters, Ran, ReadMode, Run};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::backends::pty::Pty;
 use crate::engine::InputMode;
 
 /// Why waiting ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Woke {
     /// Somebody in the session waits for input from the terminal, and everything printed before has been read.
     Reading {
         /// Whether it is the debugger's own process.
         main: bool,
+        /// Whether it is the terminal of a served program.
+        program: bool,
         /// How it reads.
         mode: InputMode,
     },
@@ -33,6 +36,12 @@ pub(crate) enum Woke {
     Timeout,
     /// Something was printed.
     Output,
+    /// A served program that was run without its debugger has stopped.
+    Ran(Ran),
+    /// A served program stands at the fence.
+    Fence,
+    /// Something became of the served program.
+    Program(ProgramChange),
 }
 
 /// The debugger and its terminal.
@@ -42,6 +51,36 @@ pub(crate) struct Live {
     pty: Pty,
     /// Printed and not yet taken.
     pub(crate) output: String,
+    served: Option<Served>,
+}
+
+/// The terminals of a served session beside the debugger's own.
+#[derive(Debug)]
+struct Served {
+    /// The program's.
+    program: Pty,
+    /// Printed by the program and not yet taken.
+    printed: String,
+    /// The debugger's second interface.
+    channel: Pty,
+    /// Its slave side stays open, so that the debugger can open it by its name.
+    _slave: OwnedFd,
+    /// Printed there and not yet taken.
+    told: String,
+}
+
+impl Served {
+    fn drain(&mut self) {
+        self.program.drain(&mut self.printed);
+        self.channel.drain(&mut self.told);
+    }
+
+    fn forget(&mut self) {
+        self.program.forget();
+        self.channel.forget();
+        self.printed.clear();
+        self.told.clear();
+    }
 }
 
 impl Live {
@@ -52,17 +91,42 @@ impl Live {
         let program = std::env::current_exe().map_err(failed)?;
         let mut client = Client::start(&program, &["__supervisor"], slave, None)?;
         client.launch(argv)?;
-        Ok(Live { client, pty, output: String::new() })
+        Ok(Live { client, pty, output: String::new(), served: None })
+    }
+
+    /// Starts a supervisor and, under it, a debugger whose program it serves. `argv` is told the path of the socket and the
+    /// name of the terminal for the debugger's second interface.
+    pub(crate) fn start_served(
+        rows: u16,
+        columns: u16,
+        argv: impl FnOnce(&Path, &Path) -> Vec<OsString>,
+    ) -> Result<Live, Error> {
+        let failed = |source| Error::Start { program: "of the session".to_owned(), source };
+        let (pty, slave) = Pty::open(rows, columns).map_err(failed)?;
+        let (program, program_slave) = Pty::open(rows, columns).map_err(failed)?;
+        let (channel, channel_slave) = Pty::open_raw().map_err(failed)?;
+        let name = nix::unistd::ttyname(&channel_slave).map_err(|error| failed(error.into()))?;
+        let executable = std::env::current_exe().map_err(failed)?;
+        let mut client = Client::start(&executable, &["__supervisor"], slave, Some(program_slave))?;
+        let socket = client.serve()?;
+        client.launch(&argv(Path::new(&socket), &name))?;
+        let served =
+            Served { program, printed: String::new(), channel, _slave: channel_slave, told: String::new() };
+        Ok(Live { client, pty, output: String::new(), served: Some(served) })
     }
 
     /// Waits until something happens. `watched` is a descriptor to wake up for; `until` the time to give up at.
     pub(crate) fn wait(&mut self, watched: Option<BorrowedFd<'_>>, until: Option<Instant>) -> Result<Woke, Error> {
         loop {
             if let Some(event) = self.client.event()? {
-                self.pty.drain(&mut self.output);
+                self.drain();
                 match event {
-                    Event::Reading { main, mode, .. } => {
-                        if !self.pty.flush() {
+                    Event::Reading { main, program, mode } => {
+                        let flushed = match &mut self.served {
+                            Some(served) if program => served.program.flush(),
+                            _ => self.pty.flush(),
+                        };
+                        if !flushed {
                             // It has read what there was of a long line; the rest is on its way.
                             self.client.go()?;
                             continue;
@@ -71,15 +135,16 @@ impl Live {
                             ReadMode::Line { echo } => InputMode::Line { echo },
                             ReadMode::Raw => InputMode::Raw,
                         };
-                        return Ok(Woke::Reading { main, mode });
+                        return Ok(Woke::Reading { main, program, mode });
                     }
                     Event::Silence(on) => return Ok(Woke::Silence(on)),
                     Event::Exited { status, signal } => {
                         return Ok(Woke::Exited(status.unwrap_or_else(|| 128 + signal.unwrap_or(0))));
                     }
                     Event::ExecFailed(errno) => return Ok(Woke::ExecFailed(errno)),
-                    // Of a served program; none is served yet.
-                    Event::Ran(_) | Event::Fence | Event::Program(_) => {}
+                    Event::Ran(ran) => return Ok(Woke::Ran(ran)),
+                    Event::Fence => return Ok(Woke::Fence),
+                    Event::Program(change) => return Ok(Woke::Program(change)),
                 }
             }
             let timeout = match until {
@@ -92,12 +157,18 @@ impl Live {
                     PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
                 }
             };
+            let events = |pending: bool| if pending { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
             let pending = !self.pty.flush();
-            let writable = if pending { PollFlags::POLLOUT } else { PollFlags::empty() };
             let mut wanted = vec![
                 PollFd::new(self.client.descriptor(), PollFlags::POLLIN),
-                PollFd::new(self.pty.descriptor(), PollFlags::POLLIN | writable),
+                PollFd::new(self.pty.descriptor(), events(pending)),
             ];
+            if let Some(served) = &mut self.served {
+                let pending = (!served.program.flush(), !served.channel.flush());
+                wanted.push(PollFd::new(served.program.descriptor(), events(pending.0)));
+                wanted.push(PollFd::new(served.channel.descriptor(), events(pending.1)));
+            }
+            let terminals = wanted.len() - 1;
             if let Some(watched) = watched.as_ref() {
                 wanted.push(PollFd::new(watched.as_fd(), PollFlags::POLLIN));
             }
@@ -106,18 +177,56 @@ impl Live {
                 Err(_) => return Err(Error::Gone),
             }
             let ready = |index: usize| wanted.get(index).and_then(PollFd::any) == Some(true);
-            let (news, printed, interrupt) = (ready(0), ready(1), ready(2));
-            if interrupt {
+            let (news, printed) = (ready(0), (1..=terminals).any(ready));
+            if ready(terminals + 1) {
                 return Ok(Woke::Interrupt);
             }
-            if printed && !news {
-                let before = self.output.len();
-                self.pty.drain(&mut self.output);
-                if self.output.len() > before {
-                    return Ok(Woke::Output);
-                }
+            if printed && !news && self.drain() {
+                return Ok(Woke::Output);
             }
         }
+    }
+
+    /// Takes in what has been printed; whether there was something.
+    fn drain(&mut self) -> bool {
+        let length = |live: &Live| {
+            let served = live.served.as_ref().map_or(0, |served| served.printed.len() + served.told.len());
+            live.output.len() + served
+        };
+        let before = length(self);
+        // The program first: what it printed was printed before the debugger told of its stop.
+        if let Some(served) = &mut self.served {
+            served.drain();
+        }
+        self.pty.drain(&mut self.output);
+        length(self) > before
+    }
+
+    /// What a served program printed since the last time.
+    pub(crate) fn take_printed(&mut self) -> String {
+        self.served.as_mut().map(|served| std::mem::take(&mut served.printed)).unwrap_or_default()
+    }
+
+    /// What was told on the debugger's second interface since the last time.
+    pub(crate) fn take_told(&mut self) -> String {
+        self.served.as_mut().map(|served| std::mem::take(&mut served.told)).unwrap_or_default()
+    }
+
+    /// Writes a line to the debugger's second interface and lets whoever waits for it go on.
+    pub(crate) fn question(&mut self, line: &str) -> Result<(), Error> {
+        if let Some(served) = &mut self.served {
+            served.channel.type_bytes(line.as_bytes());
+            served.channel.type_bytes(b"\n");
+        }
+        self.client.go()
+    }
+
+    /// Types bytes for the served program.
+    pub(crate) fn type_to_program(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if let Some(served) = &mut self.served {
+            served.program.type_bytes(bytes);
+        }
+        self.client.go()
     }
 
     /// Whether the supervisor is gone, and everything with it.
@@ -178,17 +287,63 @@ impl Live {
     /// What could not be brought back comes with it.
     pub(crate) fn start_copy(&mut self, id: CopyId) -> Result<Vec<String>, Error> {
         let lost = self.client.start_copy(id)?;
-        self.pty.forget();
-        self.output.clear();
+        self.forget();
         Ok(lost)
     }
 
     /// Runs a debugger that was put aside itself again.
     pub(crate) fn resume(&mut self, id: CopyId) -> Result<(), Error> {
         self.client.resume(id)?;
+        self.forget();
+        Ok(())
+    }
+
+    fn forget(&mut self) {
         self.pty.forget();
         self.output.clear();
-        Ok(())
+        if let Some(served) = &mut self.served {
+            served.forget();
+        }
+    }
+
+    /// Forks the served program alone.
+    pub(crate) fn checkpoint_program(&mut self) -> Result<Stopped, Error> {
+        self.client.checkpoint_program()
+    }
+
+    /// Exchanges the served program; what it printed before is nobody's any more.
+    pub(crate) fn exchange(&mut self, id: CopyId) -> Result<Vec<String>, Error> {
+        let lost = self.client.exchange(id)?;
+        if let Some(served) = &mut self.served {
+            served.program.forget();
+            served.printed.clear();
+        }
+        Ok(lost)
+    }
+
+    /// Runs the served program without its debugger.
+    pub(crate) fn run(&mut self, run: Run) -> Result<(), Error> {
+        self.client.run(run)
+    }
+
+    /// Ends that early.
+    pub(crate) fn end_run(&mut self) -> Result<(), Error> {
+        self.client.end_run()
+    }
+
+    /// Puts up a fence.
+    pub(crate) fn fence(&mut self, at: Option<CopyId>) -> Result<(), Error> {
+        self.client.fence(at)
+    }
+
+    /// Registers of the served program, or of that of a copy.
+    pub(crate) fn registers(&mut self, of: Option<CopyId>) -> Result<ProgramRegisters, Error> {
+        self.client.registers(of)
+    }
+
+    /// Memory of the served program, or of that of a copy.
+    pub(crate) fn memory(&mut self, of: Option<CopyId>, address: u64, length: u64) -> Result<Vec<u8>, Error> {
+        self.client.memory(of, address, length)
     }
 
     /// Kills the running debugger.
@@ -204,5 +359,8 @@ impl Live {
     /// Sets the size of the window.
     pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
         self.pty.resize(rows, columns);
+        if let Some(served) = &self.served {
+            served.program.resize(rows, columns);
+        }
     }
 }

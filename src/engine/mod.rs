@@ -9,6 +9,7 @@ mod line;
 mod live;
 mod probe;
 mod reverse;
+mod served;
 mod session;
 pub mod start;
 mod strides;

@@ -315,7 +315,7 @@ impl<'e> Search<'e> {
                 })?
             }
             Via::Interrupted { line } => self.find(index, end, line, &point.stop)?,
-            Via::Start | Via::Ticks { .. } => 0,
+            Via::Start | Via::Landed | Via::Ticks { .. } => 0,
         };
         self.anchors[index].to_point = Some(counted);
         if direct {

@@ -13,7 +13,7 @@ use crate::search::previous::{Move, previous};
 use crate::search::probe::{Place, Probe, Value};
 use crate::search::watch::{Cause, Found, Outcome, watch};
 
-const NO_EARLIER: &str = "no earlier point: this is the start of the history.";
+pub(super) const NO_EARLIER: &str = "no earlier point: this is the start of the history.";
 
 impl Engine {
     /// Evaluates where the running copy stands. What goes wrong in the expression is its value there.
@@ -105,6 +105,9 @@ impl Engine {
         n: u32,
         console: &mut dyn Console,
     ) -> Result<Report, Failure> {
+        if self.served.is_some() {
+            return self.native_reverse(line, movement, n, console);
+        }
         self.begin();
         self.excursion(console, |search| {
             let movement = match movement {
@@ -114,6 +117,9 @@ impl Engine {
                 Motion::Continue => {
                     search.settings = search.present_settings()?;
                     Move::Continue
+                }
+                Motion::Instruction => {
+                    return Err(search.engine.failure("cannot go back by instructions in this debugger"));
                 }
             };
             search.approach_present()?;
@@ -178,6 +184,9 @@ impl Engine {
 
     /// `fred-reverse-watch EXPR`
     pub(super) fn watch(&mut self, expression: &str, console: &mut dyn Console) -> Result<Report, Failure> {
+        if self.served.is_some() {
+            return self.native_watch(expression, console);
+        }
         self.begin();
         let line = format!("fred-reverse-watch {expression}");
         self.excursion(console, |search| {
@@ -240,6 +249,8 @@ pub(super) enum Motion {
     Next,
     Finish,
     Continue,
+    /// One instruction, in a session whose program is served.
+    Instruction,
 }
 
 impl Search<'_> {
@@ -357,6 +368,6 @@ fn text_of(value: &Value) -> String {
 }
 
 /// A digest that comes as text, as a number (FNV-1a).
-fn fold(text: &str) -> u64 {
+pub(super) fn fold(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -138,6 +138,7 @@ impl Engine {
                 }
                 Ok(())
             }
+            Via::Landed => Err(self.failure("cannot go to where a reverse move led: its checkpoint is gone")),
             Via::Interrupted { line } | Via::Stopped { line, .. } => Err(self.failure(format!(
                 "cannot go to where `{line}` was stopped on its way: its checkpoint is gone, and an interrupt is not replayed"
             ))),
@@ -176,7 +177,7 @@ impl Engine {
         match &self.execution.point(id).via {
             Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line, .. } => Some(line.clone()),
             Via::Ticks { .. } => self.ways.get(&id).cloned(),
-            Via::Start => None,
+            Via::Start | Via::Landed => None,
         }
     }
 

@@ -40,6 +40,8 @@ pub enum Via {
         /// Whether the settings of where the move was asked for were applied, because they differ from those here.
         configured: bool,
     },
+    /// A search came here by the state of the program itself, which only the point's own checkpoint has.
+    Landed,
     /// The user typed this line and ended it with Ctrl-C. Typing it again does not come here: only counting its
     /// step-stops, or the point's own checkpoint, does.
     Interrupted {
@@ -186,6 +188,11 @@ impl Execution {
         inputs: Vec<String>,
     ) -> PointId {
         self.push(pred, Via::Stopped { line: line.to_owned(), typed_again }, stop, inputs, None)
+    }
+
+    /// A search came to a state of the program between `anchor` and its successor. `inputs` are those that are read on the way.
+    pub fn landed(&mut self, anchor: PointId, stop: Stop, inputs: Vec<String>) -> PointId {
+        self.push(anchor, Via::Landed, stop, inputs, None)
     }
 
     /// A reverse move came to the stop that is `ticks` step-stops after `anchor`. `configured` says that the settings of where

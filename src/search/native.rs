@@ -34,7 +34,7 @@ pub struct Frame {
 }
 
 /// Frames at an address or above, in some functions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Level {
     /// Frames at this address or above count.
     pub at_least: u64,
@@ -42,6 +42,8 @@ pub struct Level {
     pub functions: Vec<u64>,
     /// A line that does not count, named by a hit on it.
     pub without: Option<u32>,
+    /// These instructions count instead of statements of functions.
+    pub instructions: Vec<u64>,
 }
 
 impl Level {
@@ -50,7 +52,12 @@ impl Level {
         let at_least = frames.get(index)?.address;
         let functions: Vec<u64> =
             frames[index..].iter().filter(|frame| frame.lines).take(2).map(|frame| frame.pc).collect();
-        (!functions.is_empty()).then_some(Level { at_least, functions, without: None })
+        (!functions.is_empty()).then_some(Level { at_least, functions, ..Level::default() })
+    }
+
+    /// Some instructions, in whatever frame.
+    pub fn at(instructions: Vec<u64>) -> Level {
+        Level { instructions, ..Level::default() }
     }
 }
 
@@ -210,7 +217,7 @@ pub struct Ground<S> {
 
 impl<S: Clone> Ground<S> {
     /// The end of the stretch that begins at an anchor.
-    fn end(&self, index: usize) -> Until<S> {
+    pub fn end(&self, index: usize) -> Until<S> {
         self.anchors.get(index + 1).map_or_else(|| self.present.clone(), |next| Until::State(next.clone()))
     }
 }
@@ -361,6 +368,23 @@ pub fn last_step<M: Machine>(
             Some(level) => last_within(machine, &inside, until, &level)?.unwrap_or(inside),
             None => inside,
         };
+    }
+}
+
+/// The last hit of a level in a stretch.
+///
+/// # Errors
+/// As the machine's.
+pub fn last_hit<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<Option<M::State>, M::Error> {
+    let (near, passed) = approach(machine, from, until, level)?;
+    match passed.last.last() {
+        Some(hit) => machine.at_hit(&near, level, hit.number).map(Some),
+        None => Ok(None),
     }
 }
 

@@ -1,0 +1,130 @@
+//! What is asked of a served debugger in a machine format, on an interface of its own beside the user's prompt. What the
+//! user sees is never read for facts where there is such an interface.
+
+use crate::history::entry::Stop;
+
+/// A question, or a command that the user does not see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// The value of an expression in a frame, the innermost being 0.
+    Evaluate {
+        /// As the user wrote it.
+        expression: String,
+        /// Where.
+        frame: u32,
+    },
+    /// The innermost frames, at most so many.
+    Frames {
+        /// How many.
+        most: u32,
+    },
+    /// How many frames there are.
+    Depth,
+    /// Which frame the user has selected.
+    Selected,
+    /// Names of the variables and arguments of a frame, of all its blocks.
+    Names {
+        /// Where.
+        frame: u32,
+    },
+    /// Step a line.
+    Step,
+    /// Step an instruction.
+    StepInstruction,
+    /// Run until the innermost frame has returned.
+    Finish,
+    /// Run to the next breakpoint.
+    Continue,
+    /// Breakpoints.
+    Breakpoints,
+    /// Which program it is looking at.
+    Program,
+    /// The text of its prompt.
+    Prompt,
+    /// A command of the debugger, whose output is the answer.
+    Tell(String),
+}
+
+/// A frame as the debugger sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FrameFact {
+    /// The innermost is 0.
+    pub level: u32,
+    /// The instruction pointer.
+    pub pc: u64,
+    /// Function, if it knows one.
+    pub function: Option<String>,
+    /// Absolute path of the source.
+    pub file: Option<String>,
+    /// Line, from 1.
+    pub line: Option<u32>,
+}
+
+/// A breakpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BreakpointFact {
+    /// Its number, as text.
+    pub number: String,
+    /// It is a plain one, of software or hardware, of an instruction: no watchpoint, catchpoint or dprintf.
+    pub plain: bool,
+    /// Whether it stops.
+    pub enabled: bool,
+    /// Where its enabled locations are.
+    pub addresses: Vec<u64>,
+    /// Whether it has a condition, belongs to one thread, goes after its first hit, or ignores hits.
+    pub conditional: bool,
+    /// The condition.
+    pub condition: Option<String>,
+}
+
+/// What was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A value or another text.
+    Text(String),
+    /// Frames, innermost first.
+    Frames(Vec<FrameFact>),
+    /// A number.
+    Number(u32),
+    /// Names.
+    Names(Vec<String>),
+    /// Where a movement has led, and what the user's prompt would have shown of it.
+    Went {
+        /// `None` if the program is gone without a stop.
+        stop: Option<Stop>,
+        /// The text.
+        shown: String,
+    },
+    /// Breakpoints.
+    Breakpoints(Vec<BreakpointFact>),
+    /// The executable, and the process that runs.
+    Program {
+        /// Absolute path.
+        executable: Option<String>,
+        /// The id that the program knows.
+        process: Option<i32>,
+    },
+    /// It could not be done, and this is what the debugger said.
+    Refused(String),
+}
+
+/// How a debugger is asked. One question at a time.
+pub trait Aide: Send {
+    /// The line to write, without the newline.
+    fn write(&mut self, question: &Question) -> String;
+
+    /// The answer in what has been printed on the interface since the question; `None` if it is not complete.
+    fn answer(&self, question: &Question, text: &str) -> Option<Answer>;
+
+    /// The last stop that was told on the interface without being asked for; the end of the program is one.
+    fn stop(&self, text: &str) -> Option<Stop>;
+
+    /// Whether the program was let go at all.
+    fn moved(&self, text: &str) -> bool;
+
+    /// What makes a copy of the debugger fit for a search: nothing of the user's stops or prints any more.
+    fn quiet(&self) -> Vec<Question>;
+
+    /// What makes it look at a program that has been exchanged.
+    fn look_again(&self) -> Vec<Question>;
+}

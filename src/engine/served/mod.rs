@@ -1,0 +1,160 @@
+//! Sessions whose program is served to the debugger by the checkpointer: gdb and lldb. The program is a process of its own, so
+//! its states are kept, exchanged and run without the debugger; the debugger is asked on a second interface.
+
+mod machine;
+mod moves;
+mod watching;
+
+use std::collections::HashMap;
+
+use fred_checkpointer::wire::{CopyId, ProgramChange};
+
+use super::core::{Engine, PROGRAM, bytes_of, recorded};
+use super::live::Woke;
+use super::{Console, Failure};
+use crate::backends::aide::{Aide, Answer, Question};
+use crate::backends::symbols::Symbols;
+use crate::history::execution::PointId;
+
+/// What there is of such a session beside the rest.
+pub(crate) struct Served {
+    pub(super) aide: Box<dyn Aide>,
+    pub(super) symbols: Symbols,
+    /// Programs that have been started.
+    programs: u32,
+    /// The one that runs, or ran last.
+    pub(super) program: u32,
+    /// Whether it is there.
+    pub(super) alive: bool,
+    /// A copy of each at its beginning.
+    pub(super) origins: HashMap<u32, CopyId>,
+    /// Which program there was at a point, and whether it lived.
+    at: HashMap<PointId, (u32, bool)>,
+}
+
+/// What the program reads while it is run again.
+pub(super) struct Replayed<'a> {
+    /// All that it read since it was started.
+    pub(super) inputs: &'a [String],
+    /// How much of it has been read.
+    pub(super) read: usize,
+}
+
+impl Served {
+    pub(super) fn new(aide: Box<dyn Aide>) -> Self {
+        Served {
+            aide,
+            symbols: Symbols::new(),
+            programs: 0,
+            program: 0,
+            alive: false,
+            origins: HashMap::new(),
+            at: HashMap::new(),
+        }
+    }
+
+    /// Notes which program there is at a point.
+    pub(super) fn note(&mut self, point: PointId) {
+        self.at.insert(point, (self.program, self.alive));
+    }
+
+    /// Which program there was at a point.
+    pub(super) fn program_at(&self, point: PointId) -> (u32, bool) {
+        self.at.get(&point).copied().unwrap_or((0, false))
+    }
+
+    /// The session has gone to a point.
+    pub(super) fn gone_to(&mut self, point: PointId) {
+        (self.program, self.alive) = self.program_at(point);
+    }
+}
+
+impl Engine {
+    /// Something became of the served program.
+    pub(super) fn program_changed(&mut self, change: ProgramChange, replaying: bool) {
+        let Some(served) = &mut self.served else { return };
+        match change {
+            ProgramChange::Begun { origin } => {
+                served.alive = true;
+                if replaying {
+                    // The one of the first time stands at the same place.
+                    if let Some(origin) = origin {
+                        self.live.drop_copy(origin).ok();
+                    }
+                    return;
+                }
+                served.programs += 1;
+                served.program = served.programs;
+                if let Some(origin) = origin {
+                    served.origins.insert(served.program, origin);
+                }
+            }
+            ProgramChange::Gone => served.alive = false,
+            ProgramChange::Resumed | ProgramChange::Stopped => {}
+        }
+    }
+
+    /// Asks the debugger that runs. True with the answer: the program has come to the fence meanwhile.
+    pub(super) fn ask_served(
+        &mut self,
+        question: &Question,
+        replayed: Option<&mut Replayed<'_>>,
+        console: &mut dyn Console,
+    ) -> Result<(Answer, bool), Failure> {
+        let Some(served) = &mut self.served else { return Err(self.failure("no program is served in this session")) };
+        let line = served.aide.write(question);
+        self.live.take_told();
+        self.live.question(&line).map_err(|error| self.failed("asking the debugger", &error))?;
+        let mut told = String::new();
+        let mut fence = false;
+        let mut replayed = replayed;
+        loop {
+            let woke = self.live.wait(console.interrupt_fd(), None);
+            let woke = woke.map_err(|error| self.failed("waiting for the debugger", &error))?;
+            told.push_str(&self.live.take_told());
+            self.live.take_output();
+            self.live.take_printed();
+            match woke {
+                Woke::Reading { program: true, .. } => match &mut replayed {
+                    Some(replayed) => self.feed_program(replayed)?,
+                    None => self.live.type_to_program(&[4]).map_err(|error| self.failed("ending its input", &error))?,
+                },
+                Woke::Reading { main: true, .. } => {
+                    let aide = &self.served.as_ref().expect("seen above").aide;
+                    if let Some(answer) = aide.answer(question, &told) {
+                        return Ok((answer, fence));
+                    }
+                }
+                Woke::Fence => fence = true,
+                Woke::Interrupt if console.interrupted() => {
+                    return Err(self.failure("interrupted: the session is where it was"));
+                }
+                Woke::Exited(status) => {
+                    return Err(self.failure(format!("the debugger ended with status {status} while it was asked")));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives the program that is run again what it read then.
+    pub(super) fn feed_program(&mut self, replayed: &mut Replayed<'_>) -> Result<(), Failure> {
+        let Some(known) = replayed.inputs.get(replayed.read) else {
+            return Err(self.failure(
+                "the program did not replay the same way: it reads the terminal where it did not before",
+            ));
+        };
+        replayed.read += 1;
+        let bytes = bytes_of(&recorded(known.strip_prefix(PROGRAM).unwrap_or(known)));
+        self.live.type_to_program(&bytes).map_err(|error| self.failed("giving the program its input", &error))
+    }
+
+    /// Asks something that is answered by a text, of the debugger as it is.
+    pub(super) fn ask_text(&mut self, question: &Question, console: &mut dyn Console) -> Result<String, Failure> {
+        match self.ask_served(question, None, console)?.0 {
+            Answer::Text(text) => Ok(text),
+            Answer::Refused(why) => Err(self.failure(why)),
+            other => Err(self.failure(format!("the debugger answered something else: {other:?}"))),
+        }
+    }
+}

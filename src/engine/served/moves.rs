@@ -1,0 +1,639 @@
+//! The reverse moves of a served session, and landing: the debugger of the present, breakpoints and all, is brought to an
+//! earlier state of the program.
+
+use std::time::Duration;
+
+use fred_checkpointer::wire::{CopyId, Run, RunEnd, Spot};
+
+use super::machine::{Native, State};
+use crate::backends::aide::{Answer, BreakpointFact, Question};
+use crate::engine::core::{Engine, PROGRAM};
+use crate::engine::reverse::{Motion, NO_EARLIER};
+use crate::engine::travel::Aside;
+use crate::engine::{Console, Failure, Report, State as Waiting};
+use crate::history::entry::{Effect, Stop};
+use crate::history::execution::{PointId, Via};
+use crate::history::timeline::Origin;
+use crate::search::native::{Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit};
+
+/// A stretch's beginning: the state, and the last point of the history before or at it.
+pub(super) struct Anchor {
+    pub(super) state: State,
+    pub(super) point: PointId,
+}
+
+/// What a search goes over.
+pub(super) struct Field {
+    pub(super) anchors: Vec<Anchor>,
+    runs: Vec<bool>,
+    present: Until<State>,
+}
+
+impl Field {
+    pub(super) fn ground(&self) -> Ground<State> {
+        Ground {
+            anchors: self.anchors.iter().map(|anchor| anchor.state.clone()).collect(),
+            runs: self.runs.clone(),
+            present: self.present.clone(),
+        }
+    }
+
+    /// The command that the user gave at an anchor.
+    pub(super) fn command_after(&self, engine: &Engine, anchor: usize) -> String {
+        let next = self.anchors.get(anchor + 1).map_or(engine.timeline.point(), |anchor| anchor.point);
+        let here = self.anchors[anchor].point;
+        let between = engine.execution.back_from(next).take_while(|id| *id != here);
+        let line = between.filter_map(|id| match &engine.execution.point(id).via {
+            Via::Command { line, effect: Effect::Mutates } => Some(line.clone()),
+            _ => None,
+        });
+        line.last().unwrap_or_default()
+    }
+
+    /// The same, seen from an earlier place.
+    fn until(&self, landing: &Landing<State>) -> Field {
+        let anchors = self.anchors[..=landing.anchor].iter();
+        Field {
+            anchors: anchors.map(|anchor| Anchor { state: anchor.state.clone(), point: anchor.point }).collect(),
+            runs: self.runs[..=landing.anchor].to_vec(),
+            present: Until::State(landing.state.clone()),
+        }
+    }
+}
+
+/// Where a search has led, for the record.
+pub(super) struct Destination {
+    pub(super) state: State,
+    pub(super) point: PointId,
+    /// What the program read between the point and the place.
+    pub(super) inputs: Vec<String>,
+}
+
+/// What a reverse move has come to.
+struct Gone {
+    landing: Landing<State>,
+    done: u32,
+    fell_back: bool,
+}
+
+impl Engine {
+    /// The history of the program that is looked at, as states of it.
+    pub(super) fn field(&mut self, aside: &Aside) -> Result<(Plan, Vec<String>), Failure> {
+        let Some(served) = &self.served else { return Err(self.failure("no program is served in this session")) };
+        let (program, alive) = (served.program, served.alive);
+        if program == 0 {
+            return Err(self.failure("cannot go back: no program has been started yet"));
+        }
+        let mut inputs = Vec::new();
+        let mut at = Duration::ZERO;
+        let mut plan = Plan { program, steps: Vec::new(), copy: None, debugger: None };
+        let chain = self.execution.chain(self.timeline.point());
+        let mut before = None;
+        for id in &chain {
+            let point = self.execution.point(*id);
+            let (of, lives) = served.program_at(*id);
+            if of == program && before.is_none_or(|(of, _)| of != program) {
+                let origin = served.origins.get(&program).copied();
+                let pred = point.pred.unwrap_or(*id);
+                if let Some(copy) = origin {
+                    plan.steps.push(Step { copy: Some(copy), point: pred, read: 0, at: 0, kind: Kind::Origin });
+                }
+                at = Duration::ZERO;
+            }
+            before = Some((of, *id));
+            if of != program {
+                continue;
+            }
+            let effect = match &point.via {
+                Via::Command { effect, .. } => *effect,
+                _ => Effect::Moves,
+            };
+            // Copies that were taken on the way of the command.
+            if let Some(pred) = point.pred
+                && let Some(strides) = self.strides.get(&pred)
+                && effect == Effect::Moves
+                && served.program_at(pred) == (program, true)
+            {
+                for stride in strides {
+                    let at = micros(at + stride.at);
+                    let read = inputs.len() + stride.read;
+                    plan.steps.push(Step { copy: Some(stride.copy), point: pred, read, at, kind: Kind::Ran });
+                }
+            }
+            inputs.extend(point.inputs.iter().filter(|input| input.starts_with(PROGRAM)).cloned());
+            at += self.ran.get(id).copied().unwrap_or_default();
+            let kind = match effect {
+                Effect::Moves if self.opaque.contains(id) => Kind::Changed,
+                Effect::Moves => Kind::Ran,
+                Effect::Mutates => Kind::Changed,
+                Effect::Configures | Effect::Queries => Kind::Same,
+            };
+            let held = point.checkpoint.and_then(|key| self.held.get(&key)).map(|checkpoint| checkpoint.copy);
+            plan.arrive(*id, held.filter(|_| lives), inputs.len(), micros(at), kind);
+        }
+        plan.copy = aside.copy.filter(|_| alive);
+        plan.debugger = plan.copy.or_else(|| {
+            let copies = plan.steps.iter().rev().filter_map(|step| step.copy);
+            copies.into_iter().find(|copy| self.held.values().any(|held| held.copy == *copy))
+        });
+        Ok((plan, inputs))
+    }
+
+    /// A reverse move, `n` times.
+    pub(in crate::engine) fn native_reverse(
+        &mut self,
+        line: &str,
+        motion: Motion,
+        n: u32,
+        console: &mut dyn Console,
+    ) -> Result<Report, Failure> {
+        self.native_search(line, console, |search, field| {
+            if motion != Motion::Continue {
+                for question in search.quiet() {
+                    search.ask(&question)?;
+                }
+            }
+            let gone = search.go_back(field, motion, n)?;
+            let destination = search.destination(field, &gone.landing);
+            let mut notes = Vec::new();
+            if gone.fell_back {
+                notes.push("no earlier stop at a breakpoint: this is the start of the history.".to_owned());
+            }
+            let incomplete = (gone.done < n).then(|| NO_EARLIER.to_owned());
+            Ok(Found { destination, notes, incomplete, result: None })
+        })
+    }
+
+    /// Searches from the present, which is put aside meanwhile, and goes where that leads.
+    pub(super) fn native_search(
+        &mut self,
+        line: &str,
+        console: &mut dyn Console,
+        work: impl FnOnce(&mut Native<'_>, &Field) -> Result<Found, Failure>,
+    ) -> Result<Report, Failure> {
+        self.begin();
+        // To come back to.
+        self.checkpoint_prompt(true, false, console);
+        let aside = self.put_aside()?;
+        let outcome = self.native_found(&aside, console, work);
+        let outcome = match outcome {
+            Ok((found, debugger)) => self.native_land(line, found, debugger, console),
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(mut report) => {
+                self.stay(aside);
+                report.cost = self.spent();
+                Ok(report)
+            }
+            Err(mut failure) => {
+                self.come_back(aside)?;
+                if let Some(served) = &mut self.served {
+                    served.gone_to(self.timeline.point());
+                }
+                self.tell_divergence(console);
+                failure.cost = self.spent();
+                Err(failure)
+            }
+        }
+    }
+
+    fn native_found(
+        &mut self,
+        aside: &Aside,
+        console: &mut dyn Console,
+        work: impl FnOnce(&mut Native<'_>, &Field) -> Result<Found, Failure>,
+    ) -> Result<(Found, CopyId), Failure> {
+        let (plan, inputs) = self.field(aside)?;
+        let Some(debugger) = plan.debugger else {
+            return Err(self.failure("cannot go back: no copy of the debugger has seen this program"));
+        };
+        let prompt = match &self.state {
+            Waiting::Prompt(prompt) => prompt.clone(),
+            Waiting::Ended { .. } => match self.held.values().find(|held| held.copy == debugger) {
+                Some(held) => held.prompt.clone(),
+                None => return Err(self.failure("cannot do that: the debugger has ended; fred-undo goes back")),
+            },
+        };
+        self.start_copy(debugger, &prompt)?;
+        let mut search = Native::new(self, console, inputs);
+        let found = search.lay_out(plan).and_then(|field| work(&mut search, &field));
+        search.finish_search();
+        Ok((found?, debugger))
+    }
+
+    /// Brings the debugger to where a search has led, and notes it as a command of the history.
+    fn native_land(
+        &mut self,
+        line: &str,
+        found: Found,
+        debugger: CopyId,
+        console: &mut dyn Console,
+    ) -> Result<Report, Failure> {
+        let Waiting::Prompt(prompt) = self.state.clone() else {
+            return Err(self.failure("the debugger has ended"));
+        };
+        let Destination { state, point: anchor, inputs } = found.destination;
+        // The debugger of the present, which has seen nothing of the search.
+        self.start_copy(debugger, &prompt)?;
+        let lost = self.live.exchange(state.copy());
+        self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
+        let again = self.served.as_ref().map(|served| served.aide.look_again()).unwrap_or_default();
+        let (stop, shown) = match self.ask_served(&Question::StepInstruction, None, console)?.0 {
+            Answer::Went { stop: Some(stop), shown } => (stop, shown),
+            Answer::Refused(why) => return Err(self.failure(format!("the debugger does not take the program up: {why}"))),
+            _ => return Err(self.failure("the debugger does not see the program any more")),
+        };
+        for question in again {
+            self.ask_served(&question, None, console)?;
+        }
+        let mut stop = Stop { reason: crate::history::entry::Reason::Step, ..stop };
+        self.deepen(&mut stop, console);
+        let point = self.execution.landed(anchor, stop.clone(), inputs);
+        self.shown.insert(point, shown);
+        let began = self.ran.get(&anchor).copied().unwrap_or_default();
+        self.ran.insert(point, Duration::from_micros(state.at()).saturating_sub(began));
+        if let Some(served) = &mut self.served {
+            served.alive = true;
+            served.note(point);
+        }
+        self.timeline.append(line, Effect::Moves, Origin::User, point, Some(stop));
+        self.checkpoint_prompt(true, true, console);
+        let mut report = self.arrived(point);
+        report.notes.extend(found.notes);
+        report.incomplete = found.incomplete;
+        report.result = found.result;
+        Ok(report)
+    }
+}
+
+/// What a search found.
+pub(super) struct Found {
+    pub(super) destination: Destination,
+    pub(super) notes: Vec<String>,
+    pub(super) incomplete: Option<String>,
+    pub(super) result: Option<serde_json::Value>,
+}
+
+/// The states of a program that the history has, before they are states of a search.
+pub(super) struct Plan {
+    program: u32,
+    steps: Vec<Step>,
+    /// The present, if the program lives.
+    copy: Option<CopyId>,
+    /// A copy with the debugger in it.
+    debugger: Option<CopyId>,
+}
+
+struct Step {
+    /// Without one, what led here belongs to what leads to the next.
+    copy: Option<CopyId>,
+    point: PointId,
+    read: usize,
+    at: u64,
+    /// How it was reached from the step before.
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is the beginning of the program.
+    Origin,
+    /// The program ran.
+    Ran,
+    /// The user changed something.
+    Changed,
+    /// Nothing happened to the program.
+    Same,
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Plan {
+    /// A point of the history; `copy` is `None` if no checkpoint of it is held.
+    fn arrive(&mut self, point: PointId, copy: Option<CopyId>, read: usize, at: u64, kind: Kind) {
+        self.steps.push(Step { copy, point, read, at, kind });
+    }
+}
+
+impl Native<'_> {
+    /// Makes states of a plan.
+    fn lay_out(&mut self, plan: Plan) -> Result<Field, Failure> {
+        let mut anchors: Vec<Anchor> = Vec::new();
+        let mut runs: Vec<bool> = Vec::new();
+        // What has happened since the last anchor.
+        let (mut ran, mut changed) = (false, false);
+        let present = plan.copy;
+        let mut last = (0, 0);
+        for step in plan.steps {
+            match step.kind {
+                Kind::Ran => ran = true,
+                Kind::Changed => changed = true,
+                Kind::Origin | Kind::Same => {}
+            }
+            last = (step.read, step.at);
+            let Some(copy) = step.copy else { continue };
+            let state = self.known(copy, step.read, step.at);
+            if let Some(before) = anchors.last_mut() {
+                if !ran && !changed {
+                    // The same state under a later name.
+                    *before = Anchor { state, point: step.point };
+                    continue;
+                }
+                runs.push(!changed);
+            }
+            anchors.push(Anchor { state, point: step.point });
+            (ran, changed) = (false, false);
+        }
+        let present = match present {
+            Some(copy) => Until::State(self.known(copy, last.0, last.1)),
+            None => Until::End,
+        };
+        if anchors.is_empty() {
+            return Err(self.engine.failure("cannot go back: there is no checkpoint of this program"));
+        }
+        if !ran && !changed && matches!(present, Until::State(_)) {
+            // The last anchor is the present.
+            anchors.pop();
+            if anchors.is_empty() {
+                return Err(self.engine.failure(NO_EARLIER));
+            }
+            // `runs` has now one for each anchor: the last one tells how the present was reached.
+        } else {
+            runs.push(!changed);
+        }
+        self.begin_at_main(Field { anchors, runs, present })
+    }
+
+    /// The beginning of a program is the first statement of main, if it has one.
+    fn begin_at_main(&mut self, mut field: Field) -> Result<Field, Failure> {
+        let Some(first) = field.anchors.first() else { return Ok(field) };
+        let origin = first.state.clone();
+        if !self.frames(&origin)?.iter().all(|frame| !frame.lines) || origin.at() != 0 {
+            return Ok(field);
+        }
+        let Some(address) = self.main_address() else { return Ok(field) };
+        let until = field.ground().end(0);
+        let Some(begin) = self.first_execution(&origin, address, &until)? else { return Ok(field) };
+        // A breakpoint at main stops at the very same place.
+        let same = match &until {
+            Until::State(next) => self.same_registers(&begin, next)?,
+            Until::End => false,
+        };
+        if same {
+            field.anchors.remove(0);
+            field.runs.remove(0);
+            if field.anchors.is_empty() {
+                return Err(self.engine.failure(NO_EARLIER));
+            }
+        } else {
+            field.anchors[0].state = begin;
+        }
+        Ok(field)
+    }
+
+    fn main_address(&mut self) -> Option<u64> {
+        self.engine.served.as_mut()?.symbols.main_statement()
+    }
+
+    /// The state at the first execution of an instruction before an end.
+    fn first_execution(
+        &mut self,
+        from: &State,
+        address: u64,
+        until: &Until<State>,
+    ) -> Result<Option<State>, Failure> {
+        let fence = match until {
+            Until::State(state) => Some(state.copy()),
+            Until::End => None,
+        };
+        let spots = vec![Spot { address, frame: None, at_least: 0 }];
+        let ran = self.run(from, Run { spots, fence, hits: Some(1), ..Run::default() })?;
+        match ran.end {
+            RunEnd::Hits => self.keep().map(Some),
+            // The fence at the same place, or an end before main.
+            RunEnd::Fence => Ok(match until {
+                Until::State(state) => Some(state.clone()),
+                Until::End => None,
+            }),
+            _ => Ok(None),
+        }
+    }
+
+    fn same_registers(&mut self, one: &State, other: &State) -> Result<bool, Failure> {
+        if one.copy() == other.copy() {
+            return Ok(true);
+        }
+        let mut of = |state: &State| {
+            let found = self.engine.live.registers(Some(state.copy()));
+            found.map_err(|error| self.engine.failed("reading the registers", &error))
+        };
+        let (one, other) = (of(one)?, of(other)?);
+        Ok((one.rip, one.general) == (other.rip, other.general))
+    }
+
+    pub(super) fn destination(&self, field: &Field, landing: &Landing<State>) -> Destination {
+        let anchor = &field.anchors[landing.anchor];
+        let inputs = self.inputs_between(anchor.state.read(), landing.state.read());
+        Destination { state: landing.state.clone(), point: anchor.point, inputs }
+    }
+
+    /// The frames that the program stood in at the end of a field; for its end, those of main.
+    fn frames_at_end(&mut self, field: &Field) -> Result<Vec<Frame>, Failure> {
+        match &field.present {
+            Until::State(state) => self.frames(&state.clone()),
+            Until::End => {
+                let Some(anchor) = field.anchors.last() else { return Ok(Vec::new()) };
+                let state = anchor.state.clone();
+                let frames = self.frames(&state)?;
+                // Whatever it called has returned by then, or ends the program.
+                Ok(frames.last().copied().into_iter().collect())
+            }
+        }
+    }
+
+    fn go_back(&mut self, field: &Field, motion: Motion, n: u32) -> Result<Gone, Failure> {
+        if motion == Motion::Continue {
+            return self.continue_back(field, n);
+        }
+        let mut landing: Option<Landing<State>> = None;
+        let mut done = 0;
+        while done < n {
+            let seen = landing.as_ref().map(|landing| field.until(landing));
+            let field = seen.as_ref().unwrap_or(field);
+            let Some(next) = self.one_back(field, motion, done == 0)? else { break };
+            landing = Some(next);
+            done += 1;
+        }
+        match landing {
+            Some(landing) => Ok(Gone { landing, done, fell_back: false }),
+            None => Err(self.engine.failure(NO_EARLIER)),
+        }
+    }
+
+    fn one_back(
+        &mut self,
+        field: &Field,
+        motion: Motion,
+        first: bool,
+    ) -> Result<Option<Landing<State>>, Failure> {
+        if motion == Motion::Instruction {
+            return self.instruction_back(field);
+        }
+        let frames = self.frames_at_end(field)?;
+        let Some(here) = Level::of(&frames, 0) else {
+            return Err(self.engine.failure("cannot go back by lines: there is no line information for this place"));
+        };
+        let how = match motion {
+            Motion::Step => Back::Step,
+            Motion::Next => Back::Within(here.clone()),
+            _ => match Level::of(&frames, 1) {
+                Some(caller) => Back::Within(caller),
+                None if !first => return Ok(None),
+                None => return Err(self.engine.failure(
+                    "cannot go to the caller: this is the outermost frame of the program; fred-reverse-step goes back in it",
+                )),
+            },
+        };
+        back(self, &field.ground(), &how, &here)
+    }
+
+    /// To the instruction before.
+    fn instruction_back(&mut self, field: &Field) -> Result<Option<Landing<State>>, Failure> {
+        let frames = self.frames_at_end(field)?;
+        let level = Level::of(&frames, 0);
+        for index in (0..field.anchors.len()).rev() {
+            if !field.runs[index] {
+                continue;
+            }
+            let until = field.ground().end(index);
+            let mut from = field.anchors[index].state.clone();
+            if let Some(level) = &level {
+                from = crate::search::native::last_step(self, &from, &until, level)?;
+            }
+            let Some(state) = self.before_end(&from, &until)? else { continue };
+            return Ok(Some(Landing { state, anchor: index }));
+        }
+        Ok(None)
+    }
+
+    /// Steps by instructions to an end; the state one before it.
+    fn before_end(&mut self, from: &State, until: &Until<State>) -> Result<Option<State>, Failure> {
+        self.stand(from)?;
+        let mut count = 0u64;
+        while self.step_instruction(until)? != Moved::End {
+            count += 1;
+            if count > 200_000 {
+                return Err(self.engine.failure("the instruction before is too far from the line before"));
+            }
+        }
+        self.stand(from)?;
+        for _ in 0..count {
+            self.step_instruction(until)?;
+        }
+        if count == 0 { Ok(Some(from.clone())) } else { self.here().map(Some) }
+    }
+
+    fn breakpoints(&mut self) -> Result<Vec<BreakpointFact>, Failure> {
+        match self.ask(&Question::Breakpoints)?.0 {
+            Answer::Breakpoints(list) => Ok(list.into_iter().filter(|one| one.enabled).collect()),
+            Answer::Refused(why) => Err(self.engine.failure(why)),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn continue_back(&mut self, field: &Field, n: u32) -> Result<Gone, Failure> {
+        let breakpoints = self.breakpoints()?;
+        let plain = breakpoints.iter().all(|one| one.plain && !one.conditional);
+        let level = Level::at(breakpoints.iter().flat_map(|one| one.addresses.clone()).collect());
+        let mut landing: Option<Landing<State>> = None;
+        let mut done = 0;
+        'moves: while done < n {
+            let seen = landing.as_ref().map(|landing| field.until(landing));
+            let field = seen.as_ref().unwrap_or(field);
+            for index in (0..field.anchors.len()).rev() {
+                if !field.runs[index] {
+                    continue;
+                }
+                let (from, until) = (field.anchors[index].state.clone(), field.ground().end(index));
+                let state = if breakpoints.is_empty() {
+                    None
+                } else if plain {
+                    match last_hit(self, &from, &until, &level)? {
+                        Some(state) => Some(state),
+                        None => self.stands_at(&from, &level)?.then_some(from),
+                    }
+                } else {
+                    self.last_debugger_stop(&from, &until, &breakpoints)?
+                };
+                if let Some(state) = state {
+                    landing = Some(Landing { state, anchor: index });
+                    done += 1;
+                    continue 'moves;
+                }
+            }
+            break;
+        }
+        if done == n
+            && let Some(landing) = landing
+        {
+            return Ok(Gone { landing, done, fell_back: false });
+        }
+        let start = field.anchors.iter().zip(&field.runs).position(|(_, runs)| *runs);
+        match start {
+            Some(anchor) => {
+                let state = field.anchors[anchor].state.clone();
+                let at_start = landing.as_ref().is_some_and(|landing| landing.state.copy() == state.copy());
+                if at_start && let Some(landing) = landing {
+                    return Ok(Gone { landing, done, fell_back: false });
+                }
+                Ok(Gone { landing: Landing { state, anchor }, done: done + 1, fell_back: true })
+            }
+            None => Err(self.engine.failure(NO_EARLIER)),
+        }
+    }
+
+    fn stands_at(&mut self, at: &State, level: &Level) -> Result<bool, Failure> {
+        let found = self.engine.live.registers(Some(at.copy()));
+        let found = found.map_err(|error| self.engine.failed("reading the registers", &error))?;
+        Ok(level.instructions.contains(&found.rip))
+    }
+
+    /// The last stop at a breakpoint that the debugger itself makes: it judges conditions and watches.
+    fn last_debugger_stop(
+        &mut self,
+        from: &State,
+        until: &Until<State>,
+        breakpoints: &[BreakpointFact],
+    ) -> Result<Option<State>, Failure> {
+        let level = Level::at(breakpoints.iter().flat_map(|one| one.addresses.clone()).collect());
+        self.stand(from)?;
+        let mut last = None;
+        // Where it stands it has stopped before, if it has a condition that holds.
+        if self.stands_at(from, &level)? && self.stops_here(from, breakpoints)? {
+            last = Some(from.clone());
+            self.stand(from)?;
+        }
+        while self.go_on(until)? != Moved::End {
+            last = Some(self.here()?);
+        }
+        Ok(last)
+    }
+
+    fn stops_here(&mut self, at: &State, breakpoints: &[BreakpointFact]) -> Result<bool, Failure> {
+        let found = self.engine.live.registers(Some(at.copy()));
+        let rip = found.map_err(|error| self.engine.failed("reading the registers", &error))?.rip;
+        for one in breakpoints.iter().filter(|one| one.addresses.contains(&rip)) {
+            let Some(condition) = &one.condition else { return Ok(true) };
+            let expression = format!("({condition}) != 0");
+            if let Answer::Text(text) = self.ask(&Question::Evaluate { expression, frame: 0 })?.0
+                && matches!(text.as_str(), "1" | "true")
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
