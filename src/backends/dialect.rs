@@ -11,6 +11,15 @@ pub enum Hosting {
     Served,
 }
 
+/// Where a debugger is served its program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// Path of the Unix socket at which the program is served.
+    pub socket: std::path::PathBuf,
+    /// Name of the terminal for the debugger's second interface.
+    pub channel: std::path::PathBuf,
+}
+
 /// What the debugger is asking for when it waits at a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PromptKind {

@@ -3,5 +3,7 @@
 pub mod aide;
 pub mod dialect;
 pub mod dialects;
+pub mod mi;
 pub mod pty;
 pub mod sim;
+pub mod symbols;

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use super::core::{Accept, Engine, Feed, Outcome};
 use super::desk::Desk;
 use super::live::Live;
+use super::served::Served;
 use super::start::{Options, StartError};
 use super::{Console, Cost, Failure, LineReport, State};
-use crate::backends::dialect::PromptKind;
+use crate::backends::aide::{Answer, Question};
+use crate::backends::dialect::{Hosting, PromptKind, Serving};
 use crate::backends::dialects::{of_command, to_execute};
 use crate::history::entry::{Effect, Reason, Stop};
 use crate::history::execution::Execution;
@@ -34,8 +36,15 @@ impl Engine {
         let supervisor = |reason: String| StartError::Supervisor { command: command.clone(), reason };
         options.memory_limit = options.memory_limit.or_else(half_of_free);
         let begun = Instant::now();
-        let live = Live::start(&to_execute(&options.argv), options.size.0, options.size.1)
-            .map_err(|error| supervisor(error.to_string()))?;
+        let (rows, columns) = options.size;
+        let live = match dialect.hosting() {
+            Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), rows, columns),
+            Hosting::Served => Live::start_served(rows, columns, |socket, channel| {
+                to_execute(&options.argv, Some(&Serving { socket: socket.into(), channel: channel.into() }))
+            }),
+        };
+        let live = live.map_err(|error| supervisor(error.to_string()))?;
+        let served = dialect.aide().map(Served::new);
         let desk = Desk::new().map_err(|error| supervisor(error.to_string()))?;
         let execution = Execution::new(nowhere(Reason::Entry), Vec::new());
         let timeline = Timeline::new(execution.start(), None);
@@ -66,6 +75,8 @@ impl Engine {
             cost: Cost::default(),
             begun,
             patience: None,
+            served,
+            opaque: Default::default(),
         };
         let outcome = engine
             .settle(&mut Feed::User(console), Accept::After(""))
@@ -79,12 +90,17 @@ impl Engine {
             });
         };
         engine.state = State::Prompt(prompt);
-        let mut stop = engine.dialect.parse_stop("", &outcome.output).unwrap_or_else(|| nowhere(Reason::Entry));
+        let told = engine.served.as_ref().and_then(|served| served.aide.stop(&outcome.told));
+        let stop = told.or_else(|| engine.dialect.parse_stop("", &outcome.output));
+        let mut stop = stop.unwrap_or_else(|| nowhere(Reason::Entry));
         stop.reason = Reason::Entry;
         engine.deepen(&mut stop, console);
         engine.execution = Execution::new(stop.clone(), outcome.inputs.clone());
         let start = engine.execution.start();
         engine.timeline = Timeline::new(start, Some(stop.clone()));
+        if let Some(served) = &mut engine.served {
+            served.note(start);
+        }
         engine.shown.insert(start, engine.dialect.stop_text(&outcome.output));
         engine.checkpoint_prompt(true, false, console);
         engine.since = SinceLast::default();
@@ -111,6 +127,10 @@ impl Engine {
         };
         let before = self.dialect.fork();
         let reading = self.dialect.read_line(typed.unwrap_or("EOF"), kind);
+        if self.served.is_some() && reading.effect == Effect::Mutates {
+            // What the program was before the change can be had in no other way.
+            self.checkpoint_prompt(true, false, console);
+        }
         let begin = Instant::now();
         self.striding = kind == PromptKind::Command && self.dialect.runs_on(&reading.send);
         let mut feed = Feed::User(console);
@@ -177,6 +197,20 @@ impl Engine {
                 Some(stop)
             }
         };
+        let typed = effect;
+        let stop = match &self.served {
+            Some(served) if outcome.prompt.is_some() => {
+                let stop = served.aide.stop(&outcome.told);
+                // What a command does to the program is seen, whatever it was thought to do.
+                effect = match (&stop, effect) {
+                    (Some(_), _) => Effect::Moves,
+                    (None, Effect::Moves) if !served.aide.moved(&outcome.told) => Effect::Queries,
+                    (None, effect) => effect,
+                };
+                stop
+            }
+            _ => stop,
+        };
         // A statement that the user typed can run into a breakpoint, and `interact` or a quiet command can move nothing.
         let moved = effect == Effect::Moves;
         let mut stop = if moved { stop } else { None };
@@ -200,6 +234,12 @@ impl Engine {
             (None, Some(text)) => text.clone(),
             _ => self.dialect.stop_text(&outcome.output),
         };
+        if let Some(served) = &mut self.served {
+            served.note(point);
+            if typed == Effect::Mutates && moved {
+                self.opaque.insert(point);
+            }
+        }
         self.shown.insert(point, text);
         self.ran.insert(point, elapsed);
         self.timeline.append(line, effect, origin, point, stop.clone());
@@ -215,6 +255,14 @@ impl Engine {
     pub(super) fn deepen(&mut self, stop: &mut Stop, console: &mut dyn Console) {
         let asked = self.options.facts && self.prompt().is_some_and(|prompt| prompt.kind == PromptKind::Command);
         if !asked || stop.depth.is_some() {
+            return;
+        }
+        if self.served.is_some() {
+            if stop.reason != Reason::Exited
+                && let Ok((Answer::Number(depth), _)) = self.ask_served(&Question::Depth, None, console)
+            {
+                stop.depth = Some(depth);
+            }
             return;
         }
         use crate::backends::dialects::pdb_agent::Request;

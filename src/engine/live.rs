@@ -110,8 +110,7 @@ impl Live {
         let mut client = Client::start(&executable, &["__supervisor"], slave, Some(program_slave))?;
         let socket = client.serve()?;
         client.launch(&argv(Path::new(&socket), &name))?;
-        let served =
-            Served { program, printed: String::new(), channel, _slave: channel_slave, told: String::new() };
+        let served = Served { program, printed: String::new(), channel, _slave: channel_slave, told: String::new() };
         Ok(Live { client, pty, output: String::new(), served: Some(served) })
     }
 
@@ -157,7 +156,8 @@ impl Live {
                     PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
                 }
             };
-            let events = |pending: bool| if pending { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+            let events =
+                |pending: bool| if pending { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
             let pending = !self.pty.flush();
             let mut wanted = vec![
                 PollFd::new(self.client.descriptor(), PollFlags::POLLIN),

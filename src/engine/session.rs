@@ -49,6 +49,9 @@ impl Session for Engine {
         if self.prompt().is_none_or(|prompt| prompt.kind != PromptKind::Command) {
             return self.prompt().is_some();
         }
+        if self.served.is_some() {
+            return false;
+        }
         let words = vec![word.to_owned()];
         self.ask_present(Request::Names { words }, &mut Silent).is_ok_and(|reply| !reply.names.is_empty())
     }
@@ -74,6 +77,9 @@ impl Session for Engine {
     fn complete(&mut self, line: &str) -> Vec<String> {
         if self.prompt().is_none_or(|prompt| prompt.kind != PromptKind::Command) {
             return Vec::new();
+        }
+        if self.served.is_some() {
+            return self.complete_served(line, &mut Silent);
         }
         self.ask_present(Request::Complete { line: line.to_owned() }, &mut Silent)
             .map_or_else(|_| Vec::new(), |reply| reply.matches)
@@ -236,6 +242,9 @@ impl Session for Engine {
 
     fn evaluate(&mut self, expression: &str) -> Result<(bool, String), Failure> {
         self.begin();
+        if self.served.is_some() {
+            return self.evaluate_served(expression, &mut Silent);
+        }
         let request = Request::Eval { expr: expression.to_owned(), scope: None };
         match self.ask_present(request, &mut Silent) {
             Ok(reply) => Ok((true, reply.repr.unwrap_or_default())),
@@ -274,6 +283,9 @@ impl Engine {
 
     /// Goes to a share of all the stops of the current line of history.
     fn goto_share(&mut self, position: &str, share: f64, console: &mut dyn Console) -> Result<Report, Failure> {
+        if self.served.is_some() {
+            return self.native_goto(position, share, console);
+        }
         let tip = self.timeline.entry(self.timeline.tip()).point;
         self.excursion_from(tip, console, |search| {
             let mut lengths = Vec::new();

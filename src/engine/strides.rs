@@ -35,7 +35,8 @@ impl Engine {
             return;
         }
         let at = self.begun.elapsed();
-        match self.live.checkpoint() {
+        let kept = if self.served.is_some() { self.live.checkpoint_program() } else { self.live.checkpoint() };
+        match kept {
             Ok(stopped) => self.strides_now.push(Stride { copy: stopped.id, pid: stopped.pid, at, read }),
             Err(error) => return tracing::info!("no checkpoint on the way: {error}"),
         }

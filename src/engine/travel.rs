@@ -98,6 +98,9 @@ impl Engine {
         for id in rest {
             self.replay(id, console)?;
         }
+        if let Some(served) = &mut self.served {
+            served.gone_to(point);
+        }
         Ok(())
     }
 
@@ -125,7 +128,10 @@ impl Engine {
                 }
                 self.state = State::Prompt(prompt);
                 if *effect == Effect::Moves {
-                    let stop = self.dialect.parse_stop(line, &outcome.output);
+                    let stop = match &self.served {
+                        Some(served) => served.aide.stop(&outcome.told),
+                        None => self.dialect.parse_stop(line, &outcome.output),
+                    };
                     self.same_place(line, &point.stop, stop.as_ref())?;
                 }
                 Ok(())

@@ -1,12 +1,13 @@
 //! One file per debugger.
 
+pub mod gdb_aide;
 pub mod pdb;
 pub mod pdb_agent;
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Serving};
 
 /// The dialect of the debugger that a command line starts, if fred knows it.
 pub fn of_command(argv: &[OsString]) -> Option<Box<dyn Dialect>> {
@@ -17,7 +18,8 @@ pub fn of_command(argv: &[OsString]) -> Option<Box<dyn Dialect>> {
 
 /// The command line to execute for what the user typed: ipdb is told to prompt plainly, because its own line editor draws on
 /// the screen.
-pub fn to_execute(argv: &[OsString]) -> Vec<OsString> {
+pub fn to_execute(argv: &[OsString], serving: Option<&Serving>) -> Vec<OsString> {
+    let _ = serving;
     let is_ipdb = |word: &OsString| {
         let name = Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or("");
         name.strip_prefix("ipdb").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
@@ -39,8 +41,8 @@ mod tests {
     fn only_ipdb_is_told_to_prompt_plainly() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         let plain = words("python3 -m pdb ipdb.py");
-        assert_eq!(to_execute(&plain), plain);
-        assert_eq!(to_execute(&words("python3 -m ipdb x.py"))[..2], words("env IPY_TEST_SIMPLE_PROMPT=1")[..]);
-        assert_eq!(to_execute(&words("/v/bin/ipdb3 x.py")).len(), 4);
+        assert_eq!(to_execute(&plain, None), plain);
+        assert_eq!(to_execute(&words("python3 -m ipdb x.py"), None)[..2], words("env IPY_TEST_SIMPLE_PROMPT=1")[..]);
+        assert_eq!(to_execute(&words("/v/bin/ipdb3 x.py"), None).len(), 4);
     }
 }

@@ -421,7 +421,9 @@ impl Machine for Native<'_> {
         self.exchange(at)?;
         match self.ask(&Question::StepInstruction)?.0 {
             Answer::Went { stop: Some(_), .. } => Ok(()),
-            Answer::Refused(why) => Err(self.engine.failure(format!("the debugger does not take the program up: {why}"))),
+            Answer::Refused(why) => {
+                Err(self.engine.failure(format!("the debugger does not take the program up: {why}")))
+            }
             _ => Err(self.engine.failure("the debugger does not see the program any more")),
         }
     }

@@ -140,9 +140,9 @@ impl Engine {
     /// Gives the program that is run again what it read then.
     pub(super) fn feed_program(&mut self, replayed: &mut Replayed<'_>) -> Result<(), Failure> {
         let Some(known) = replayed.inputs.get(replayed.read) else {
-            return Err(self.failure(
-                "the program did not replay the same way: it reads the terminal where it did not before",
-            ));
+            return Err(
+                self.failure("the program did not replay the same way: it reads the terminal where it did not before")
+            );
         };
         replayed.read += 1;
         let bytes = bytes_of(&recorded(known.strip_prefix(PROGRAM).unwrap_or(known)));
@@ -155,6 +155,49 @@ impl Engine {
             Answer::Text(text) => Ok(text),
             Answer::Refused(why) => Err(self.failure(why)),
             other => Err(self.failure(format!("the debugger answered something else: {other:?}"))),
+        }
+    }
+
+    /// Evaluates at the present, on a throw-away copy: whether it could be, and the value or the reason.
+    pub(super) fn evaluate_served(
+        &mut self,
+        expression: &str,
+        console: &mut dyn Console,
+    ) -> Result<(bool, String), Failure> {
+        let aside = self.put_aside()?;
+        let answer = self.evaluate_on(&aside, expression, console);
+        self.come_back(aside)?;
+        match answer {
+            Ok(Answer::Text(text)) => Ok((true, text)),
+            Ok(Answer::Refused(why)) => Ok((false, why)),
+            Ok(_) => Ok((false, "the debugger does not say".to_owned())),
+            Err(failure) => Ok((false, failure.message)),
+        }
+    }
+
+    fn evaluate_on(
+        &mut self,
+        aside: &super::travel::Aside,
+        expression: &str,
+        console: &mut dyn Console,
+    ) -> Result<Answer, Failure> {
+        let (Some(copy), super::State::Prompt(prompt)) = (aside.copy, aside.state.clone()) else {
+            return Err(self.failure("cannot do that: the debugger has ended; fred-undo goes back"));
+        };
+        self.start_copy(copy, &prompt)?;
+        let frame = match self.ask_served(&Question::Selected, None, console)?.0 {
+            Answer::Frames(frames) => frames.first().map_or(0, |frame| frame.level),
+            _ => 0,
+        };
+        let question = Question::Evaluate { expression: expression.to_owned(), frame };
+        Ok(self.ask_served(&question, None, console)?.0)
+    }
+
+    /// What the debugger would complete.
+    pub(super) fn complete_served(&mut self, line: &str, console: &mut dyn Console) -> Vec<String> {
+        match self.ask_served(&Question::Complete(line.to_owned()), None, console) {
+            Ok((Answer::Names(names), _)) => names,
+            _ => Vec::new(),
         }
     }
 }

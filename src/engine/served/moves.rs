@@ -14,7 +14,7 @@ use crate::engine::{Console, Failure, Report, State as Waiting};
 use crate::history::entry::{Effect, Stop};
 use crate::history::execution::{PointId, Via};
 use crate::history::timeline::Origin;
-use crate::search::native::{Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit};
+use crate::search::native::{After, Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit};
 
 /// A stretch's beginning: the state, and the last point of the history before or at it.
 pub(super) struct Anchor {
@@ -164,6 +164,27 @@ impl Engine {
         })
     }
 
+    /// Goes to a share of the time that the program has run on the current line of history.
+    pub(in crate::engine) fn native_goto(
+        &mut self,
+        position: &str,
+        share: f64,
+        console: &mut dyn Console,
+    ) -> Result<Report, Failure> {
+        let tip = self.timeline.tip();
+        if tip != self.timeline.head() || share >= 1.0 {
+            let report = self.travel_to(tip, console)?;
+            if share >= 1.0 {
+                return Ok(report);
+            }
+        }
+        self.native_search(&format!("fred-goto {position}"), console, |search, field| {
+            let landing = search.at_share(field, share)?;
+            let destination = search.destination(field, &landing);
+            Ok(Found { destination, notes: Vec::new(), incomplete: None, result: None })
+        })
+    }
+
     /// Searches from the present, which is put aside meanwhile, and goes where that leads.
     pub(super) fn native_search(
         &mut self,
@@ -241,7 +262,9 @@ impl Engine {
         let again = self.served.as_ref().map(|served| served.aide.look_again()).unwrap_or_default();
         let (stop, shown) = match self.ask_served(&Question::StepInstruction, None, console)?.0 {
             Answer::Went { stop: Some(stop), shown } => (stop, shown),
-            Answer::Refused(why) => return Err(self.failure(format!("the debugger does not take the program up: {why}"))),
+            Answer::Refused(why) => {
+                return Err(self.failure(format!("the debugger does not take the program up: {why}")));
+            }
             _ => return Err(self.failure("the debugger does not see the program any more")),
         };
         for question in again {
@@ -394,17 +417,43 @@ impl Native<'_> {
         Ok(field)
     }
 
+    /// The stop at or before a share of the running time.
+    fn at_share(&mut self, field: &Field, share: f64) -> Result<Landing<State>, Failure> {
+        for question in self.quiet() {
+            self.ask(&question)?;
+        }
+        let end = match &field.present {
+            Until::State(state) => state.at(),
+            Until::End => field.anchors.last().map_or(0, |anchor| anchor.state.at()),
+        };
+        let begin = field.anchors[0].state.at();
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let wanted = begin + (end.saturating_sub(begin) as f64 * share) as u64;
+        let index = field.anchors.iter().rposition(|anchor| anchor.state.at() <= wanted).unwrap_or(0);
+        let state = field.anchors[index].state.clone();
+        let ahead = wanted.saturating_sub(state.at());
+        if ahead == 0 || !field.runs[index] {
+            return Ok(Landing { state, anchor: index });
+        }
+        let until = match self.after(&state, ahead, &field.ground().end(index))? {
+            After::At(there) => Until::State(there),
+            After::End(_) => field.ground().end(index),
+        };
+        let frames = match &until {
+            Until::State(there) => self.frames(&there.clone())?,
+            Until::End => self.frames_at_end(field)?,
+        };
+        let Some(level) = Level::of(&frames, 0) else { return Ok(Landing { state, anchor: index }) };
+        let state = crate::search::native::last_step(self, &state, &until, &level)?;
+        Ok(Landing { state, anchor: index })
+    }
+
     fn main_address(&mut self) -> Option<u64> {
         self.engine.served.as_mut()?.symbols.main_statement()
     }
 
     /// The state at the first execution of an instruction before an end.
-    fn first_execution(
-        &mut self,
-        from: &State,
-        address: u64,
-        until: &Until<State>,
-    ) -> Result<Option<State>, Failure> {
+    fn first_execution(&mut self, from: &State, address: u64, until: &Until<State>) -> Result<Option<State>, Failure> {
         let fence = match until {
             Until::State(state) => Some(state.copy()),
             Until::End => None,
@@ -473,12 +522,7 @@ impl Native<'_> {
         }
     }
 
-    fn one_back(
-        &mut self,
-        field: &Field,
-        motion: Motion,
-        first: bool,
-    ) -> Result<Option<Landing<State>>, Failure> {
+    fn one_back(&mut self, field: &Field, motion: Motion, first: bool) -> Result<Option<Landing<State>>, Failure> {
         if motion == Motion::Instruction {
             return self.instruction_back(field);
         }

@@ -1,0 +1,239 @@
+//! Facts from gdb, over a second interface in its machine format (`new-ui mi2`).
+
+use crate::backends::aide::{Aide, Answer, BreakpointFact, FrameFact, Question};
+use crate::backends::mi::{self, Record, Tuple, Value};
+use crate::history::entry::{Reason, Stop};
+
+/// gdb's machine interface.
+#[derive(Debug, Default)]
+pub struct GdbAide {
+    /// Of the last question.
+    token: u64,
+}
+
+fn text<'t>(tuple: &'t Tuple, name: &str) -> Option<&'t str> {
+    tuple.get(name).and_then(Value::text)
+}
+
+fn number<T: std::str::FromStr>(tuple: &Tuple, name: &str) -> Option<T> {
+    text(tuple, name).and_then(|text| text.parse().ok())
+}
+
+fn address(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+/// The stop that a `*stopped` record tells.
+pub fn stop_of(results: &Tuple) -> Stop {
+    let reason = match text(results, "reason").unwrap_or("") {
+        "breakpoint-hit" | "location-reached" | "solib-event" | "fork" | "vfork" | "exec" | "syscall-entry"
+        | "syscall-return" => Reason::Breakpoint,
+        reason if reason.contains("watchpoint") => Reason::Watchpoint,
+        "signal-received" => match text(results, "signal-name") {
+            Some("SIGINT" | "0") | None => Reason::Interrupt,
+            Some(_) => Reason::Signal,
+        },
+        "exited" | "exited-normally" | "exited-signalled" => Reason::Exited,
+        _ => Reason::Step,
+    };
+    let nothing = Tuple::new();
+    let frame = results.get("frame").and_then(Value::tuple).unwrap_or(&nothing);
+    let octal = |code: &str| i32::from_str_radix(code, 8).ok();
+    Stop {
+        reason,
+        file: text(frame, "fullname").or_else(|| text(frame, "file")).map(str::to_owned),
+        line: number(frame, "line"),
+        function: text(frame, "func").map(str::to_owned),
+        depth: None,
+        thread: number(results, "thread-id"),
+        exit_code: match text(results, "reason") {
+            Some("exited-normally") => Some(0),
+            _ => text(results, "exit-code").and_then(octal),
+        },
+        signal: text(results, "signal-name").filter(|name| *name != "0").map(str::to_owned),
+    }
+}
+
+fn frame_of(frame: &Tuple) -> FrameFact {
+    FrameFact {
+        level: number(frame, "level").unwrap_or(0),
+        pc: text(frame, "addr").and_then(address).unwrap_or(0),
+        function: text(frame, "func").map(str::to_owned),
+        file: text(frame, "fullname").or_else(|| text(frame, "file")).map(str::to_owned),
+        line: number(frame, "line"),
+    }
+}
+
+fn breakpoints_of(body: &[Value]) -> Vec<BreakpointFact> {
+    let mut found: Vec<BreakpointFact> = Vec::new();
+    for row in body.iter().filter_map(Value::tuple) {
+        let named = text(row, "number").unwrap_or("");
+        let enabled = text(row, "enabled") == Some("y");
+        let place = text(row, "addr").and_then(address);
+        // gdb 10 to 12 put the locations behind their breakpoint, later machine formats inside it.
+        if let Some((parent, _)) = named.split_once('.') {
+            if let Some(parent) = found.iter_mut().find(|one| one.number == parent)
+                && enabled
+            {
+                parent.addresses.extend(place);
+            }
+            continue;
+        }
+        let within = row.get("locations").map_or(&[][..], Value::list).iter().filter_map(Value::tuple);
+        let locations = within.filter(|one| text(one, "enabled") == Some("y"));
+        found.push(BreakpointFact {
+            number: named.to_owned(),
+            plain: matches!(text(row, "type"), Some("breakpoint" | "hw breakpoint")),
+            enabled,
+            addresses: place.into_iter().chain(locations.filter_map(|one| address(text(one, "addr")?))).collect(),
+            conditional: row.contains_key("cond") || row.contains_key("thread") || row.contains_key("ignore"),
+            condition: text(row, "cond").map(str::to_owned),
+        });
+    }
+    found
+}
+
+impl GdbAide {
+    fn result(&self, text: &str) -> Option<(String, Tuple)> {
+        mi::records(text).find_map(|record| match record {
+            Record::Result { token, class, results } if token == Some(self.token) => Some((class, results)),
+            _ => None,
+        })
+    }
+}
+
+fn console_text(text: &str) -> String {
+    mi::records(text)
+        .filter_map(|record| match record {
+            Record::Console(text) => Some(text),
+            _ => None,
+        })
+        .collect()
+}
+
+impl Aide for GdbAide {
+    fn write(&mut self, question: &Question) -> String {
+        self.token += 1;
+        let token = self.token;
+        let select = |frame: &u32| if *frame == 0 { String::new() } else { format!("-stack-select-frame {frame}\n") };
+        match question {
+            Question::Evaluate { expression, frame } => {
+                format!("{}{token}-data-evaluate-expression {}", select(frame), mi::quote(expression))
+            }
+            Question::Frames { most } => format!("{token}-stack-list-frames 0 {}", most.saturating_sub(1)),
+            Question::Depth => format!("{token}-stack-info-depth"),
+            Question::Selected => format!("{token}-stack-info-frame"),
+            Question::Names { frame } => format!("{}{token}-stack-list-variables --no-values", select(frame)),
+            Question::Step => format!("{token}-exec-step"),
+            Question::StepInstruction => format!("{token}-interpreter-exec console \"stepi\""),
+            Question::Finish => format!("{token}-exec-finish"),
+            Question::Continue => format!("{token}-exec-continue"),
+            Question::Breakpoints => format!("{token}-break-list"),
+            Question::Program => format!("{token}-list-thread-groups"),
+            Question::Prompt => format!("{token}-gdb-show prompt"),
+            Question::Complete(line) => format!("{token}-complete {}", mi::quote(line)),
+            Question::Tell(line) => format!("{token}-interpreter-exec console {}", mi::quote(line)),
+        }
+    }
+
+    fn answer(&self, question: &Question, told: &str) -> Option<Answer> {
+        let (class, results) = self.result(told)?;
+        if class == "error" {
+            return Some(Answer::Refused(text(&results, "msg").unwrap_or("").to_owned()));
+        }
+        let frames = |name: &str| -> Vec<FrameFact> {
+            results.get(name).map_or(&[][..], Value::list).iter().filter_map(Value::tuple).map(frame_of).collect()
+        };
+        Some(match question {
+            Question::Evaluate { .. } | Question::Prompt => {
+                Answer::Text(text(&results, "value").unwrap_or("").to_owned())
+            }
+            Question::Tell(_) => Answer::Text(console_text(told)),
+            Question::Frames { .. } => Answer::Frames(frames("stack")),
+            Question::Selected => {
+                Answer::Frames(results.get("frame").and_then(Value::tuple).map(frame_of).into_iter().collect())
+            }
+            Question::Depth => Answer::Number(number(&results, "depth")?),
+            Question::Names { .. } => {
+                let names = results.get("variables").map_or(&[][..], Value::list).iter().filter_map(Value::tuple);
+                Answer::Names(names.filter_map(|name| text(name, "name")).map(str::to_owned).collect())
+            }
+            Question::Complete(line) => {
+                let kept = line.rfind(|c: char| c.is_whitespace()).map_or(0, |at| at + 1);
+                let matches = results.get("matches").map_or(&[][..], Value::list).iter().filter_map(Value::text);
+                Answer::Names(matches.filter_map(|whole| whole.get(kept..)).map(str::to_owned).collect())
+            }
+            Question::Breakpoints => {
+                let table = results.get("BreakpointTable").and_then(Value::tuple);
+                let body = table.and_then(|table| table.get("body")).map_or(&[][..], Value::list);
+                Answer::Breakpoints(breakpoints_of(body))
+            }
+            Question::Program => {
+                let groups = results.get("groups").map_or(&[][..], Value::list);
+                let group = groups.first().and_then(Value::tuple);
+                Answer::Program {
+                    executable: group.and_then(|group| text(group, "executable")).map(str::to_owned),
+                    process: group.and_then(|group| number(group, "pid")),
+                }
+            }
+            Question::Step | Question::StepInstruction | Question::Finish | Question::Continue => {
+                let stop = self.stop(told)?;
+                Answer::Went { stop: Some(stop), shown: console_text(told) }
+            }
+        })
+    }
+
+    fn stop(&self, text: &str) -> Option<Stop> {
+        mi::records(text)
+            .filter_map(|record| match record {
+                Record::Async { kind: '*', class, results } if class == "stopped" => Some(stop_of(&results)),
+                _ => None,
+            })
+            .last()
+    }
+
+    fn moved(&self, text: &str) -> bool {
+        mi::records(text).any(|record| matches!(record, Record::Async { kind: '*', class, .. } if class == "running"))
+    }
+
+    fn quiet(&self) -> Vec<Question> {
+        let lines = ["set confirm off", "set pagination off", "disable", "delete display", "set print elements 2000"];
+        lines.into_iter().map(|line| Question::Tell(line.to_owned())).collect()
+    }
+
+    fn look_again(&self) -> Vec<Question> {
+        vec![Question::Tell("sharedlibrary".to_owned())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_movement_is_answered_when_it_has_stopped() {
+        let mut aide = GdbAide::default();
+        assert_eq!(aide.write(&Question::Step), "1-exec-step");
+        assert_eq!(aide.answer(&Question::Step, "1^running\n*running,thread-id=\"all\"\n(gdb) \n"), None);
+        let text = "1^running\n~\"6\\t  x;\\n\"\n*stopped,reason=\"end-stepping-range\",frame={func=\"f\",line=\"6\",fullname=\"/t.c\"},thread-id=\"1\"\n";
+        let Some(Answer::Went { stop: Some(stop), shown }) = aide.answer(&Question::Step, text) else { panic!() };
+        assert_eq!((stop.line, stop.reason, shown.as_str()), (Some(6), Reason::Step, "6\t  x;\n"));
+    }
+
+    #[test]
+    fn exit_codes_are_octal() {
+        let aide = GdbAide::default();
+        let stop = aide.stop("*stopped,reason=\"exited\",exit-code=\"017\"\n").unwrap();
+        assert_eq!((stop.reason, stop.exit_code), (Reason::Exited, Some(15)));
+    }
+
+    #[test]
+    fn locations_belong_to_their_breakpoint() {
+        let mut aide = GdbAide::default();
+        aide.write(&Question::Breakpoints);
+        let text = r#"1^done,BreakpointTable={body=[bkpt={number="1",type="breakpoint",disp="keep",enabled="y",addr="<MULTIPLE>",times="1"},{number="1.1",enabled="y",addr="0x10"},{number="1.2",enabled="n",addr="0x20"},bkpt={number="2",type="hw watchpoint",disp="keep",enabled="y",what="x",cond="x > 1"}]}"#;
+        let Some(Answer::Breakpoints(list)) = aide.answer(&Question::Breakpoints, text) else { panic!() };
+        assert_eq!((list[0].addresses.as_slice(), list[0].plain), (&[0x10][..], true));
+        assert!(!list[1].plain && list[1].conditional);
+    }
+}
