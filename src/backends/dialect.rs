@@ -117,6 +117,12 @@ pub trait Dialect: Send {
         None
     }
 
+    /// Why a line is not given to the debugger at all: it cannot work here.
+    fn refuses(&self, line: &str) -> Option<String> {
+        let _ = line;
+        None
+    }
+
     /// A copy with the same state.
     fn fork(&self) -> Box<dyn Dialect>;
 }

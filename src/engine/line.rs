@@ -125,6 +125,11 @@ impl Engine {
         let Some(kind) = self.prompt().map(|prompt| prompt.kind) else {
             return Err(self.failure("the debugger has ended; fred-undo goes back, quit leaves"));
         };
+        if kind == PromptKind::Command
+            && let Some(why) = self.dialect.refuses(typed.unwrap_or(""))
+        {
+            return Err(self.failure(why));
+        }
         let before = self.dialect.fork();
         let reading = self.dialect.read_line(typed.unwrap_or("EOF"), kind);
         if self.served.is_some() && reading.effect == Effect::Mutates {

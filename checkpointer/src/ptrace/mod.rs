@@ -13,6 +13,7 @@ pub fn options() -> Options {
         | Options::PTRACE_O_TRACESYSGOOD
         | Options::PTRACE_O_TRACEFORK
         | Options::PTRACE_O_TRACEVFORK
+        | Options::PTRACE_O_TRACEVFORKDONE
         | Options::PTRACE_O_TRACECLONE
         | Options::PTRACE_O_TRACEEXEC
         | Options::PTRACE_O_TRACESECCOMP
@@ -38,6 +39,8 @@ pub enum Change {
     Syscall,
     /// A new process or thread was made.
     Born,
+    /// A child that used the memory of its parent does so no longer.
+    VforkDone,
     /// A new program was loaded.
     Exec,
     /// It is about to end.
@@ -62,6 +65,7 @@ pub fn change(status: i32) -> Change {
         libc::PTRACE_EVENT_STOP => Change::GroupStop(signal),
         libc::PTRACE_EVENT_SECCOMP => Change::Seccomp,
         libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => Change::Born,
+        libc::PTRACE_EVENT_VFORK_DONE => Change::VforkDone,
         libc::PTRACE_EVENT_EXEC => Change::Exec,
         libc::PTRACE_EVENT_EXIT => Change::Ending,
         other => Change::Other(other),

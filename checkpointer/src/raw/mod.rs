@@ -39,6 +39,12 @@ fn ptrace(request: libc::c_uint, tid: Pid, address: usize, data: usize) -> Resul
     Errno::result(answer)
 }
 
+/// Registers that are all zero.
+pub fn no_registers() -> Registers {
+    // SAFETY: plain numbers, for which zero is a value.
+    unsafe { std::mem::zeroed() }
+}
+
 /// Registers of a stopped thread.
 ///
 /// # Errors
@@ -195,6 +201,65 @@ pub fn wait(tid: Option<Pid>, block: bool) -> Result<Option<(Pid, i32)>, Errno> 
 /// ESRCH when the thread was killed while it was stopped.
 pub fn resume(request: libc::c_uint, tid: Pid, signal: i32) -> Result<(), Errno> {
     ptrace(request, tid, 0, usize::try_from(signal).unwrap_or(0)).map(|_| ())
+}
+
+/// A debug register of a stopped thread (`PTRACE_PEEKUSER`, struct user of sys/user.h).
+///
+/// # Errors
+/// ESRCH as above.
+pub fn debug_register(tid: Pid, index: usize) -> Result<u64, Errno> {
+    let mut word = 0u64;
+    let offset = std::mem::offset_of!(libc::user, u_debugreg) + index * 8;
+    // The bare system call puts the word where `data` points.
+    // SAFETY: the kernel writes one word to a live local.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKUSER, tid.as_raw(), offset, &raw mut word) };
+    Errno::result(answer).map(|_| word)
+}
+
+/// Sets one.
+///
+/// # Errors
+/// ESRCH as above; EINVAL for addresses and lengths that the processor does not take.
+pub fn set_debug_register(tid: Pid, index: usize, value: u64) -> Result<(), Errno> {
+    let offset = std::mem::offset_of!(libc::user, u_debugreg) + index * 8;
+    ptrace(libc::PTRACE_POKEUSER, tid, offset, usize::try_from(value).unwrap_or(0)).map(|_| ())
+}
+
+/// Copies memory of a process into a buffer (process_vm_readv(2)); how many bytes could be read from the start.
+pub fn read_remote(pid: Pid, address: u64, buffer: &mut [u8]) -> usize {
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    #[allow(clippy::cast_possible_truncation)]
+    let remote = libc::iovec { iov_base: address as usize as *mut libc::c_void, iov_len: buffer.len() };
+    // SAFETY: the kernel writes at most `iov_len` bytes into the live buffer.
+    let answer = unsafe { libc::process_vm_readv(pid.as_raw(), &raw const local, 1, &raw const remote, 1, 0) };
+    usize::try_from(answer).unwrap_or(0)
+}
+
+/// Whether two processes use the same memory (kcmp(2), KCMP_VM). False where it cannot be said.
+pub fn same_memory(one: Pid, other: Pid) -> bool {
+    const KCMP_VM: libc::c_int = 1;
+    // SAFETY: no memory is involved.
+    let answer = unsafe { libc::syscall(libc::SYS_kcmp, one.as_raw(), other.as_raw(), KCMP_VM, 0, 0) };
+    answer == 0
+}
+
+/// `siginfo_t` as the bytes that it is.
+pub fn signal_bytes(info: &SigInfo) -> Vec<u8> {
+    let length = size_of::<libc::siginfo_t>();
+    // SAFETY: siginfo_t is plain data of that size.
+    unsafe { std::slice::from_raw_parts((&raw const info.0).cast::<u8>(), length) }.to_vec()
+}
+
+/// A `siginfo_t` of such bytes; what is missing is zero.
+pub fn signal_of_bytes(bytes: &[u8]) -> SigInfo {
+    let length = bytes.len().min(size_of::<libc::siginfo_t>());
+    // SAFETY: all zeros are a siginfo_t, and at most its size is copied over it.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut info).cast::<u8>(), length);
+        SigInfo(info)
+    }
 }
 
 /// Sends a signal of any number to a process.

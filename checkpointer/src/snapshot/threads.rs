@@ -34,6 +34,14 @@ pub struct ThreadState {
     signals: ThreadSignals,
 }
 
+impl ThreadState {
+    /// Where its restartable-sequence area is, and how long: the kernel writes there at will. Known of threads other than the
+    /// leader, whose is asked of the process.
+    pub fn rseq_area(&self) -> Option<(u64, u64)> {
+        (self.rseq.0 != 0).then(|| (self.rseq.0, u64::from(self.rseq.1)))
+    }
+}
+
 /// Winds back a system call that a stop has interrupted: the instruction pointer goes to the `syscall` instruction again.
 /// `original` is the call's number where the kernel has replaced it by `restart_syscall`, whose argument lives in the
 /// interrupted thread only; a copy makes the call anew, with its full timeout.
@@ -76,7 +84,6 @@ pub fn capture(
     let name = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
     let mut signals = ThreadSignals::default();
     let mut extended = Vec::new();
-    let mut rseq = (0, 0, 0);
     let mut clear = clear_tid;
     if !leader || clear.is_none() {
         let mut injector = Injector::borrow(pid, tid)?;
@@ -97,8 +104,8 @@ pub fn capture(
     if !leader {
         // The leader's are copied by fork.
         extended = raw::extended_state(tid).map_err(killed)?;
-        rseq = raw::rseq_configuration(tid).unwrap_or((0, 0, 0));
     }
+    let rseq = raw::rseq_configuration(tid).unwrap_or((0, 0, 0));
     Ok(ThreadState {
         virtual_id,
         registers,

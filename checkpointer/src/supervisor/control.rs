@@ -1,6 +1,6 @@
 //! The client's requests, one function each.
 
-use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 use nix::sys::signal;
@@ -8,9 +8,11 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::Supervisor;
+use super::connection::Door;
 use super::tasks::{Activity, Task, Tasks};
-use crate::launch;
+use crate::launch::{Holder, Spec};
 use crate::ptrace::How;
+use crate::rsp::Server;
 use crate::wire::{Answer, CopyId, Request};
 
 impl Supervisor {
@@ -34,14 +36,19 @@ impl Supervisor {
                 self.signal_live(number);
                 Ok(Answer::Done)
             }
-            Request::Serve
-            | Request::CheckpointProgram
-            | Request::Exchange(_)
-            | Request::Run(_)
-            | Request::EndRun
-            | Request::Fence(_)
-            | Request::Registers(_)
-            | Request::Memory { .. } => Err("no program is served yet".to_owned()),
+            Request::Serve => self.open_door(),
+            Request::CheckpointProgram => self.stop_clock(Supervisor::checkpoint_program),
+            Request::Exchange(id) => self.exchange(id).map(|warnings| Answer::Started { warnings }),
+            Request::Run(run) => self.run_program(run).map(|()| Answer::Done),
+            Request::EndRun => {
+                self.end_run();
+                Ok(Answer::Done)
+            }
+            Request::Fence(at) => self.set_fence(at).map(|()| Answer::Done),
+            Request::Registers(of) => self.program_registers(of).map(|found| Answer::Registers(Box::new(found))),
+            Request::Memory { copy, address, length } => {
+                self.program_memory(copy, address, length).map(Answer::Memory)
+            }
             Request::Status => Ok(Answer::Status {
                 running: self.main.map(Pid::as_raw),
                 copies: self.copies.len(),
@@ -62,23 +69,34 @@ impl Supervisor {
         if self.holder.is_some() {
             return Err("cannot launch a second program in one session".to_owned());
         }
-        let argv: Result<Vec<CString>, _> = argv.into_iter().map(CString::new).collect();
-        let argv = argv.map_err(|_| "cannot launch a program whose arguments contain a zero byte".to_owned())?;
-        if argv.is_empty() {
-            return Err("cannot launch: no program was named".to_owned());
+        if argv.iter().any(|word| word.contains(&0)) {
+            return Err("cannot launch a program whose arguments contain a zero byte".to_owned());
         }
-        let launched = launch::launch(&argv, self.terminal.slave())
-            .map_err(|error| format!("cannot launch {}: {error}", argv[0].to_string_lossy()))?;
-        let pid = launched.program.tid();
-        self.holder = Some(launched.holder);
-        self.exec_failure = Some(launched.failure);
+        let Some(name) = argv.first().map(|name| String::from_utf8_lossy(name).into_owned()) else {
+            return Err("cannot launch: no program was named".to_owned());
+        };
+        let failed = |error: std::io::Error| format!("cannot launch {name}: {error}");
+        let mut holder = Holder::start(self.terminal.slave()).map_err(failed)?;
+        let spec = Spec { argv, fixed_addresses: true, ..Spec::default() };
+        let program = holder.launch(&spec).map_err(failed)?;
+        let pid = program.tid();
+        self.holder = Some(holder);
         self.main = Some(pid);
         self.main_virtual = pid.as_raw();
         self.run += 1;
         let mut task = Task::stopped(pid, pid);
-        task.activity = Some(Activity::Running(launched.program));
+        task.activity = Some(Activity::Running(program));
         self.tasks.insert(pid, task);
         Ok(Answer::Launched { pid: pid.as_raw() })
+    }
+
+    /// Opens the socket at which a debugger is served.
+    fn open_door(&mut self) -> Result<Answer, String> {
+        let door = Door::open().map_err(|error| format!("cannot open a socket for the debugger: {error}"))?;
+        let path = door.path().as_os_str().as_bytes().to_vec();
+        self.door = Some(door);
+        self.server = Some(Server::new());
+        Ok(Answer::Serving { path })
     }
 
     /// Lets parked threads make their calls.
@@ -99,11 +117,15 @@ impl Supervisor {
     fn signal_live(&mut self, number: i32) {
         let parked: Vec<(Pid, u64)> =
             self.tasks.iter().filter_map(|(tid, task)| task.parked.map(|parked| (*tid, parked.call))).collect();
-        for pid in self.live_processes() {
+        // A served program hears of it from its debugger.
+        let served = self.program.as_ref().map(|program| program.leader);
+        for pid in self.live_processes().into_iter().filter(|pid| Some(*pid) != served) {
             crate::raw::kill(pid, number).ok();
         }
         for (tid, call) in parked {
-            self.interrupt_parked(tid, call);
+            if !self.is_served(tid) {
+                self.interrupt_parked(tid, call);
+            }
         }
     }
 
@@ -148,6 +170,10 @@ impl Supervisor {
     /// Forgets the live threads, which are the caller's now.
     pub(super) fn take_live(&mut self) -> Tasks {
         self.main = None;
+        self.program = None;
+        self.running = None;
+        self.fence = None;
+        self.waiting = None;
         self.virtual_ids.clear();
         std::mem::take(&mut self.tasks)
     }
@@ -203,9 +229,9 @@ impl Supervisor {
                 Err(_) => self.dying.clear(),
             }
         }
-        if let Some(holder) = self.holder.take() {
-            signal::kill(holder, signal::Signal::SIGKILL).ok();
-            crate::raw::wait(Some(holder), true).ok();
+        for holder in [self.program_holder.take(), self.holder.take()].into_iter().flatten() {
+            signal::kill(holder.pid, signal::Signal::SIGKILL).ok();
+            crate::raw::wait(Some(holder.pid), true).ok();
         }
     }
 }

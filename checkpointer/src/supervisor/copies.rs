@@ -5,6 +5,7 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use super::Supervisor;
+use super::served::{Memory, Program, Served};
 use super::tasks::{Activity, Task, Tasks, name_of};
 use super::terminal::Modes;
 use crate::inject::InjectError;
@@ -14,7 +15,8 @@ use crate::raw;
 use crate::snapshot::fork;
 use crate::snapshot::state::{self, ProcessState};
 use crate::snapshot::threads::{self, ThreadState};
-use crate::wire::CopyId;
+use crate::rsp::Server;
+use crate::wire::{CopyId, ProgramRegisters};
 
 /// What a process was like at a moment, but for its memory, which the copy itself holds.
 #[derive(Debug)]
@@ -26,18 +28,53 @@ pub(super) struct Snapshot {
     real_ids: Vec<i32>,
     state: ProcessState,
     modes: Modes,
+    attached: bool,
 }
 
-/// A stopped copy.
+impl Snapshot {
+    pub(super) fn threads(&self) -> &[ThreadState] {
+        &self.threads
+    }
+}
+
+/// Which of the session's processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The session's own: what was launched.
+    Main,
+    /// The program that is served to it.
+    Program,
+}
+
+/// A stopped copy of a process.
 #[derive(Debug)]
-pub(super) struct Copy {
+pub(super) struct Part {
     /// Real id of its leader.
-    leader: Pid,
-    snapshot: Rc<Snapshot>,
+    pub(super) leader: Pid,
+    pub(super) snapshot: Rc<Snapshot>,
     /// For a suspended process: its own threads, as they were. Empty for a checkpoint.
     threads: Tasks,
     /// Killed from outside.
-    dead: bool,
+    pub(super) dead: bool,
+}
+
+/// A stopped copy: of the session's process, of the program that is served to it, or of both.
+#[derive(Debug)]
+pub(super) struct Copy {
+    main: Option<Part>,
+    pub(super) program: Option<Part>,
+    pub(super) served: Served,
+    server: Option<Server>,
+}
+
+impl Copy {
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        [&self.main, &self.program].into_iter().flatten()
+    }
+
+    fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
+        [&mut self.main, &mut self.program].into_iter().flatten()
+    }
 }
 
 /// Takes back on a process what [`state::capture_all`] did to make it forkable.
@@ -48,35 +85,98 @@ fn as_before(pid: Pid, snapshot: &Snapshot) -> Result<(), InjectError> {
 }
 
 impl Supervisor {
-    /// Forks the running process and lets it go on.
+    /// Forks the running process, and the program that is served to it, and lets them go on.
     pub(super) fn checkpoint(&mut self) -> Result<(CopyId, Pid), String> {
         let main = self.held("take a checkpoint")?;
-        let made = self.capture(main).and_then(|snapshot| {
-            let forked = fork::fork(main, &snapshot.threads[0]);
-            as_before(main, &snapshot)?;
-            Ok((snapshot, forked?))
+        let made = self.forked(main, Role::Main).and_then(|main| match self.program_leader() {
+            Some(leader) => match self.forked(leader, Role::Program) {
+                Ok(program) => Ok((main, Some(program))),
+                Err(error) => {
+                    self.discard(main);
+                    Err(error)
+                }
+            },
+            None => Ok((main, None)),
         });
+        let copy = made.map(|(main, program)| self.copy_of(Some(main), program));
         self.release();
-        let (snapshot, leader) = made.map_err(|error| format!("cannot take a checkpoint: {error}"))?;
-        let copy = Copy { leader, snapshot: Rc::new(snapshot), threads: Tasks::new(), dead: false };
-        Ok((self.keep(copy), leader))
+        let copy = copy.map_err(|error| format!("cannot take a checkpoint: {error}"))?;
+        Ok((self.keep(copy), self.pid_of_last))
     }
 
-    /// Stops the running process and puts it aside.
+    /// Forks the served program alone; it goes on as it was.
+    pub(super) fn checkpoint_program(&mut self) -> Result<(CopyId, Pid), String> {
+        let leader = self.program_leader().ok_or("cannot keep the program: there is none")?;
+        let running = self.served_runs();
+        if running {
+            self.stop_served();
+            if self.program_leader() != Some(leader) {
+                return Err("cannot keep the program: it has just ended".to_owned());
+            }
+        }
+        let made = self.forked(leader, Role::Program);
+        let copy = made.map(|program| self.copy_of(None, Some(program)));
+        if running {
+            self.restart_served();
+        }
+        let copy = copy.map_err(|error| format!("cannot keep the program: {error}"))?;
+        Ok((self.keep(copy), self.pid_of_last))
+    }
+
+    fn program_leader(&self) -> Option<Pid> {
+        self.program.as_ref().map(|program| program.leader)
+    }
+
+    /// A fork of one process that is held.
+    fn forked(&mut self, leader: Pid, role: Role) -> Result<Part, InjectError> {
+        let snapshot = self.capture(leader, role)?;
+        let forked = fork::fork(leader, &snapshot.threads[0]);
+        as_before(leader, &snapshot)?;
+        Ok(Part { leader: forked?, snapshot: Rc::new(snapshot), threads: Tasks::new(), dead: false })
+    }
+
+    fn discard(&mut self, part: Part) {
+        crate::ptrace::kill(part.leader).ok();
+        self.dying.insert(part.leader);
+    }
+
+    fn copy_of(&mut self, main: Option<Part>, program: Option<Part>) -> Copy {
+        let pid = main.as_ref().or(program.as_ref()).map(|part| part.leader);
+        self.pid_of_last = pid.unwrap_or(Pid::from_raw(0));
+        // At a stop there is nothing of ours in memory; while it runs there was until it was held.
+        let mut served = self.served.clone();
+        served.breakpoints.forget_inserted();
+        Copy { main, program, served, server: self.server.clone() }
+    }
+
+    /// Stops the running process and puts it aside, with the program that is served to it.
     pub(super) fn suspend(&mut self) -> Result<(CopyId, Pid), String> {
         let main = self.held("put the process aside")?;
-        let snapshot = match self.capture(main) {
-            Ok(snapshot) => snapshot,
+        let captured = self.capture(main, Role::Main).and_then(|first| match self.program_leader() {
+            Some(leader) => Ok((first, Some(self.capture(leader, Role::Program)?))),
+            None => Ok((first, None)),
+        });
+        let (first, second) = match captured {
+            Ok(captured) => captured,
             Err(error) => {
                 self.release();
                 return Err(format!("cannot put the process aside: {error}"));
             }
         };
-        let threads = std::mem::take(&mut self.tasks);
+        let leader = self.program.take().map(|program| program.leader);
+        let (own, threads): (Tasks, Tasks) =
+            std::mem::take(&mut self.tasks).into_iter().partition(|(_, task)| Some(task.pid) == leader);
+        let program = second.zip(leader).map(|(snapshot, leader)| Part {
+            leader,
+            snapshot: Rc::new(snapshot),
+            threads: own,
+            dead: false,
+        });
         self.main = None;
         self.virtual_ids.clear();
-        let copy = Copy { leader: main, snapshot: Rc::new(snapshot), threads, dead: false };
-        Ok((self.keep(copy), main))
+        let main = Part { leader: main, snapshot: Rc::new(first), threads, dead: false };
+        let copy = self.copy_of(Some(main), program);
+        Ok((self.keep(copy), self.pid_of_last))
     }
 
     fn keep(&mut self, copy: Copy) -> CopyId {
@@ -86,17 +186,26 @@ impl Supervisor {
         id
     }
 
-    /// Stops every live thread; refuses if there is more than the session's own process.
+    /// Whether the served program has been let go.
+    fn served_runs(&self) -> bool {
+        self.served.running
+    }
+
+    /// Stops every live thread; refuses if there is more than the session's own processes.
     fn held(&mut self, doing: &str) -> Result<Pid, String> {
         let main = self.main.ok_or_else(|| format!("cannot {doing}: no process is running"))?;
+        if self.program.is_some() {
+            self.stop_served();
+        }
         self.hold();
         if self.main.is_none() {
             return Err(format!("cannot {doing}: the process has just ended"));
         }
+        let program = self.program_leader();
         let others: Vec<String> = self
             .live_processes()
             .into_iter()
-            .filter(|pid| *pid != main)
+            .filter(|pid| *pid != main && Some(*pid) != program)
             .map(|pid| format!("{} ({pid})", name_of(pid)))
             .collect();
         if others.is_empty() {
@@ -154,7 +263,7 @@ impl Supervisor {
         }
     }
 
-    fn back_out_if_entering(&mut self, tid: Pid) {
+    pub(super) fn back_out_if_entering(&mut self, tid: Pid) {
         #[allow(clippy::cast_possible_wrap)]
         let entering = raw::registers(tid).is_ok_and(|registers| registers.rax as i64 == -i64::from(libc::ENOSYS));
         if entering {
@@ -176,23 +285,27 @@ impl Supervisor {
         Some((tid, self.record(tid, status)))
     }
 
-    /// Lets every live thread go on that is not parked.
+    /// Lets every live thread go on that is not parked; those of the served program only if it runs.
     pub(super) fn release(&mut self) {
         let stopped: Vec<Pid> = self
             .tasks
             .iter()
             .filter(|(_, task)| task.is_stopped() && task.parked.is_none() && !task.group_stopped)
             .map(|(tid, _)| *tid)
+            .filter(|tid| !self.is_served(*tid))
             .collect();
         for tid in stopped {
             self.let_go(tid, How::Continue);
         }
+        if self.program.is_some() && self.served_runs() {
+            self.restart_served();
+        }
     }
 
-    fn capture(&mut self, main: Pid) -> Result<Snapshot, InjectError> {
+    fn capture(&mut self, leader: Pid, role: Role) -> Result<Snapshot, InjectError> {
         let mut captured = Vec::new();
-        let ids: Vec<Pid> =
-            std::iter::once(main).chain(self.tasks.keys().copied().filter(|tid| *tid != main)).collect();
+        let others = self.tasks.iter().filter(|(tid, task)| task.pid == leader && **tid != leader);
+        let ids: Vec<Pid> = std::iter::once(leader).chain(others.map(|(tid, _)| *tid)).collect();
         let real_ids = ids.iter().map(|tid| tid.as_raw()).collect();
         for tid in ids {
             let virtual_id = self.virtual_id(tid);
@@ -201,19 +314,28 @@ impl Supervisor {
                     "the main thread of the process has ended before the others".to_owned(),
                 ));
             };
-            let state = threads::capture(main, tid, virtual_id, task.restarting, tid == main, task.clear_tid)?;
+            let state = threads::capture(leader, tid, virtual_id, task.restarting, tid == leader, task.clear_tid)?;
             task.clear_tid = Some(state.clear_tid);
             captured.push(state);
         }
-        let mut injector = Injector::borrow(main, main)?;
+        let mut injector = Injector::borrow(leader, leader)?;
         let mut state = state::capture_all(&mut injector, &self.hints)?;
         injector.finish()?;
         // Those that ended before an earlier checkpoint still wait to be waited for.
-        let mut waiting = self.zombies.waiting.clone();
+        let before = match (&self.program, role) {
+            (Some(program), Role::Program) => &program.zombies,
+            _ => &self.zombies,
+        };
+        let mut waiting = before.waiting.clone();
         waiting.append(&mut state.zombies.waiting);
         state.zombies.waiting = waiting;
-        let modes = self.terminal.modes();
-        Ok(Snapshot { virtual_id: self.main_virtual, threads: captured, real_ids, state, modes })
+        let terminal = match (&self.program_terminal, role) {
+            (Some(terminal), Role::Program) => terminal,
+            _ => &self.terminal,
+        };
+        let attached = role == Role::Program && self.program.as_ref().is_some_and(|program| program.attached);
+        let virtual_id = self.virtual_id(leader);
+        Ok(Snapshot { virtual_id, threads: captured, real_ids, state, modes: terminal.modes(), attached })
     }
 
     /// Runs a fresh copy of a stopped one.
@@ -230,30 +352,94 @@ impl Supervisor {
     }
 
     fn start_fresh(&mut self, id: CopyId) -> Result<Vec<String>, String> {
-        let killed = "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others";
-        let (leader, snapshot) = match self.copies.get(&id) {
-            Some(copy) if copy.dead => return Err(killed.to_owned()),
-            Some(copy) => (copy.leader, Rc::clone(&copy.snapshot)),
-            None => {
-                return Err("cannot restore this checkpoint: it is gone; fred-list shows the others".to_owned());
-            }
+        let Some(copy) = self.copies.get(&id) else {
+            return Err("cannot restore this checkpoint: it is gone; fred-list shows the others".to_owned());
         };
-        let outcome = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot));
-        outcome.map_err(|error| {
-            self.kill_live();
-            match error {
-                // Its end has not been reported yet.
-                InjectError::Killed { tid } if tid == leader.as_raw() => killed.to_owned(),
-                error => format!("cannot restore this checkpoint: {error}"),
+        let Some(main) = &copy.main else {
+            return Err("cannot restore this checkpoint: it is of the program alone".to_owned());
+        };
+        let (leader, snapshot) = (main.leader, Rc::clone(&main.snapshot));
+        let program = copy.program.as_ref().map(|part| (part.leader, Rc::clone(&part.snapshot)));
+        if copy.parts().any(|part| part.dead) {
+            return Err(KILLED.to_owned());
+        }
+        self.served = copy.served.clone();
+        self.server = copy.server.clone();
+        let made = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot, Role::Main));
+        let outcome = made.and_then(|mut warnings| {
+            if let Some((leader, snapshot)) = program {
+                let pid = fork::fork(leader, &snapshot.threads[0])?;
+                warnings.extend(self.revive(pid, &snapshot, Role::Program)?);
             }
+            Ok(warnings)
+        });
+        match outcome {
+            Ok(warnings) => {
+                self.run += 1;
+                self.release();
+                Ok(warnings)
+            }
+            Err(error) => {
+                self.kill_live();
+                Err(self.restore_failed(error))
+            }
+        }
+    }
+
+    fn restore_failed(&self, error: InjectError) -> String {
+        match error {
+            // Its end has not been reported yet.
+            InjectError::Killed { tid }
+                if self.copies.values().flat_map(Copy::parts).any(|part| part.leader.as_raw() == tid) =>
+            {
+                KILLED.to_owned()
+            }
+            error => format!("cannot restore this checkpoint: {error}"),
+        }
+    }
+
+    /// Puts a fresh copy of the program of a stopped copy in the place of the served program. The debugger stays as it is.
+    pub(super) fn exchange(&mut self, id: CopyId) -> Result<Vec<String>, String> {
+        if self.running.is_some() {
+            return Err("cannot exchange the program while it is being run".to_owned());
+        }
+        let Some(copy) = self.copies.get(&id) else {
+            return Err("cannot restore this state of the program: it is gone".to_owned());
+        };
+        let Some(part) = &copy.program else {
+            return Err("cannot restore this state: there was no program".to_owned());
+        };
+        if part.dead {
+            return Err(KILLED.to_owned());
+        }
+        let (leader, snapshot) = (part.leader, Rc::clone(&part.snapshot));
+        let served = copy.served.with_settings_of(&self.served);
+        // The threads of the present are taken down when the others stand: that would contend with the fork.
+        let mut former = Tasks::new();
+        if let Some(program) = self.program.take() {
+            let own: Vec<Pid> =
+                self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect();
+            for tid in own {
+                former.extend(self.tasks.remove(&tid).map(|task| (tid, task)));
+                self.virtual_ids.remove(&tid);
+            }
+        }
+        if former.values().any(|task| !task.is_stopped()) {
+            self.kill_tasks(&former);
+            former.clear();
+        }
+        self.served = served;
+        let made = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot, Role::Program));
+        self.kill_tasks(&former);
+        made.map_err(|error| {
+            self.kill_served();
+            self.restore_failed(error)
         })
     }
 
-    /// Makes a forked copy the running process: its other threads, then everything that fork has not carried.
-    fn revive(&mut self, pid: Pid, snapshot: &Rc<Snapshot>) -> Result<Vec<String>, InjectError> {
-        self.main = Some(pid);
-        self.main_virtual = snapshot.virtual_id;
-        self.run += 1;
+    /// Makes a forked copy a live process: its other threads, then everything that fork has not carried.
+    fn revive(&mut self, pid: Pid, snapshot: &Rc<Snapshot>, role: Role) -> Result<Vec<String>, InjectError> {
+        self.take_role(pid, snapshot, role)?;
         self.tasks.insert(pid, Task::stopped(pid, pid));
         self.virtual_ids.insert(pid, snapshot.virtual_id);
         let mut leader = Injector::borrow(pid, pid)?;
@@ -276,37 +462,60 @@ impl Supervisor {
         };
         let warnings = state::put_back_all(&snapshot.state, &mut leader, &real)?;
         leader.finish()?;
-        self.zombies = snapshot.state.zombies.clone();
-        self.terminal.set_modes(&snapshot.modes);
-        self.release();
+        self.put_modes_back(snapshot, role);
         Ok(warnings)
+    }
+
+    fn take_role(&mut self, pid: Pid, snapshot: &Snapshot, role: Role) -> Result<(), InjectError> {
+        match role {
+            Role::Main => {
+                self.main = Some(pid);
+                self.main_virtual = snapshot.virtual_id;
+                self.zombies = snapshot.state.zombies.clone();
+            }
+            Role::Program => {
+                let memory = Memory::open(pid).map_err(|source| InjectError::Io {
+                    what: "opening the memory",
+                    pid: pid.as_raw(),
+                    source,
+                })?;
+                self.program = Some(Program {
+                    leader: pid,
+                    virtual_id: snapshot.virtual_id,
+                    zombies: snapshot.state.zombies.clone(),
+                    memory,
+                    attached: snapshot.attached,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn put_modes_back(&mut self, snapshot: &Snapshot, role: Role) {
+        match (&mut self.program_terminal, role) {
+            (Some(terminal), Role::Program) => terminal.set_modes(&snapshot.modes),
+            _ => self.terminal.set_modes(&snapshot.modes),
+        }
     }
 
     /// Runs a suspended process again.
     pub(super) fn resume(&mut self, id: CopyId) -> Result<(), String> {
         self.kill_live();
-        let usable = self.copies.get(&id).is_some_and(|copy| !copy.dead && !copy.threads.is_empty());
+        let usable = self.copies.get(&id).is_some_and(|copy| {
+            copy.main.is_some() && copy.parts().all(|part| !part.dead && !part.threads.is_empty())
+        });
         let Some(copy) = (if usable { self.copies.remove(&id) } else { None }) else {
             return Err("cannot go back to the process that was put aside: it was killed from outside".to_owned());
         };
-        self.main = Some(copy.leader);
-        self.main_virtual = copy.snapshot.virtual_id;
+        self.served = copy.served;
+        self.server = copy.server;
         self.run += 1;
-        self.tasks = copy.threads;
-        let ids: Vec<Pid> =
-            std::iter::once(copy.leader).chain(self.tasks.keys().copied().filter(|tid| *tid != copy.leader)).collect();
-        for (tid, state) in ids.iter().zip(&copy.snapshot.threads) {
-            if tid.as_raw() != state.virtual_id {
-                self.virtual_ids.insert(*tid, state.virtual_id);
-            }
+        let mut put_back = Ok(());
+        for (part, role) in [(copy.main, Role::Main), (copy.program, Role::Program)] {
+            let Some(part) = part else { continue };
+            let again = self.take_up(part, role);
+            put_back = put_back.and(again);
         }
-        let put_back = Injector::borrow(copy.leader, copy.leader).and_then(|mut leader| {
-            state::after_fork(&copy.snapshot.state, &mut leader)?;
-            state::put_back_shared(&copy.snapshot.state, &mut leader, &|known| known)?;
-            leader.finish()
-        });
-        self.zombies = copy.snapshot.state.zombies.clone();
-        self.terminal.set_modes(&copy.snapshot.modes);
         // Parked threads look again whether something waits for them, so that the client hears of it.
         for task in self.tasks.values_mut() {
             task.parked = None;
@@ -315,22 +524,42 @@ impl Supervisor {
         put_back.map_err(|error| format!("cannot put everything back: {error}"))
     }
 
+    /// Takes a process up again that was put aside.
+    fn take_up(&mut self, part: Part, role: Role) -> Result<(), InjectError> {
+        self.take_role(part.leader, &part.snapshot, role)?;
+        let others = part.threads.keys().copied().filter(|tid| *tid != part.leader);
+        let ids: Vec<Pid> = std::iter::once(part.leader).chain(others).collect();
+        self.tasks.extend(part.threads);
+        for (tid, state) in ids.iter().zip(&part.snapshot.threads) {
+            if tid.as_raw() != state.virtual_id {
+                self.virtual_ids.insert(*tid, state.virtual_id);
+            }
+        }
+        let put_back = Injector::borrow(part.leader, part.leader).and_then(|mut leader| {
+            state::after_fork(&part.snapshot.state, &mut leader)?;
+            state::put_back_shared(&part.snapshot.state, &mut leader, &|known| known)?;
+            leader.finish()
+        });
+        self.put_modes_back(&part.snapshot, role);
+        put_back
+    }
+
     /// Kills a stopped copy.
     pub(super) fn drop_copy(&mut self, id: CopyId) {
         let Some(copy) = self.copies.remove(&id) else {
             return;
         };
-        if copy.dead {
-            return;
+        for part in copy.parts().filter(|part| !part.dead) {
+            crate::ptrace::kill(part.leader).ok();
+            self.dying.insert(part.leader);
+            self.dying.extend(part.threads.keys());
         }
-        crate::ptrace::kill(copy.leader).ok();
-        self.dying.insert(copy.leader);
-        self.dying.extend(copy.threads.keys());
     }
 
     /// Whether a thread belongs to a stopped copy.
     pub(super) fn is_copy(&self, tid: Pid) -> bool {
-        self.copies.values().any(|copy| copy.leader == tid || copy.threads.contains_key(&tid))
+        let mut parts = self.copies.values().flat_map(Copy::parts);
+        parts.any(|part| part.leader == tid || part.threads.contains_key(&tid))
     }
 
     /// A stopped copy can only be killed.
@@ -340,11 +569,59 @@ impl Supervisor {
             raw::resume(libc::PTRACE_CONT, tid, 0).ok();
             return;
         }
-        for copy in self.copies.values_mut() {
-            if copy.leader == tid {
-                copy.dead = true;
+        for part in self.copies.values_mut().flat_map(Copy::parts_mut) {
+            if part.leader == tid {
+                part.dead = true;
             }
-            copy.threads.remove(&tid);
+            part.threads.remove(&tid);
         }
     }
+
+    /// Registers of the thread of the program that was told of last, or of that of a copy.
+    pub(super) fn program_registers(&self, of: Option<CopyId>) -> Result<ProgramRegisters, String> {
+        let none = "there is no program to be looked at";
+        let (pid, tid, found) = match of {
+            None => {
+                let program = self.program.as_ref().ok_or(none)?;
+                let real = self.real_id(self.served.current);
+                let real = if self.is_served(real) { real } else { program.leader };
+                let found = raw::registers(real).map_err(|error| format!("cannot read the registers: {error}"))?;
+                (program.leader, self.virtual_id(real), found)
+            }
+            Some(id) => {
+                let copy = self.copies.get(&id).ok_or(none)?;
+                let part = copy.program.as_ref().ok_or(none)?;
+                let threads = &part.snapshot.threads;
+                let thread = threads.iter().find(|state| state.virtual_id == copy.served.current).or(threads.first());
+                let thread = thread.ok_or(none)?;
+                (part.leader, thread.virtual_id, thread.registers)
+            }
+        };
+        Ok(ProgramRegisters {
+            pid: pid.as_raw(),
+            tid,
+            rip: found.rip,
+            general: [
+                found.rax, found.rdx, found.rcx, found.rbx, found.rsi, found.rdi, found.rbp, found.rsp, found.r8,
+                found.r9, found.r10, found.r11, found.r12, found.r13, found.r14, found.r15,
+            ],
+        })
+    }
+
+    /// Memory of the program, or of that of a copy; what cannot be read is cut off.
+    pub(super) fn program_memory(&self, of: Option<CopyId>, address: u64, length: u64) -> Result<Vec<u8>, String> {
+        const MOST: u64 = 16 << 20;
+        let none = "there is no program to be looked at";
+        let pid = match of {
+            None => self.program_leader().ok_or(none)?,
+            Some(id) => self.copies.get(&id).and_then(|copy| copy.program.as_ref()).ok_or(none)?.leader,
+        };
+        let mut bytes = vec![0u8; usize::try_from(length.min(MOST)).unwrap_or(0)];
+        let read = raw::read_remote(pid, address, &mut bytes);
+        bytes.truncate(read);
+        Ok(bytes)
+    }
 }
+
+const KILLED: &str =
+    "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others";

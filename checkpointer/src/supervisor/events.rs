@@ -15,10 +15,10 @@ impl Supervisor {
     /// Takes everything that has happened until now.
     pub(super) fn pump(&mut self) {
         while let Ok(Some((tid, status))) = raw::wait(None, false) {
-            if Some(tid) == self.holder {
+            if self.is_holder(tid) {
                 // The terminal has lost its owner, and the processes their parent: the session cannot go on.
                 if !libc::WIFSTOPPED(status) {
-                    self.holder = None;
+                    self.holder_gone(tid);
                     self.orphaned = true;
                 }
                 continue;
@@ -93,8 +93,23 @@ impl Supervisor {
         Some((number, info))
     }
 
+    fn is_holder(&self, pid: Pid) -> bool {
+        [&self.holder, &self.program_holder].into_iter().flatten().any(|holder| holder.pid == pid)
+    }
+
+    fn holder_gone(&mut self, pid: Pid) {
+        for holder in [&mut self.holder, &mut self.program_holder] {
+            if holder.as_ref().is_some_and(|holder| holder.pid == pid) {
+                *holder = None;
+            }
+        }
+    }
+
     /// Lets the thread go on after what was reported, or does what the report calls for.
     pub(super) fn react(&mut self, tid: Pid, what: Change) {
+        if self.is_served(tid) {
+            return self.served_stop(tid, what);
+        }
         match what {
             Change::Exited(_) | Change::Killed(_) => {}
             Change::Seccomp => self.trap(tid),
@@ -112,6 +127,7 @@ impl Supervisor {
 
     /// Lets a stopped thread go.
     pub(super) fn let_go(&mut self, tid: Pid, how: How) {
+        let how = if self.is_served(tid) { self.how_served(tid) } else { how };
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
@@ -125,7 +141,7 @@ impl Supervisor {
         }
     }
 
-    fn leave_group_stopped(&mut self, tid: Pid) {
+    pub(super) fn leave_group_stopped(&mut self, tid: Pid) {
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
@@ -135,8 +151,17 @@ impl Supervisor {
     }
 
     fn ended(&mut self, tid: Pid, what: Change) {
-        self.tasks.remove(&tid);
+        let known = self.virtual_id(tid);
+        let task = self.tasks.remove(&tid);
         self.virtual_ids.remove(&tid);
+        if let Some(program) = &self.program {
+            if program.leader == tid {
+                return self.served_ended(what);
+            }
+            if task.is_some_and(|task| task.pid == program.leader) {
+                return self.served_thread_ended(known);
+            }
+        }
         if self.main != Some(tid) {
             return;
         }
@@ -147,10 +172,10 @@ impl Supervisor {
             Change::Exited(status) => (Some(status), None),
             _ => (None, None),
         };
-        if let Some(errno) = self.exec_failure.take().and_then(|pipe| errno_in(&pipe)) {
-            self.tell(Event::ExecFailed(errno));
-        } else {
-            self.tell(Event::Exited { status, signal });
+        match status {
+            // Before it was executed its status is the error's number.
+            Some(errno) if !self.loaded => self.tell(Event::ExecFailed(errno)),
+            _ => self.tell(Event::Exited { status, signal }),
         }
     }
 
@@ -232,7 +257,9 @@ impl Supervisor {
 
     /// A new program was loaded: the injector's pages are gone with the old memory.
     fn loaded(&mut self, tid: Pid) {
-        self.exec_failure = None;
+        if self.main == Some(tid) {
+            self.loaded = true;
+        }
         // The other threads are gone, and the caller has the leader's id now (ptrace(2), "execve(2) under ptrace").
         let former = nix::sys::ptrace::getevent(tid).ok().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         if let Some(former) = former
@@ -266,12 +293,4 @@ fn signal_on_its_way(tid: Pid) -> bool {
     };
     let pending = mask("SigPnd:").unwrap_or(0) | mask("ShdPnd:").unwrap_or(0);
     pending & !mask("SigBlk:").unwrap_or(0) != 0
-}
-
-fn errno_in(pipe: &std::os::fd::OwnedFd) -> Option<i32> {
-    let mut bytes = [0u8; 4];
-    match nix::unistd::read(pipe, &mut bytes) {
-        Ok(4) => Some(i32::from_ne_bytes(bytes)),
-        _ => None,
-    }
 }

@@ -1,26 +1,35 @@
 //! The supervisor: one process, one thread, which traces everything in the session and does what its client asks.
 //! All ptrace requests of a tracer must come from the thread that attached, hence a process of its own.
 
+mod connection;
 mod control;
 mod copies;
 mod events;
+mod served;
 mod tasks;
 mod terminal;
 mod traps;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
+use crate::launch::Holder;
+use crate::rsp::Server;
+use crate::rsp::target::Stop;
 use crate::snapshot::state::Hints;
 use crate::wire::{self, CopyId, Event, Message};
+use connection::{Connection, Door};
 use copies::Copy;
+use served::{Breakpoints, DebugRegisters, Fence, Program, Running, Served};
 use tasks::Tasks;
 use terminal::Terminal;
 
@@ -32,8 +41,12 @@ const LOOK_EVERY_MS: u16 = 4;
 pub(crate) struct Supervisor {
     control: UnixStream,
     terminal: Terminal,
-    holder: Option<Pid>,
-    exec_failure: Option<OwnedFd>,
+    /// That of a served program, if this session is to have one.
+    program_terminal: Option<Terminal>,
+    holder: Option<Holder>,
+    program_holder: Option<Holder>,
+    /// Whether the session's own program has been executed.
+    loaded: bool,
     /// The session's own process, if it runs: real id of its leader.
     main: Option<Pid>,
     /// The id that the program knows it by.
@@ -54,6 +67,22 @@ pub(crate) struct Supervisor {
     orphaned: bool,
     /// Children that ended before the checkpoint that the running process comes from.
     zombies: crate::snapshot::zombies::Zombies,
+    door: Option<Door>,
+    connection: Option<Connection>,
+    /// `None` only while it is at work.
+    server: Option<Server>,
+    /// A stop that it has not been told yet.
+    waiting: Option<Stop>,
+    /// The served program, if there is one.
+    program: Option<Program>,
+    served: Served,
+    fence: Option<Fence>,
+    running: Option<Running>,
+    /// The debugger's, while the program is run without it.
+    parked_breakpoints: Option<Breakpoints>,
+    parked_registers: Option<DebugRegisters>,
+    /// Real id of the copy that was made last.
+    pid_of_last: Pid,
 }
 
 /// Runs a supervisor on a control socket (standard input) and the slave side of a terminal (standard output) until the
@@ -64,6 +93,7 @@ pub(crate) struct Supervisor {
 pub fn main() -> io::Result<()> {
     let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let slave = io::stdout().as_fd().try_clone_to_owned()?;
+    let program_terminal = Terminal::new(io::stderr().as_fd().try_clone_to_owned()?).ok();
     // Out of reach of the user's terminal: neither its Ctrl-C nor its hang-up is for us; the control socket tells the end.
     nix::unistd::setsid().ok();
     nix::sys::prctl::set_name(c"fred-supervisor").ok();
@@ -71,7 +101,7 @@ pub fn main() -> io::Result<()> {
     // by its own death signal.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).ok();
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    for standard in [0, 1] {
+    for standard in [0, 1, 2] {
         nix_dup2(&null, standard)?;
     }
     let mut ours = SigSet::empty();
@@ -81,8 +111,10 @@ pub fn main() -> io::Result<()> {
     let mut supervisor = Supervisor {
         control,
         terminal: Terminal::new(slave)?,
+        program_terminal,
         holder: None,
-        exec_failure: None,
+        program_holder: None,
+        loaded: false,
         main: None,
         main_virtual: 0,
         tasks: Tasks::new(),
@@ -94,6 +126,17 @@ pub fn main() -> io::Result<()> {
         hints: Hints::default(),
         orphaned: false,
         zombies: Default::default(),
+        door: None,
+        connection: None,
+        server: None,
+        waiting: None,
+        program: None,
+        served: Served::default(),
+        fence: None,
+        running: None,
+        parked_breakpoints: None,
+        parked_registers: None,
+        pid_of_last: Pid::from_raw(0),
     };
     let outcome = supervisor.serve(&news);
     supervisor.end_all();
@@ -107,20 +150,20 @@ fn nix_dup2(from: &std::fs::File, to: i32) -> io::Result<()> {
 impl Supervisor {
     fn serve(&mut self, news: &SignalFd) -> io::Result<()> {
         loop {
-            let control = self.control.try_clone()?;
-            let mut wanted =
-                [PollFd::new(control.as_fd(), PollFlags::POLLIN), PollFd::new(news.as_fd(), PollFlags::POLLIN)];
-            let patience = if self.may_read_unseen() { PollTimeout::from(LOOK_EVERY_MS) } else { PollTimeout::NONE };
-            match poll(&mut wanted, patience) {
-                Ok(0) => self.look_for_readers(),
-                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
+            let (news_came, asked, knocked, sent) = self.wait_for_something(news)?;
+            if news_came {
+                while let Ok(Some(_)) = news.read_signal() {}
             }
-            let asked = wanted[0].revents().is_some_and(|r| !r.is_empty());
-            while let Ok(Some(_)) = news.read_signal() {}
             self.pump();
+            self.run_timed_out();
             if self.orphaned {
                 return Ok(());
+            }
+            if knocked {
+                self.admit();
+            }
+            if sent {
+                self.serve_debugger();
             }
             if asked {
                 let Some(request) = wire::receive(&mut self.control)? else {
@@ -130,6 +173,44 @@ impl Supervisor {
                 wire::send(&mut self.control, &Message::Answer(answer))?;
             }
         }
+    }
+
+    /// Waits for a child, the client, a debugger that wants to be served, or one that is.
+    fn wait_for_something(&mut self, news: &SignalFd) -> io::Result<(bool, bool, bool, bool)> {
+        let mut wanted =
+            vec![PollFd::new(news.as_fd(), PollFlags::POLLIN), PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
+        let door = self.door.as_ref().map(|door| {
+            wanted.push(PollFd::new(door.descriptor(), PollFlags::POLLIN));
+            wanted.len() - 1
+        });
+        if let Some(connection) = &mut self.connection {
+            connection.flush();
+        }
+        let connection = self.connection.as_ref().map(|connection| {
+            let events =
+                if connection.has_unsent() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+            wanted.push(PollFd::new(connection.descriptor(), events));
+            wanted.len() - 1
+        });
+        let look = self.may_read_unseen().then(|| Duration::from_millis(LOOK_EVERY_MS.into()));
+        let deadline = self.running.as_ref().and_then(Running::deadline);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let patience = left.into_iter().chain(look).min().map(TimeSpec::from_duration);
+        let outcome = ppoll(&mut wanted, patience, None);
+        let ready = |index: usize| wanted[index].revents().is_some_and(|happened| !happened.is_empty());
+        let found = match outcome {
+            Ok(0) => {
+                if left.is_none_or(|left| look.is_some_and(|look| look < left)) {
+                    drop(wanted);
+                    self.look_for_readers();
+                }
+                return Ok((false, false, false, false));
+            }
+            Ok(_) => (ready(0), ready(1), door.is_some_and(ready), connection.is_some_and(ready)),
+            Err(nix::errno::Errno::EINTR) => (true, false, false, false),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(found)
     }
 
     /// Tells the client. A client that is gone is noticed by the loop.

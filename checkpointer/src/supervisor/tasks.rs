@@ -39,6 +39,8 @@ pub struct Task {
     pub watched: bool,
     /// It is in a job-control stop.
     pub group_stopped: bool,
+    /// What its debug registers have been told.
+    pub debug: [u64; 5],
 }
 
 impl Task {
@@ -52,6 +54,7 @@ impl Task {
             clear_tid: None,
             watched: false,
             group_stopped: false,
+            debug: [0; 5],
         }
     }
 

@@ -114,6 +114,21 @@ impl Terminal {
         }
     }
 
+    /// Whether a call that may wait for ever waits for this terminal, too; and for which others.
+    pub fn is_among(&self, pid: Pid, call: Sysno, registers: &Registers) -> Option<Vec<(i32, i16)>> {
+        if !matches!(call, Sysno::poll | Sysno::ppoll) {
+            return None;
+        }
+        let entries = polled(pid, registers)?;
+        let (ours, others): (Vec<_>, Vec<_>) = entries.into_iter().filter(|(number, _)| *number >= 0).partition(
+            |(number, events)| {
+                events & PollFlags::POLLIN.bits() != 0
+                    && u64::try_from(*number).is_ok_and(|number| self.is_descriptor(pid, number))
+            },
+        );
+        (!ours.is_empty()).then_some(others)
+    }
+
     fn only_in_set(&self, pid: Pid, registers: &Registers) -> bool {
         let count = registers.rdi.min(1024);
         let mut bits = [0u8; 128];
@@ -128,20 +143,23 @@ impl Terminal {
     }
 
     fn only_in_poll(&self, pid: Pid, registers: &Registers) -> bool {
-        // struct pollfd: int fd, short events, short revents
-        let count = registers.rsi;
-        if count == 0 || count > 16 {
-            return false;
-        }
-        let mut entries = [0u8; 16 * 8];
-        #[allow(clippy::cast_possible_truncation)]
-        let entries = &mut entries[..count as usize * 8];
-        if read_memory(pid, registers.rdi, entries).is_err() {
-            return false;
-        }
-        entries.chunks_exact(8).all(|entry| {
-            let number = u32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]);
-            self.is_descriptor(pid, u64::from(number))
-        })
+        let Some(entries) = polled(pid, registers) else { return false };
+        entries.len() <= 16
+            && entries.iter().all(|(number, _)| u64::try_from(*number).is_ok_and(|it| self.is_descriptor(pid, it)))
     }
+}
+
+/// Descriptors and events that a call of poll or ppoll waits for.
+fn polled(pid: Pid, registers: &Registers) -> Option<Vec<(i32, i16)>> {
+    // struct pollfd: int fd, short events, short revents
+    let count = usize::try_from(registers.rsi).ok().filter(|count| (1..=64).contains(count))?;
+    let mut entries = vec![0u8; count * 8];
+    read_memory(pid, registers.rdi, &mut entries).ok()?;
+    let read = |entry: &[u8]| {
+        (
+            i32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]),
+            i16::from_ne_bytes([entry[4], entry[5]]),
+        )
+    };
+    Some(entries.chunks_exact(8).map(read).collect())
 }

@@ -1,10 +1,14 @@
 //! Trapped system calls: the thread stands right before the call.
 
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Pid, getpgid};
 use syscalls::Sysno;
 
 use super::Supervisor;
 use super::tasks::{Activity, Parked, parent_of};
+use super::terminal::Terminal;
 use crate::inject::injector::{read_memory, write_memory};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers};
@@ -147,26 +151,34 @@ impl Supervisor {
     }
 
     fn is_own_group(&self, group: Pid) -> bool {
-        self.holder.is_some_and(|holder| nix::unistd::getsid(Some(group)) == Ok(holder))
+        [&self.holder, &self.program_holder]
+            .into_iter()
+            .flatten()
+            .any(|holder| nix::unistd::getsid(Some(group)) == Ok(holder.pid))
     }
 
     fn modes_call(&mut self, tid: Pid, registers: &Registers) {
         let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else {
             return;
         };
-        if !self.terminal.is_descriptor(pid, registers.rdi & 0xffff_ffff) {
+        let program = self.uses_program_terminal(pid);
+        let terminal = match &mut self.program_terminal {
+            Some(terminal) if program => terminal,
+            _ => &mut self.terminal,
+        };
+        if !terminal.is_descriptor(pid, registers.rdi & 0xffff_ffff) {
             return;
         }
         // struct termios: c_iflag, c_oflag, c_cflag, c_lflag
         let mut flags = [0u8; 4];
         if read_memory(pid, registers.rdx + 12, &mut flags).is_ok() {
-            let before = self.terminal.secret;
-            self.terminal.note_modes(u32::from_ne_bytes(flags));
-            if self.terminal.secret != before {
+            let before = terminal.secret;
+            terminal.note_modes(u32::from_ne_bytes(flags));
+            let secret = terminal.secret;
+            if secret != before {
                 self.tell(Event::Silence(!before));
             }
             // A password is read from a descriptor of /dev/tty that the filter does not know: look at every call meanwhile.
-            let secret = self.terminal.secret;
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.watched = secret;
             }
@@ -204,18 +216,54 @@ impl Supervisor {
         let awaited = usize::try_from(registers.orig_rax)
             .ok()
             .and_then(Sysno::new)
-            .is_some_and(|call| self.terminal.is_awaited(pid, call, registers));
-        if !awaited || self.terminal.has_input() {
+            .is_some_and(|call| self.waits_for_terminal(pid, call, registers));
+        if !awaited {
             return self.let_go(tid, How::Continue);
         }
         let call = registers.orig_rax;
         if self.back_out(tid) {
-            if let Some(task) = self.tasks.get_mut(&tid) {
-                task.parked = Some(Parked { call });
-            }
-            let mode = self.terminal.read_mode();
-            self.tell(Event::Reading { main: Some(pid) == self.main, program: false, mode });
+            self.park(tid, pid, call);
         }
+    }
+
+    /// Notes that a thread waits for its terminal, and tells the client.
+    fn park(&mut self, tid: Pid, pid: Pid, call: u64) {
+        if let Some(task) = self.tasks.get_mut(&tid) {
+            task.parked = Some(Parked { call });
+        }
+        let program = self.uses_program_terminal(pid);
+        let mode = self.terminal_of(pid).read_mode();
+        self.tell(Event::Reading { main: Some(pid) == self.main, program, mode });
+    }
+
+    /// Whether a process is in the session of the served program.
+    fn uses_program_terminal(&self, pid: Pid) -> bool {
+        let Some(holder) = &self.program_holder else { return false };
+        self.program.as_ref().is_some_and(|program| program.leader == pid)
+            || nix::unistd::getsid(Some(pid)) == Ok(holder.pid)
+    }
+
+    fn terminal_of(&self, pid: Pid) -> &Terminal {
+        match &self.program_terminal {
+            Some(terminal) if self.uses_program_terminal(pid) => terminal,
+            _ => &self.terminal,
+        }
+    }
+
+    /// Whether a call that is about to be made would wait for the terminal: for nothing else, or, in a debugger that is served
+    /// its program, for that and others, none of which has anything to tell.
+    fn waits_for_terminal(&self, pid: Pid, call: Sysno, registers: &Registers) -> bool {
+        let terminal = self.terminal_of(pid);
+        if terminal.has_input() {
+            return false;
+        }
+        if terminal.is_awaited(pid, call, registers) {
+            return true;
+        }
+        if Some(pid) != self.main || self.server.is_none() {
+            return false;
+        }
+        terminal.is_among(pid, call, registers).is_some_and(|others| !any_ready(pid, &others))
     }
 
     /// From right before a call (seccomp or entry stop) to a plain stop with the instruction pointer at the `syscall`
@@ -269,9 +317,6 @@ impl Supervisor {
     /// Parks threads that wait for the terminal in a call that was not trapped. The kernel says what a sleeping thread waits
     /// in: /proc/PID/syscall (proc(5)).
     pub(super) fn look_for_readers(&mut self) {
-        if self.terminal.has_input() {
-            return;
-        }
         let running: Vec<(Pid, Pid)> =
             self.tasks.iter().filter(|(_, task)| !task.is_stopped()).map(|(tid, task)| (*tid, task.pid)).collect();
         for (tid, pid) in running {
@@ -279,7 +324,8 @@ impl Supervisor {
             let mut words = text.split_whitespace();
             let (Some("0"), Some(descriptor)) = (words.next(), words.next()) else { continue };
             let Ok(descriptor) = u64::from_str_radix(descriptor.trim_start_matches("0x"), 16) else { continue };
-            if self.terminal.is_descriptor(pid, descriptor) {
+            let terminal = self.terminal_of(pid);
+            if terminal.is_descriptor(pid, descriptor) && !terminal.has_input() {
                 self.park_reader(tid, pid);
             }
         }
@@ -307,12 +353,18 @@ impl Supervisor {
         if raw::set_registers(tid, &registers).is_err() {
             return;
         }
-        if let Some(task) = self.tasks.get_mut(&tid) {
-            task.parked = Some(Parked { call });
-        }
-        let mode = self.terminal.read_mode();
-        self.tell(Event::Reading { main: Some(pid) == self.main, program: false, mode });
+        self.park(tid, pid, call);
     }
+}
+
+/// Whether one of a process's descriptors has something to tell.
+fn any_ready(pid: Pid, others: &[(i32, i16)]) -> bool {
+    let Ok(handle) = raw::pidfd_open(pid.as_raw()) else { return true };
+    let ours: Vec<_> =
+        others.iter().filter_map(|(number, events)| Some((raw::pidfd_getfd(handle.as_fd(), *number).ok()?, *events))).collect();
+    let mut wanted: Vec<PollFd> =
+        ours.iter().map(|(fd, events)| PollFd::new(fd.as_fd(), PollFlags::from_bits_truncate(*events))).collect();
+    !matches!(poll(&mut wanted, PollTimeout::ZERO), Ok(0))
 }
 
 fn argument(registers: &mut Registers, index: u8) -> &mut u64 {
@@ -330,7 +382,12 @@ impl Supervisor {
     /// wait4 and waitid: a child that had ended before the checkpoint is no child of the copy, and is answered from the list.
     fn wait_call(&mut self, tid: Pid, registers: &Registers) {
         let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else { return };
-        if self.zombies.waiting.is_empty() || Some(pid) != self.main {
+        let zombies = match &mut self.program {
+            Some(program) if program.leader == pid => &mut program.zombies,
+            _ if Some(pid) == self.main => &mut self.zombies,
+            _ => return,
+        };
+        if zombies.waiting.is_empty() {
             return;
         }
         let group = getpgid(Some(pid)).map_or(0, Pid::as_raw);
@@ -339,7 +396,7 @@ impl Supervisor {
         if registers.orig_rax == Sysno::wait4.id() as u64 {
             #[allow(clippy::cast_possible_truncation)]
             let options = registers.rdx as i32;
-            let Some(child) = self.zombies.answer(WaitFor::wait4(first, group), options) else { return };
+            let Some(child) = zombies.answer(WaitFor::wait4(first, group), options) else { return };
             let told = put(pid, registers.rsi, &child.status.to_ne_bytes())
                 && put(pid, registers.r10, &[0; std::mem::size_of::<libc::rusage>()]);
             self.answer_call(tid, *registers, if told { i64::from(child.pid) } else { -i64::from(libc::EFAULT) });
@@ -348,7 +405,7 @@ impl Supervisor {
         #[allow(clippy::cast_possible_truncation)]
         let options = registers.r10 as i32;
         let Some(whom) = WaitFor::waitid(first, second, group).filter(|_| options & libc::WEXITED != 0) else { return };
-        let Some(child) = self.zombies.answer(whom, options) else { return };
+        let Some(child) = zombies.answer(whom, options) else { return };
         let (code, status) = child.code_and_status();
         // siginfo_t: si_signo, si_errno, si_code, padding, si_pid, si_uid, si_status
         let mut info = [0u8; 128];

@@ -1,5 +1,6 @@
 //! One file per debugger.
 
+pub mod gdb;
 pub mod gdb_aide;
 pub mod pdb;
 pub mod pdb_agent;
@@ -13,13 +14,18 @@ use super::dialect::{Dialect, Serving};
 pub fn of_command(argv: &[OsString]) -> Option<Box<dyn Dialect>> {
     let program = argv.first()?;
     let name = Path::new(program).file_name()?.to_str()?;
+    if gdb::serves(name) {
+        return Some(Box::new(gdb::Gdb::default()));
+    }
     pdb::serves(name, &argv[1..]).then(|| Box::new(pdb::Pdb::new()) as Box<dyn Dialect>)
 }
 
 /// The command line to execute for what the user typed: ipdb is told to prompt plainly, because its own line editor draws on
 /// the screen.
 pub fn to_execute(argv: &[OsString], serving: Option<&Serving>) -> Vec<OsString> {
-    let _ = serving;
+    if let Some(serving) = serving {
+        return gdb::to_execute(argv, serving);
+    }
     let is_ipdb = |word: &OsString| {
         let name = Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or("");
         name.strip_prefix("ipdb").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))

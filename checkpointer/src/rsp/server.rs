@@ -1,0 +1,604 @@
+//! The state machine: packets in, packets out.
+
+use super::hostio::Files;
+use super::packet::{self, Arrival, Reader, frame, hex, number, pair, unhex};
+use super::registers;
+use super::signals::{from_gdb, to_gdb};
+use super::target::{Action, Caught, Kind, Motion, Program, Stop, Target, ThreadRegisters, Tid, Why};
+
+/// A server and all that it has agreed on with its debugger.
+#[derive(Debug, Clone, Default)]
+pub struct Server {
+    reader: Reader,
+    no_ack: bool,
+    multiprocess: bool,
+    error_messages: bool,
+    /// The thread of `g`, `m` and the like.
+    general: Option<Tid>,
+    /// That of `c` and `s`.
+    resumed: Option<Tid>,
+    /// A stop reply is owed.
+    running: bool,
+    /// `vRun` or `vAttach` is being answered.
+    starting: bool,
+    /// What stopped it last.
+    last: Option<Stop>,
+    pub(super) program: Program,
+    /// The last framed reply, in case it is asked for again.
+    sent: Vec<u8>,
+    pub(super) files: Files,
+    /// The description of registers, so that it is made once.
+    pub(super) description: String,
+    attached: bool,
+    /// The last process, which an exit is told of.
+    pid: i32,
+}
+
+/// What a packet is answered with.
+pub(super) enum Reply {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// Nothing now: a stop reply comes.
+    Later,
+}
+
+pub(super) fn text(text: impl Into<String>) -> Reply {
+    Reply::Bytes(text.into().into_bytes())
+}
+
+pub(super) fn ok() -> Reply {
+    text("OK")
+}
+
+pub(super) fn error(number: i32) -> Reply {
+    text(format!("E{:02x}", number & 0xff))
+}
+
+/// The answer to what is not known.
+pub(super) fn unknown() -> Reply {
+    text("")
+}
+
+fn outcome(result: Result<(), i32>) -> Reply {
+    match result {
+        Ok(()) => ok(),
+        Err(number) => error(number),
+    }
+}
+
+impl Server {
+    /// One that nobody has talked to.
+    pub fn new() -> Server {
+        Server {
+            program: Program { fixed_addresses: true, shell: Some(default_shell()), ..Program::default() },
+            description: registers::description(),
+            ..Server::default()
+        }
+    }
+
+    /// Whether a stop reply is owed.
+    pub fn is_running(&self) -> bool {
+        self.running
+    }
+
+    /// Takes bytes from the debugger; gives back what is to be written.
+    pub fn receive(&mut self, bytes: &[u8], target: &mut dyn Target) -> Vec<u8> {
+        let mut out = Vec::new();
+        for byte in bytes {
+            match self.reader.push(*byte) {
+                None => {}
+                Some(Arrival::Interrupt) => {
+                    if self.running {
+                        target.interrupt(libc::SIGINT);
+                    }
+                }
+                Some(Arrival::Again) => out.extend(&self.sent),
+                Some(Arrival::Broken) => {
+                    if !self.no_ack {
+                        out.push(b'-');
+                    }
+                }
+                Some(Arrival::Packet(data)) => {
+                    if !self.no_ack {
+                        out.push(b'+');
+                    }
+                    if let Reply::Bytes(reply) = self.packet(&data, target) {
+                        self.sent = frame(&reply);
+                        out.extend(&self.sent);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// Tells of a stop; gives back what is to be written.
+    pub fn stopped(&mut self, stop: &Stop, target: &mut dyn Target) -> Vec<u8> {
+        self.last = Some(stop.clone());
+        if !self.running {
+            return Vec::new();
+        }
+        self.running = false;
+        self.pid = target.process().unwrap_or(self.pid);
+        let reply = self.stop_reply(stop, target);
+        self.starting = false;
+        if let Stop::Thread { tid, .. } = stop {
+            self.general = Some(*tid);
+            self.resumed = Some(*tid);
+        }
+        self.sent = frame(&reply);
+        self.sent.clone()
+    }
+
+    fn failure(&self, why: &str) -> Vec<u8> {
+        if self.error_messages { format!("E.{why}").into_bytes() } else { b"E01".to_vec() }
+    }
+
+    /// Refuses in words where the debugger reads them.
+    pub(super) fn refuse(&self, why: &str) -> Reply {
+        Reply::Bytes(self.failure(why))
+    }
+
+    pub(super) fn thread_name(&self, pid: i32, tid: Tid) -> String {
+        if self.multiprocess { format!("p{pid:x}.{tid:x}") } else { format!("{tid:x}") }
+    }
+
+    fn stop_reply(&self, stop: &Stop, target: &mut dyn Target) -> Vec<u8> {
+        let process = if self.multiprocess { format!(";process:{:x}", self.pid) } else { String::new() };
+        match stop {
+            Stop::Exited(status) => format!("W{:02x}{}", status & 0xff, process).into_bytes(),
+            Stop::Killed(signal) => format!("X{:02x}{}", to_gdb(*signal), process).into_bytes(),
+            Stop::Failed(why) => self.failure(why),
+            Stop::Thread { tid, why } => {
+                let signal = match why {
+                    Why::Signal(number) => to_gdb(*number),
+                    _ => 5,
+                };
+                let mut reply = format!("T{signal:02x}");
+                // Frame pointer, stack pointer, instruction pointer: spares the debugger a question.
+                if let Ok(found) = target.registers(*tid) {
+                    for name in ["rbp", "rsp", "rip"] {
+                        if let Some(index) = registers::named(name)
+                            && let Some(bytes) = registers::get(&found, index)
+                        {
+                            reply += &format!("{index:02x}:{};", hex(&bytes));
+                        }
+                    }
+                }
+                reply += &format!("thread:{};", self.thread_name(target.process().unwrap_or(0), *tid));
+                if let Some(core) = target.thread_core(*tid) {
+                    reply += &format!("core:{core:x};");
+                }
+                reply += &match why {
+                    Why::Software => "swbreak:;".to_owned(),
+                    Why::Hardware => "hwbreak:;".to_owned(),
+                    Why::Watch { kind, address } => {
+                        let name = match kind {
+                            Kind::Read => "rwatch",
+                            Kind::Access => "awatch",
+                            _ => "watch",
+                        };
+                        format!("{name}:{address:x};")
+                    }
+                    Why::Entering(number) => format!("syscall_entry:{number:x};"),
+                    Why::Leaving(number) => format!("syscall_return:{number:x};"),
+                    // An exec is news only if there was a program before.
+                    Why::Exec { path } if !self.starting => format!("exec:{};", hex(path)),
+                    _ => String::new(),
+                };
+                reply.into_bytes()
+            }
+        }
+    }
+
+    fn packet(&mut self, data: &[u8], target: &mut dyn Target) -> Reply {
+        let Some((&first, rest)) = data.split_first() else { return unknown() };
+        if self.running {
+            return self.while_running(data, target);
+        }
+        match first {
+            b'q' | b'Q' => self.query(data, target),
+            b'v' => self.verbose(data, target),
+            b'!' => ok(),
+            b'?' => self.why(target),
+            b'H' => self.choose_thread(rest, target),
+            b'T' => match self.thread_of(rest).filter(|tid| target.threads().contains(tid)) {
+                Some(_) => ok(),
+                None => error(libc::ESRCH),
+            },
+            b'g' => self.read_all(target),
+            b'G' => self.write_all(rest, target),
+            b'p' => self.read_one(rest, target),
+            b'P' => self.write_one(rest, target),
+            b'm' => self.read_memory(rest, target),
+            b'M' => self.write_memory(rest, false, target),
+            b'X' => self.write_memory(rest, true, target),
+            b'x' => self.read_memory_binary(rest, target),
+            b'Z' | b'z' => self.breakpoint(first == b'Z', rest, target),
+            b'c' | b's' => self.legacy_resume(first == b's', rest, None, target),
+            b'C' | b'S' => match rest.get(..2).and_then(number).and_then(|n| from_gdb(u8::try_from(n).ok()?)) {
+                Some(signal) => {
+                    let at = rest.get(3..).unwrap_or(b"");
+                    self.legacy_resume(first == b'S', at, Some(signal), target)
+                }
+                None => error(libc::EINVAL),
+            },
+            b'k' => {
+                target.kill();
+                Reply::Later
+            }
+            b'D' => match target.detach() {
+                Ok(()) => ok(),
+                Err(why) => self.refuse(&why),
+            },
+            b'R' => {
+                target.kill();
+                self.launch(target);
+                Reply::Later
+            }
+            _ => unknown(),
+        }
+    }
+
+    fn while_running(&mut self, data: &[u8], target: &mut dyn Target) -> Reply {
+        if data.starts_with(b"vCtrlC") {
+            target.interrupt(libc::SIGINT);
+            return ok();
+        }
+        if data.starts_with(b"vKill") || data == b"k" {
+            target.kill();
+            self.running = false;
+            return if data == b"k" { Reply::Later } else { ok() };
+        }
+        error(libc::EBUSY)
+    }
+
+    fn why(&mut self, target: &mut dyn Target) -> Reply {
+        if target.process().is_none() {
+            return text("W00");
+        }
+        let tid = self.general.filter(|tid| target.threads().contains(tid)).or(target.process()).unwrap_or(0);
+        let stop = match &self.last {
+            Some(stop @ Stop::Thread { .. }) => stop.clone(),
+            _ => Stop::Thread { tid, why: Why::Signal(libc::SIGTRAP) },
+        };
+        Reply::Bytes(self.stop_reply(&stop, target))
+    }
+
+    /// A thread as a packet names it; 0 and -1 are any.
+    pub(super) fn thread_of(&self, text: &[u8]) -> Option<Tid> {
+        let text = match text.strip_prefix(b"p") {
+            Some(rest) => match rest.iter().position(|byte| *byte == b'.') {
+                Some(dot) => &rest[dot + 1..],
+                None => return None,
+            },
+            None => text,
+        };
+        if text.starts_with(b"-") {
+            return None;
+        }
+        number(text).and_then(|id| Tid::try_from(id).ok()).filter(|tid| *tid != 0)
+    }
+
+    fn choose_thread(&mut self, rest: &[u8], target: &mut dyn Target) -> Reply {
+        let Some((&operation, id)) = rest.split_first() else { return error(libc::EINVAL) };
+        let tid = self.thread_of(id);
+        if tid.is_some_and(|tid| !target.threads().contains(&tid)) {
+            return error(libc::ESRCH);
+        }
+        match operation {
+            b'g' => self.general = tid.or(self.general).or(target.process()),
+            b'c' => self.resumed = tid,
+            _ => return error(libc::EINVAL),
+        }
+        ok()
+    }
+
+    pub(super) fn current(&self, target: &dyn Target) -> Tid {
+        let threads = target.threads();
+        self.general
+            .filter(|tid| threads.contains(tid))
+            .or_else(|| threads.first().copied())
+            .unwrap_or(0)
+    }
+
+    fn found(&self, target: &mut dyn Target) -> Result<ThreadRegisters, Reply> {
+        let tid = self.current(target);
+        target.registers(tid).map_err(error)
+    }
+
+    fn read_all(&mut self, target: &mut dyn Target) -> Reply {
+        match self.found(target) {
+            Ok(found) => {
+                let bytes: Vec<u8> =
+                    (0..registers::count()).filter_map(|index| registers::get(&found, index)).flatten().collect();
+                text(hex(&bytes))
+            }
+            Err(reply) => reply,
+        }
+    }
+
+    fn write_all(&mut self, rest: &[u8], target: &mut dyn Target) -> Reply {
+        let Some(bytes) = unhex(rest) else { return error(libc::EINVAL) };
+        let mut found = match self.found(target) {
+            Ok(found) => found,
+            Err(reply) => return reply,
+        };
+        let mut at = 0;
+        for index in 0..registers::count() {
+            let Some((_, size, _)) = registers::info(index) else { break };
+            let Some(slice) = bytes.get(at..at + size) else { break };
+            registers::set(&mut found, index, slice);
+            at += size;
+        }
+        let tid = self.current(target);
+        outcome(target.set_registers(tid, &found))
+    }
+
+    fn read_one(&mut self, rest: &[u8], target: &mut dyn Target) -> Reply {
+        let Some(index) = number(rest).and_then(|index| usize::try_from(index).ok()) else {
+            return error(libc::EINVAL);
+        };
+        match self.found(target) {
+            Ok(found) => match registers::get(&found, index) {
+                Some(bytes) => text(hex(&bytes)),
+                None => error(libc::EINVAL),
+            },
+            Err(reply) => reply,
+        }
+    }
+
+    fn write_one(&mut self, rest: &[u8], target: &mut dyn Target) -> Reply {
+        let Some(equals) = rest.iter().position(|byte| *byte == b'=') else { return error(libc::EINVAL) };
+        let index = number(&rest[..equals]).and_then(|index| usize::try_from(index).ok());
+        let (Some(index), Some(bytes)) = (index, unhex(&rest[equals + 1..])) else { return error(libc::EINVAL) };
+        let mut found = match self.found(target) {
+            Ok(found) => found,
+            Err(reply) => return reply,
+        };
+        if !registers::set(&mut found, index, &bytes) {
+            return error(libc::EINVAL);
+        }
+        let tid = self.current(target);
+        outcome(target.set_registers(tid, &found))
+    }
+
+    fn fetch(rest: &[u8], most: usize, target: &mut dyn Target) -> Result<Vec<u8>, Reply> {
+        let Some((address, length)) = pair(rest) else { return Err(error(libc::EINVAL)) };
+        let mut bytes = vec![0u8; usize::try_from(length).unwrap_or(most).min(most)];
+        match target.read(address, &mut bytes) {
+            Ok(read) => {
+                bytes.truncate(read);
+                Ok(bytes)
+            }
+            Err(number) => Err(error(number)),
+        }
+    }
+
+    fn read_memory(&mut self, rest: &[u8], target: &mut dyn Target) -> Reply {
+        match Server::fetch(rest, packet::LARGEST / 2 - 8, target) {
+            Ok(bytes) => text(hex(&bytes)),
+            Err(reply) => reply,
+        }
+    }
+
+    /// lldb's binary read, which it tries with a length of zero first.
+    fn read_memory_binary(&mut self, rest: &[u8], target: &mut dyn Target) -> Reply {
+        if pair(rest).is_some_and(|(_, length)| length == 0) {
+            return ok();
+        }
+        match Server::fetch(rest, packet::LARGEST / 2 - 8, target) {
+            Ok(bytes) => Reply::Bytes(bytes),
+            Err(reply) => reply,
+        }
+    }
+
+    fn write_memory(&mut self, rest: &[u8], binary: bool, target: &mut dyn Target) -> Reply {
+        let Some(colon) = rest.iter().position(|byte| *byte == b':') else { return error(libc::EINVAL) };
+        let data = &rest[colon + 1..];
+        let bytes = if binary { Some(data.to_vec()) } else { unhex(data) };
+        let (Some((address, length)), Some(bytes)) = (pair(&rest[..colon]), bytes) else {
+            return error(libc::EINVAL);
+        };
+        if bytes.len() as u64 != length {
+            return error(libc::EINVAL);
+        }
+        if bytes.is_empty() {
+            return ok();
+        }
+        outcome(target.write(address, &bytes))
+    }
+
+    fn breakpoint(&mut self, insert: bool, rest: &[u8], target: &mut dyn Target) -> Reply {
+        let kind = match rest.first() {
+            Some(b'0') => Kind::Software,
+            Some(b'1') => Kind::Hardware,
+            Some(b'2') => Kind::Write,
+            Some(b'3') => Kind::Read,
+            Some(b'4') => Kind::Access,
+            _ => return unknown(),
+        };
+        let fields = rest.get(2..).unwrap_or(b"").split(|byte| *byte == b';').next().unwrap_or(b"");
+        let Some((address, length)) = pair(fields) else { return error(libc::EINVAL) };
+        outcome(match insert {
+            true => target.insert(kind, address, length),
+            false => target.remove(kind, address, length),
+        })
+    }
+
+    fn legacy_resume(
+        &mut self,
+        step: bool,
+        at: &[u8],
+        signal: Option<i32>,
+        target: &mut dyn Target,
+    ) -> Reply {
+        let tid = self.resumed.filter(|tid| target.threads().contains(tid)).unwrap_or_else(|| self.current(target));
+        if !at.is_empty() {
+            let Some(address) = number(at) else { return error(libc::EINVAL) };
+            match target.registers(tid) {
+                Ok(mut found) => {
+                    found.general.rip = address;
+                    if let Err(number) = target.set_registers(tid, &found) {
+                        return error(number);
+                    }
+                }
+                Err(number) => return error(number),
+            }
+        }
+        let motion = if step { Motion::Step } else { Motion::Continue };
+        let mut actions = vec![Action { thread: Some(tid), motion, signal }];
+        if !step {
+            actions.push(Action { thread: None, motion: Motion::Continue, signal: None });
+        }
+        self.resume(&actions, target)
+    }
+
+    fn resume(&mut self, actions: &[Action], target: &mut dyn Target) -> Reply {
+        if target.process().is_none() {
+            return error(libc::ESRCH);
+        }
+        self.running = true;
+        match target.resume(actions) {
+            Ok(()) => Reply::Later,
+            Err(why) => {
+                self.running = false;
+                self.refuse(&why)
+            }
+        }
+    }
+
+    fn launch(&mut self, target: &mut dyn Target) {
+        self.running = true;
+        self.starting = true;
+        self.attached = false;
+        self.general = None;
+        self.resumed = None;
+        if let Err(why) = target.launch(&self.program.clone()) {
+            self.last = Some(Stop::Failed(why));
+        }
+    }
+
+    fn verbose(&mut self, data: &[u8], target: &mut dyn Target) -> Reply {
+        let (name, rest) = match data.iter().position(|byte| matches!(byte, b';' | b':')) {
+            Some(at) => (&data[..at], &data[at + 1..]),
+            None => (data, &b""[..]),
+        };
+        match name {
+            b"vCont?" => text("vCont;c;C;s;S;t;r"),
+            b"vCont" => match self.actions(rest) {
+                Some(actions) => self.resume(&actions, target),
+                None => error(libc::EINVAL),
+            },
+            b"vRun" => {
+                let mut words = rest.split(|byte| *byte == b';').map(unhex);
+                let path = words.next().flatten().unwrap_or_default();
+                let Some(arguments) = words.collect::<Option<Vec<Vec<u8>>>>() else { return error(libc::EINVAL) };
+                if !path.is_empty() {
+                    self.program.path = path;
+                }
+                if self.program.path.is_empty() {
+                    return self.refuse("no program was named; `file PROGRAM' names one");
+                }
+                self.program.arguments = arguments;
+                self.launch(target);
+                self.starting_failed(target)
+            }
+            b"vAttach" => {
+                let Some(pid) = number(rest).and_then(|pid| i32::try_from(pid).ok()) else {
+                    return error(libc::EINVAL);
+                };
+                self.running = true;
+                self.starting = true;
+                self.attached = true;
+                match target.attach(pid) {
+                    Ok(()) => Reply::Later,
+                    Err(why) => {
+                        self.running = false;
+                        self.starting = false;
+                        self.refuse(&why)
+                    }
+                }
+            }
+            b"vKill" => {
+                target.kill();
+                ok()
+            }
+            b"vCtrlC" => ok(),
+            b"vFile" => self.files.packet(rest),
+            _ => unknown(),
+        }
+    }
+
+    /// A launch that could not even be tried is answered at once.
+    fn starting_failed(&mut self, _: &mut dyn Target) -> Reply {
+        match self.last.take() {
+            Some(Stop::Failed(why)) => {
+                self.running = false;
+                self.starting = false;
+                self.refuse(&why)
+            }
+            _ => Reply::Later,
+        }
+    }
+
+    fn actions(&self, rest: &[u8]) -> Option<Vec<Action>> {
+        rest.split(|byte| *byte == b';')
+            .map(|action| {
+                let (what, thread) = match action.iter().position(|byte| *byte == b':') {
+                    Some(at) => (&action[..at], self.thread_of(&action[at + 1..])),
+                    None => (action, None),
+                };
+                let signal = || from_gdb(u8::try_from(number(what.get(1..3)?)?).ok()?);
+                let (motion, signal) = match what.first()? {
+                    b'c' => (Motion::Continue, None),
+                    b's' => (Motion::Step, None),
+                    b'C' => (Motion::Continue, Some(signal()?)),
+                    b'S' => (Motion::Step, Some(signal()?)),
+                    b'r' => {
+                        let (start, end) = pair(what.get(1..)?)?;
+                        (Motion::Range { start, end }, None)
+                    }
+                    _ => return None,
+                };
+                Some(Action { thread, motion, signal: signal.filter(|signal| *signal != 0) })
+            })
+            .collect()
+    }
+
+    pub(super) fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    pub(super) fn agree(&mut self, features: &[u8]) {
+        let has = |name: &[u8]| features.split(|byte| *byte == b';').any(|feature| feature == name);
+        self.multiprocess = has(b"multiprocess+");
+        self.error_messages = has(b"error-message+");
+    }
+
+    pub(super) fn start_no_ack(&mut self) {
+        self.no_ack = true;
+    }
+
+    pub(super) fn catch(&self, rest: &[u8], target: &mut dyn Target) -> Reply {
+        let caught = match rest.split_first() {
+            Some((b'0', _)) => Caught::None,
+            Some((b'1', [])) => Caught::All,
+            Some((b'1', list)) => {
+                let calls = list.split(|byte| *byte == b';').filter(|word| !word.is_empty()).map(number);
+                match calls.collect::<Option<Vec<u64>>>() {
+                    Some(calls) => Caught::Some(calls),
+                    None => return error(libc::EINVAL),
+                }
+            }
+            _ => return error(libc::EINVAL),
+        };
+        target.catch(caught);
+        ok()
+    }
+}
+
+fn default_shell() -> Vec<u8> {
+    use std::os::unix::ffi::OsStringExt;
+    std::env::var_os("SHELL").map_or_else(|| b"/bin/sh".to_vec(), OsStringExt::into_vec)
+}

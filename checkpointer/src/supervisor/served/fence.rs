@@ -1,0 +1,217 @@
+//! The fence: the place in the execution where the program equals a copy of it. Two native states that are equal have the same
+//! future, so equality is the exact meaning of "arrived".
+
+use std::collections::BTreeMap;
+
+use nix::unistd::Pid;
+
+use super::Supervisor;
+use crate::inject::{CODE_PAGE, PAGE};
+use crate::raw::{self, Registers};
+use crate::rsp::target::{Stop, Why};
+use crate::wire::{CopyId, Event, RunEnd};
+
+/// Bytes that are compared at once.
+const CHUNK: usize = 1 << 18;
+
+/// Bytes of the stack that are compared before everything else.
+const STACK: u64 = 16 * 1024;
+
+/// What has to be met.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Fence {
+    /// Real id of the copy's process.
+    copy: Pid,
+    /// The instruction pointer there.
+    pub(super) pc: u64,
+    registers: Registers,
+    /// It stands right before a system call that was interrupted: what the kernel leaves in registers is not compared.
+    in_call: bool,
+    /// The thread, as the program knows it.
+    thread: i32,
+    /// Where the last comparison failed: most likely there again.
+    hint: Option<u64>,
+    /// Memory that differs without meaning: restartable sequences (the kernel writes the processor's number there).
+    left_out: Vec<(u64, u64)>,
+}
+
+impl Supervisor {
+    /// Puts up a fence at the state of a copy, or takes it away.
+    pub(in crate::supervisor) fn set_fence(&mut self, at: Option<CopyId>) -> Result<(), String> {
+        if let Some(fence) = self.fence.take() {
+            self.served.breakpoints.change(fence.pc, |wanted| wanted.fence = false);
+        }
+        let Some(at) = at else { return Ok(()) };
+        let fence = self.fence_of(at)?;
+        self.served.breakpoints.change(fence.pc, |wanted| wanted.fence = true);
+        self.fence = Some(fence);
+        Ok(())
+    }
+
+    fn fence_of(&self, at: CopyId) -> Result<Fence, String> {
+        let part = self
+            .copies
+            .get(&at)
+            .and_then(|copy| copy.program.as_ref().map(|part| (part, &copy.served)))
+            .ok_or_else(|| "there is no such state of the program".to_owned())?;
+        let (part, served) = part;
+        if part.dead {
+            return Err("this state of the program was killed from outside".to_owned());
+        }
+        let threads = part.snapshot.threads();
+        let thread = threads.iter().find(|state| state.virtual_id == served.current).or(threads.first());
+        let Some(thread) = thread else { return Err("this state of the program has no threads".to_owned()) };
+        let registers = thread.registers;
+        let mut bytes = [0u8; 2];
+        raw::read_remote(part.leader, registers.rip, &mut bytes);
+        let left_out = threads.iter().filter_map(|state| state.rseq_area()).collect();
+        Ok(Fence {
+            copy: part.leader,
+            pc: registers.rip,
+            registers,
+            in_call: bytes == [0x0f, 0x05],
+            thread: thread.virtual_id,
+            hint: None,
+            left_out,
+        })
+    }
+
+    pub(super) fn fence_is_at(&self, address: u64) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.pc == address)
+    }
+
+    /// Whether a stopped thread of the program stands at the fence.
+    pub(super) fn fence_met(&mut self, tid: Pid) -> bool {
+        let known = self.virtual_id(tid);
+        let Some(program) = &self.program else { return false };
+        let Some(fence) = &mut self.fence else { return false };
+        if fence.thread != known {
+            return false;
+        }
+        let Ok(registers) = raw::registers(tid) else { return false };
+        fence.registers_equal(&registers) && fence.memory_equal(program.leader)
+    }
+
+    /// The program stands at the fence.
+    pub(super) fn at_fence(&mut self, tid: Pid) {
+        if self.running.is_some() {
+            return self.run_over(RunEnd::Fence);
+        }
+        self.stop_served();
+        self.tell(Event::Fence);
+        let thread = self.virtual_id(tid);
+        self.tell_stop(&Stop::Thread { tid: thread, why: Why::Stepped });
+    }
+}
+
+impl Fence {
+    fn registers_equal(&self, now: &Registers) -> bool {
+        let then = &self.registers;
+        let same = [
+            (now.rip, then.rip),
+            (now.rsp, then.rsp),
+            (now.rbp, then.rbp),
+            (now.rax, then.rax),
+            (now.rbx, then.rbx),
+            (now.rdx, then.rdx),
+            (now.rsi, then.rsi),
+            (now.rdi, then.rdi),
+            (now.r8, then.r8),
+            (now.r9, then.r9),
+            (now.r10, then.r10),
+            (now.r12, then.r12),
+            (now.r13, then.r13),
+            (now.r14, then.r14),
+            (now.r15, then.r15),
+            (now.fs_base, then.fs_base),
+            (now.gs_base, then.gs_base),
+        ];
+        // The carry, parity, adjust, zero, sign, direction and overflow flags.
+        const FLAGS: u64 = 0xcd5;
+        same.iter().all(|(now, then)| now == then)
+            && (self.in_call
+                || ((now.rcx, now.r11) == (then.rcx, then.r11) && now.eflags & FLAGS == then.eflags & FLAGS))
+    }
+
+    /// Whether all memory that the program can write is the same.
+    fn memory_equal(&mut self, live: Pid) -> bool {
+        if let Some(hint) = self.hint
+            && !self.range_equal(live, hint, hint + PAGE)
+        {
+            return false;
+        }
+        let stack = self.registers.rsp & !(PAGE - 1);
+        if !self.range_equal(live, stack, stack + STACK) {
+            return false;
+        }
+        let (Ok(now), Ok(then)) = (writable(live), writable(self.copy)) else { return false };
+        if now != then {
+            return false;
+        }
+        now.iter().all(|(start, end)| self.range_equal(live, *start, *end))
+    }
+
+    fn range_equal(&mut self, live: Pid, start: u64, end: u64) -> bool {
+        let mut now = vec![0u8; CHUNK];
+        let mut then = vec![0u8; CHUNK];
+        let mut at = start;
+        while at < end {
+            #[allow(clippy::cast_possible_truncation)]
+            let length = (end - at).min(CHUNK as u64) as usize;
+            let got = raw::read_remote(live, at, &mut now[..length]);
+            let had = raw::read_remote(self.copy, at, &mut then[..length]);
+            let both = got.min(had);
+            self.blank(at, &mut now[..both]);
+            self.blank(at, &mut then[..both]);
+            if now[..both] != then[..both] {
+                let differs = now.iter().zip(&then).position(|(now, then)| now != then).unwrap_or(0);
+                self.hint = Some((at + differs as u64) & !(PAGE - 1));
+                return false;
+            }
+            if got != had {
+                return false;
+            }
+            if both < length {
+                // Not to be read in either: page by page.
+                at = (at + both as u64 + PAGE) & !(PAGE - 1);
+            } else {
+                at += length as u64;
+            }
+        }
+        true
+    }
+
+    fn blank(&self, start: u64, bytes: &mut [u8]) {
+        for (address, length) in &self.left_out {
+            let from = address.saturating_sub(start).min(bytes.len() as u64);
+            let to = (address + length).saturating_sub(start).min(bytes.len() as u64);
+            #[allow(clippy::cast_possible_truncation)]
+            bytes[from as usize..to as usize].fill(0);
+        }
+    }
+}
+
+/// Private mappings that can be written, from /proc/PID/maps, neighbours made one.
+fn writable(pid: Pid) -> std::io::Result<Vec<(u64, u64)>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let mut ranges: BTreeMap<u64, u64> = BTreeMap::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(range), Some(rights)) = (words.next(), words.next()) else { continue };
+        if !rights.starts_with("rw") || !rights.ends_with('p') {
+            continue;
+        }
+        let Some((start, end)) = range.split_once('-') else { continue };
+        let (Ok(start), Ok(end)) = (u64::from_str_radix(start, 16), u64::from_str_radix(end, 16)) else { continue };
+        if (CODE_PAGE..CODE_PAGE + 2 * PAGE).contains(&start) {
+            continue;
+        }
+        match ranges.last_entry() {
+            Some(mut last) if *last.get() == start => *last.get_mut() = end,
+            _ => {
+                ranges.insert(start, end);
+            }
+        }
+    }
+    Ok(ranges.into_iter().collect())
+}

@@ -1,0 +1,672 @@
+//! The served program: what the supervisor does with the threads of the process that a debugger looks at. All-stop: either
+//! every thread is stopped, or the program runs.
+
+mod breakpoints;
+mod debug_registers;
+mod fence;
+mod run;
+mod start;
+mod target;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nix::unistd::Pid;
+
+use super::Supervisor;
+use super::tasks::{Activity, Task};
+pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
+pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
+pub(in crate::supervisor) use fence::Fence;
+pub(in crate::supervisor) use run::Running;
+pub(in crate::supervisor) use target::View;
+
+use crate::ptrace::{Change, How};
+use crate::raw::{self, SigInfo};
+use crate::rsp::target::{Caught, Kind, Motion, Stop, Tid, Why};
+use crate::snapshot::zombies::Zombies;
+use crate::wire::{Event, ProgramChange};
+
+/// The process.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Program {
+    /// Real id of its leader.
+    pub(in crate::supervisor) leader: Pid,
+    /// The id that it knows itself by.
+    pub(in crate::supervisor) virtual_id: Tid,
+    /// Children that ended before the checkpoint that it comes from.
+    pub(in crate::supervisor) zombies: Zombies,
+    /// Its memory, kept open.
+    pub(super) memory: Memory,
+    /// It was attached to, and has no filter of ours.
+    pub(super) attached: bool,
+}
+
+/// What a thread is in the middle of.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Control {
+    /// What it was let go for; `None` while it is to stay stopped.
+    motion: Option<Motion>,
+    /// What it stopped for and nobody has been told yet.
+    pending: Option<Why>,
+    /// The signal that it stands at.
+    signal: Option<(i32, SigInfo)>,
+    /// The system call that it has entered, where calls are caught.
+    entered: Option<u64>,
+    /// An internal breakpoint that was lifted for it to get over.
+    lifted: Option<u64>,
+}
+
+/// What goes into a checkpoint beside the process itself. Threads by the ids that the program knows.
+#[derive(Debug, Clone, Default)]
+pub(in crate::supervisor) struct Served {
+    pub(super) threads: BTreeMap<Tid, Control>,
+    /// The thread that was told of last.
+    pub(super) current: Tid,
+    pub(super) breakpoints: Breakpoints,
+    pub(super) registers: DebugRegisters,
+    pub(super) passed: BTreeSet<i32>,
+    pub(super) caught: Caught,
+    /// Whether it has been let go, by the debugger or by a run without it.
+    pub(in crate::supervisor) running: bool,
+    /// The process was exchanged since the debugger last looked.
+    pub(super) exchanged: bool,
+    /// Programs that are still to be loaded before the first stop.
+    pub(super) loading: u32,
+    /// Values that are watched for reads, as they were.
+    pub(super) watched_values: BTreeMap<(u64, u64), Vec<u8>>,
+    /// A stop was asked for, and is to be told as this signal.
+    pub(super) interrupting: Option<i32>,
+}
+
+impl Served {
+    /// That of another state of the program, with what the debugger has set up in this one.
+    pub(in crate::supervisor) fn with_settings_of(&self, settings: &Served) -> Served {
+        let mut mixed = self.clone();
+        mixed.breakpoints = settings.breakpoints.clone();
+        mixed.breakpoints.forget_inserted();
+        mixed.registers = settings.registers;
+        mixed.passed.clone_from(&settings.passed);
+        mixed.caught = settings.caught.clone();
+        mixed.watched_values.clone_from(&settings.watched_values);
+        mixed.running = false;
+        mixed.exchanged = true;
+        mixed
+    }
+}
+
+impl Supervisor {
+    /// Whether a thread is of the served program itself, and not of a child of it.
+    pub(in crate::supervisor) fn is_served(&self, tid: Pid) -> bool {
+        let Some(program) = &self.program else { return false };
+        self.tasks.get(&tid).is_some_and(|task| task.pid == program.leader)
+    }
+
+    /// Real ids of the served program's threads.
+    pub(super) fn served_threads(&self) -> Vec<Pid> {
+        let Some(program) = &self.program else { return Vec::new() };
+        self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect()
+    }
+
+    pub(super) fn control(&mut self, tid: Pid) -> &mut Control {
+        let known = self.virtual_id(tid);
+        self.served.threads.entry(known).or_default()
+    }
+
+    /// A thread of the served program has stopped on its way.
+    pub(in crate::supervisor) fn served_stop(&mut self, tid: Pid, what: Change) {
+        match what {
+            Change::Seccomp => self.trap(tid),
+            Change::Syscall => self.served_call(tid),
+            Change::GroupStop(_) => self.leave_group_stopped(tid),
+            Change::Born => {
+                let newborn = self.await_newborn(tid);
+                self.served_birth(tid, newborn);
+                self.go_on(tid);
+            }
+            Change::VforkDone => {
+                self.insert_breakpoints();
+                self.go_on(tid);
+            }
+            Change::Exec => self.served_exec(tid),
+            Change::Interrupted | Change::Ending | Change::Other(_) => self.go_on(tid),
+            Change::Signal(number) => {
+                if let Some(why) = self.signalled(tid, number) {
+                    self.happened(tid, why);
+                }
+            }
+            Change::Exited(_) | Change::Killed(_) => {}
+        }
+        self.tell_if_interrupted();
+    }
+
+    /// What a signal-delivery-stop means; `None` if it has been dealt with and the thread let go.
+    fn signalled(&mut self, tid: Pid, number: i32) -> Option<Why> {
+        let mut signal = None;
+        if let Some(task) = self.tasks.get_mut(&tid)
+            && let Some(Activity::Stopped(stopped)) = &mut task.activity
+        {
+            signal = stopped.signal.take();
+        }
+        if number == libc::SIGTRAP
+            && let Some(trap) = self.trapped(tid, signal.as_ref())
+        {
+            return match trap {
+                Trap::Told(why) => Some(why),
+                Trap::Done => None,
+            };
+        }
+        if self.fence_met(tid) {
+            self.control(tid).signal = signal;
+            self.at_fence(tid);
+            return None;
+        }
+        if self.running.is_some() {
+            return self.signal_in_run(tid, number, signal);
+        }
+        if self.served.passed.contains(&number) {
+            self.deliver(tid, signal);
+            self.go_on(tid);
+            return None;
+        }
+        self.control(tid).signal = signal;
+        Some(Why::Signal(number))
+    }
+
+    /// The signal that a thread gets when it goes on.
+    pub(super) fn deliver(&mut self, tid: Pid, signal: Option<(i32, SigInfo)>) {
+        if let Some(task) = self.tasks.get_mut(&tid)
+            && let Some(Activity::Stopped(stopped)) = &mut task.activity
+        {
+            stopped.signal = signal;
+        }
+    }
+
+    /// Whose SIGTRAP it is; `None` for one of the program's own.
+    fn trapped(&mut self, tid: Pid, signal: Option<&(i32, SigInfo)>) -> Option<Trap> {
+        const SI_KERNEL: i32 = 0x80;
+        let code = signal.map_or(0, |(_, info)| info.0.si_code);
+        let registers = raw::registers(tid).ok()?;
+        if code == SI_KERNEL {
+            let at = registers.rip.wrapping_sub(1);
+            let wanted = self.served.breakpoints.at(at).filter(|_| self.served.breakpoints.is_inserted(at))?;
+            let mut back = registers;
+            back.rip = at;
+            raw::set_registers(tid, &back).ok();
+            return Some(self.breakpoint(tid, at, wanted));
+        }
+        if code <= 0 {
+            return None;
+        }
+        if let Some((kind, address, internal)) = self.served.registers.met(tid) {
+            return Some(self.debug_register_met(tid, kind, address, internal));
+        }
+        if let Some(lifted) = self.control(tid).lifted.take() {
+            self.insert_breakpoints();
+            let _ = lifted;
+            if matches!(self.control(tid).motion, Some(Motion::Continue) | None) {
+                self.go_on(tid);
+                return Some(Trap::Done);
+            }
+        }
+        let motion = self.control(tid).motion;
+        match motion {
+            Some(Motion::Step) => {
+                if self.fence_met(tid) {
+                    self.at_fence(tid);
+                    return Some(Trap::Done);
+                }
+                Some(Trap::Told(Why::Stepped))
+            }
+            Some(Motion::Range { start, end }) => {
+                if self.fence_met(tid) {
+                    self.at_fence(tid);
+                    return Some(Trap::Done);
+                }
+                let pc = registers.rip;
+                let stops = self.served.breakpoints.at(pc).is_some_and(|wanted| wanted.debugger);
+                if pc >= start && pc < end && !stops && self.served.interrupting.is_none() {
+                    self.go_on(tid);
+                    return Some(Trap::Done);
+                }
+                Some(Trap::Told(Why::Stepped))
+            }
+            // A step that was asked for before the thread got something else to do.
+            Some(Motion::Continue) | None => {
+                self.go_on(tid);
+                Some(Trap::Done)
+            }
+        }
+    }
+
+    /// At a breakpoint of somebody, its byte not executed.
+    fn breakpoint(&mut self, tid: Pid, at: u64, wanted: breakpoints::Wanted) -> Trap {
+        if wanted.fence && self.fence_met(tid) {
+            self.at_fence(tid);
+            return Trap::Done;
+        }
+        if self.running.is_some() {
+            if let Some(spot) = wanted.spot {
+                self.hit(tid, spot);
+            } else {
+                self.go_over(tid, at);
+            }
+            return Trap::Done;
+        }
+        if wanted.debugger {
+            return Trap::Told(Why::Software);
+        }
+        self.go_over(tid, at);
+        Trap::Done
+    }
+
+    fn debug_register_met(&mut self, tid: Pid, kind: Kind, address: u64, internal: bool) -> Trap {
+        if internal {
+            let wanted = self.running.as_ref().and_then(|running| running.spot_at(address));
+            if self.fence_is_at(address) && self.fence_met(tid) {
+                self.at_fence(tid);
+            } else if let Some(spot) = wanted {
+                self.hit(tid, spot);
+            } else {
+                self.go_on(tid);
+            }
+            return Trap::Done;
+        }
+        if self.running.is_some() {
+            // The debugger's are not in force without it.
+            self.go_on(tid);
+            return Trap::Done;
+        }
+        match kind {
+            Kind::Hardware | Kind::Software => Trap::Told(Why::Hardware),
+            Kind::Read if self.value_changed(address) => {
+                self.go_on(tid);
+                Trap::Done
+            }
+            _ => Trap::Told(Why::Watch { kind, address }),
+        }
+    }
+
+    /// Whether what is watched for reads was written instead.
+    fn value_changed(&mut self, address: u64) -> bool {
+        let Some(program) = &self.program else { return false };
+        let mut changed = false;
+        for ((at, length), value) in &mut self.served.watched_values {
+            if *at != address {
+                continue;
+            }
+            let mut now = vec![0u8; usize::try_from(*length).unwrap_or(0)];
+            program.memory.read(*at, &mut now);
+            changed |= now != *value;
+            *value = now;
+        }
+        changed
+    }
+
+    /// Something that the debugger is to be told. Brings everything to a stop.
+    pub(super) fn happened(&mut self, tid: Pid, why: Why) {
+        self.stop_served();
+        let thread = self.virtual_id(tid);
+        self.tell_stop(&Stop::Thread { tid: thread, why });
+    }
+
+    /// Tells the debugger, and then the client.
+    pub(super) fn tell_stop(&mut self, stop: &Stop) {
+        self.served.running = false;
+        self.served.interrupting = None;
+        if let Stop::Thread { tid, .. } = stop {
+            self.served.current = *tid;
+        }
+        for control in self.served.threads.values_mut() {
+            control.motion = None;
+        }
+        self.tell_server(stop);
+        let gone = !matches!(stop, Stop::Thread { .. });
+        self.tell(Event::Program(if gone { ProgramChange::Gone } else { ProgramChange::Stopped }));
+    }
+
+    /// Brings every thread of the program to a stop and takes the breakpoints out of its memory. What the others have met on
+    /// their way is kept for later.
+    pub(in crate::supervisor) fn stop_served(&mut self) {
+        loop {
+            let threads = self.served_threads();
+            let running: Vec<Pid> = threads
+                .into_iter()
+                .filter(|tid| self.tasks.get(tid).is_some_and(|task| !task.is_stopped()))
+                .collect();
+            if running.is_empty() {
+                break;
+            }
+            for tid in &running {
+                if let Some(Task { activity: Some(Activity::Running(running)), .. }) = self.tasks.get(tid) {
+                    running.interrupt().ok();
+                }
+            }
+            for tid in running {
+                self.await_served(tid);
+            }
+        }
+        self.remove_breakpoints();
+    }
+
+    /// Waits for a stop of a thread that has been interrupted, and keeps what it has to tell.
+    fn await_served(&mut self, tid: Pid) {
+        let Ok(Some((tid, status))) = raw::wait(Some(tid), true) else {
+            self.tasks.remove(&tid);
+            return;
+        };
+        let what = self.record(tid, status);
+        match what {
+            Change::Seccomp => {
+                self.back_out(tid);
+            }
+            Change::Syscall => self.back_out_if_entering(tid),
+            Change::Born => {
+                let newborn = self.await_newborn(tid);
+                if let Some((newborn, _)) = newborn {
+                    self.born(tid, newborn);
+                }
+            }
+            Change::Signal(number) => self.keep_signal(tid, number),
+            _ => {}
+        }
+    }
+
+    /// A signal that came while everything was being stopped: told at the next chance.
+    fn keep_signal(&mut self, tid: Pid, number: i32) {
+        let mut signal = None;
+        if let Some(task) = self.tasks.get_mut(&tid)
+            && let Some(Activity::Stopped(stopped)) = &mut task.activity
+        {
+            signal = stopped.signal.take();
+        }
+        const SI_KERNEL: i32 = 0x80;
+        let code = signal.as_ref().map_or(0, |(_, info)| info.0.si_code);
+        if number == libc::SIGTRAP && code == SI_KERNEL {
+            let Ok(mut registers) = raw::registers(tid) else { return };
+            let at = registers.rip.wrapping_sub(1);
+            if self.served.breakpoints.is_inserted(at) {
+                // It is met again when the thread goes on, if it is still there then.
+                registers.rip = at;
+                raw::set_registers(tid, &registers).ok();
+                return;
+            }
+        } else if number == libc::SIGTRAP && code > 0 {
+            // A step that is done, or a debug register.
+            let met = self.served.registers.met(tid);
+            let motion = self.control(tid).motion;
+            self.control(tid).pending = match met {
+                Some((kind, address, false)) if kind != Kind::Hardware => Some(Why::Watch { kind, address }),
+                Some(_) => None,
+                None => matches!(motion, Some(Motion::Step)).then_some(Why::Stepped),
+            };
+            return;
+        }
+        let control = self.control(tid);
+        control.signal = signal;
+        control.pending = Some(Why::Signal(number));
+    }
+
+    fn served_birth(&mut self, parent: Pid, newborn: Option<(Pid, Change)>) {
+        let Some((newborn, what)) = newborn else { return };
+        self.born(parent, newborn);
+        if self.is_served(newborn) {
+            self.go_on(newborn);
+        } else {
+            self.react(newborn, what);
+        }
+    }
+
+    /// A thread or a process has been made by the program.
+    fn born(&mut self, parent: Pid, newborn: Pid) {
+        if self.is_served(newborn) {
+            let motion = self.control(parent).motion.map(|_| Motion::Continue);
+            self.control(newborn).motion = motion;
+            return;
+        }
+        // A child runs free. After vfork its memory is the program's own, until it loads something else.
+        if let Ok(memory) = Memory::open(newborn) {
+            self.served.breakpoints.clean(&memory);
+        }
+        let shared = self.tasks.get(&newborn).is_some_and(|task| shares_memory(task.pid, parent));
+        if shared {
+            self.served.breakpoints.forget_inserted();
+        }
+    }
+
+    fn served_exec(&mut self, tid: Pid) {
+        self.served.breakpoints.clear();
+        self.served.registers = DebugRegisters::default();
+        self.served.threads.clear();
+        if let Some(task) = self.tasks.get_mut(&tid) {
+            task.debug = Applied::default();
+        }
+        if let Some(program) = &mut self.program
+            && let Ok(memory) = Memory::open(program.leader)
+        {
+            program.memory = memory;
+        }
+        self.control(tid).motion = Some(Motion::Continue);
+        if self.served.loading > 1 {
+            self.served.loading -= 1;
+            self.go_on(tid);
+            return;
+        }
+        let path = std::fs::read_link(format!("/proc/{tid}/exe")).unwrap_or_default();
+        let path = std::os::unix::ffi::OsStringExt::into_vec(path.into_os_string());
+        if self.served.loading == 1 {
+            self.begun(tid);
+        }
+        self.happened(tid, Why::Exec { path });
+    }
+
+    /// The program that was asked for stands at its first instruction.
+    pub(super) fn begun(&mut self, tid: Pid) {
+        self.served.loading = 0;
+        self.served.current = self.virtual_id(tid);
+        self.stop_served();
+        let origin = match self.checkpoint_program() {
+            Ok((origin, _)) => Some(origin),
+            Err(error) => {
+                tracing::info!("no checkpoint of the program's beginning: {error}");
+                None
+            }
+        };
+        self.tell(Event::Program(ProgramChange::Begun { origin }));
+    }
+
+    /// Entry or exit of a system call, where calls are caught.
+    fn served_call(&mut self, tid: Pid) {
+        if self.served.caught == Caught::None || self.running.is_some() {
+            self.control(tid).entered = None;
+            return self.watched_call(tid);
+        }
+        let Ok(registers) = raw::registers(tid) else { return };
+        let number = registers.orig_rax;
+        let entered = self.control(tid).entered.take();
+        let why = match entered {
+            Some(number) => Why::Leaving(number),
+            None => {
+                self.control(tid).entered = Some(number);
+                Why::Entering(number)
+            }
+        };
+        let wanted = match &self.served.caught {
+            Caught::All => true,
+            Caught::Some(calls) => calls.contains(&entered.unwrap_or(number)),
+            Caught::None => false,
+        };
+        if wanted { self.happened(tid, why) } else { self.go_on(tid) }
+    }
+
+    /// Lets a thread go on as it was let go.
+    pub(super) fn go_on(&mut self, tid: Pid) {
+        if !self.served.running {
+            return;
+        }
+        self.let_go(tid, How::Continue);
+    }
+
+    /// How a thread of the program goes when it is let go; called for every one that is.
+    pub(in crate::supervisor) fn how_served(&mut self, tid: Pid) -> How {
+        let registers = self.served.registers;
+        let applied = self.running.is_none() || self.running.as_ref().is_some_and(Running::uses_registers);
+        if let Some(task) = self.tasks.get_mut(&tid) {
+            let wanted = if applied { registers } else { DebugRegisters::default() };
+            wanted.apply(tid, &mut task.debug).ok();
+        }
+        let catching = self.served.caught != Caught::None && self.running.is_none();
+        let control = self.control(tid);
+        match control.motion {
+            _ if control.lifted.is_some() => How::Step,
+            Some(Motion::Step | Motion::Range { .. }) => How::Step,
+            _ if catching => How::ToSyscall,
+            _ => How::Continue,
+        }
+    }
+
+    /// Lets a thread execute the instruction under an internal breakpoint.
+    pub(super) fn go_over(&mut self, tid: Pid, at: u64) {
+        let Some(program) = &self.program else { return };
+        let memory = &program.memory;
+        if !self.served.breakpoints.lift(at, memory) {
+            return self.go_on(tid);
+        }
+        let mut next = [0u8; 2];
+        memory.read(at, &mut next);
+        self.control(tid).lifted = Some(at);
+        // `syscall` can take for ever; whatever else it is, it is over at once.
+        if next != [0x0f, 0x05] && self.step_now(tid) {
+            self.control(tid).lifted = None;
+            self.insert_breakpoints();
+            let motion = self.control(tid).motion;
+            if matches!(motion, Some(Motion::Step)) {
+                return self.happened(tid, Why::Stepped);
+            }
+        }
+        self.go_on(tid);
+    }
+
+    /// One instruction, waited for; false if something else came, which has then been dealt with.
+    fn step_now(&mut self, tid: Pid) -> bool {
+        self.let_go(tid, How::Continue);
+        let Ok(Some((_, status))) = raw::wait(Some(tid), true) else { return false };
+        let what = self.record(tid, status);
+        if what != Change::Signal(libc::SIGTRAP) {
+            self.react(tid, what);
+            return false;
+        }
+        let mut kernel = true;
+        if let Some(task) = self.tasks.get_mut(&tid)
+            && let Some(Activity::Stopped(stopped)) = &mut task.activity
+        {
+            let code = stopped.signal.as_ref().map_or(0, |(_, info)| info.0.si_code);
+            kernel = code > 0 && code != 0x80;
+            if kernel {
+                stopped.signal = None;
+            }
+        }
+        if !kernel {
+            self.react(tid, what);
+        }
+        kernel
+    }
+
+    /// Lets the program go on after it was held, as it had been let go.
+    pub(in crate::supervisor) fn restart_served(&mut self) {
+        self.insert_breakpoints();
+        for tid in self.served_threads() {
+            let parked = self.tasks.get(&tid).is_some_and(|task| task.parked.is_some() || task.group_stopped);
+            let control = self.control(tid);
+            if parked || control.motion.is_none() {
+                continue;
+            }
+            match control.pending.take() {
+                Some(Why::Signal(number)) => {
+                    let signal = control.signal.take();
+                    self.deliver(tid, signal);
+                    if let Some(why) = self.signalled(tid, number) {
+                        return self.happened(tid, why);
+                    }
+                }
+                Some(why) => return self.happened(tid, why),
+                None => self.begin_from(tid),
+            }
+        }
+    }
+
+    pub(super) fn insert_breakpoints(&mut self) {
+        if let Some(program) = &self.program {
+            self.served.breakpoints.insert(&program.memory);
+        }
+    }
+
+    pub(super) fn remove_breakpoints(&mut self) {
+        if let Some(program) = &self.program {
+            self.served.breakpoints.remove(&program.memory);
+        }
+    }
+
+    /// The served process has ended.
+    pub(in crate::supervisor) fn served_ended(&mut self, what: Change) {
+        self.program = None;
+        let loading = self.served.loading > 0;
+        let known = std::mem::take(&mut self.served);
+        self.served.passed = known.passed;
+        self.served.caught = known.caught;
+        if self.running.is_some() {
+            return self.run_ended_program(what);
+        }
+        let stop = match what {
+            // It could not be executed: the status is the error's number.
+            Change::Exited(status) if loading => {
+                let error = std::io::Error::from_raw_os_error(status);
+                Stop::Failed(if status == 127 { "the program did not start".to_owned() } else { error.to_string() })
+            }
+            Change::Exited(status) => Stop::Exited(status),
+            Change::Killed(signal) => Stop::Killed(signal),
+            _ => Stop::Exited(0),
+        };
+        self.tell_stop(&stop);
+    }
+
+    /// A thread of the program has ended, but not the program.
+    pub(in crate::supervisor) fn served_thread_ended(&mut self, virtual_id: Tid) {
+        self.served.threads.remove(&virtual_id);
+        if !self.served.running {
+            return;
+        }
+        let threads = self.served_threads();
+        let runs = |tid: &Pid| self.tasks.get(tid).is_some_and(|task| !task.is_stopped() || task.parked.is_some());
+        if !threads.iter().any(runs)
+            && let Some(&tid) = threads.first()
+        {
+            // Only threads that were to stay stopped are left.
+            self.happened(tid, Why::Signal(0));
+        }
+    }
+
+    /// A stop that was asked for.
+    pub(super) fn tell_if_interrupted(&mut self) {
+        let Some(signal) = self.served.interrupting.take() else { return };
+        if !self.served.running || self.running.is_some() {
+            return;
+        }
+        let current = self.real_id(self.served.current);
+        let threads = self.served_threads();
+        let Some(tid) = threads.iter().copied().find(|tid| *tid == current).or(threads.first().copied()) else { return };
+        self.happened(tid, Why::Signal(signal));
+    }
+}
+
+/// What became of a SIGTRAP.
+enum Trap {
+    /// The debugger is to be told.
+    Told(Why),
+    /// Dealt with.
+    Done,
+}
+
+/// Whether two processes use one memory, as a vfork'ed child does.
+fn shares_memory(one: Pid, other: Pid) -> bool {
+    raw::same_memory(one, other)
+}

@@ -1,0 +1,236 @@
+//! Running the served program without its debugger, which waits at its prompt meanwhile.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use super::{Supervisor, raw};
+use crate::ptrace::Change;
+use crate::raw::SigInfo;
+use crate::rsp::target::{Caught, Kind, Motion, Why};
+use crate::wire::{CopyId, Event, FrameRegister, Hit, Ran, Run, RunEnd};
+
+/// A run that is going on.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Running {
+    wanted: Run,
+    hits: u64,
+    last: VecDeque<Hit>,
+    kept: Vec<(u64, CopyId, i32)>,
+    begun: Instant,
+    /// Time spent on copies.
+    aside: Duration,
+    /// Spots are in debug registers.
+    registers: bool,
+    /// Settings of the debugger that are out of force meanwhile.
+    caught: Caught,
+}
+
+impl Running {
+    pub(super) fn uses_registers(&self) -> bool {
+        self.registers
+    }
+
+    pub(super) fn spot_at(&self, address: u64) -> Option<u32> {
+        let at = self.wanted.spots.iter().position(|spot| spot.address == address)?;
+        u32::try_from(at).ok()
+    }
+
+    /// When it is to be stopped.
+    pub(in crate::supervisor) fn deadline(&self) -> Option<Instant> {
+        Some(self.begun + self.aside + Duration::from_micros(self.wanted.micros?))
+    }
+}
+
+impl Supervisor {
+    /// Begins a run.
+    pub(in crate::supervisor) fn run_program(&mut self, wanted: Run) -> Result<(), String> {
+        if self.program.is_none() {
+            return Err("cannot run the program: there is none".to_owned());
+        }
+        if self.served.running {
+            return Err("cannot run the program: it runs already".to_owned());
+        }
+        self.set_fence(wanted.fence)?;
+        // The debugger's own are not in force.
+        let kept = self.served.breakpoints.clone();
+        self.parked_breakpoints = Some(kept);
+        for address in self.served.breakpoints.addresses() {
+            self.served.breakpoints.change(address, |wanted| wanted.debugger = false);
+        }
+        let places = wanted.spots.len() + usize::from(self.fence.is_some());
+        self.parked_registers = Some(self.served.registers);
+        self.served.registers = super::DebugRegisters::default();
+        let registers = places <= self.served.registers.free();
+        if registers {
+            for spot in &wanted.spots {
+                self.served.registers.insert(Kind::Hardware, spot.address, 1, true).ok();
+            }
+            if let Some(at) = self.fence.as_ref().map(|fence| fence.pc) {
+                self.served.breakpoints.change(at, |wanted| wanted.fence = false);
+                self.served.registers.insert(Kind::Hardware, at, 1, true).ok();
+            }
+        } else {
+            for (index, spot) in (0..).zip(&wanted.spots) {
+                self.served.breakpoints.change(spot.address, |wanted| wanted.spot = Some(index));
+            }
+        }
+        let caught = std::mem::take(&mut self.served.caught);
+        self.running = Some(Running {
+            wanted,
+            hits: 0,
+            last: VecDeque::new(),
+            kept: Vec::new(),
+            begun: Instant::now(),
+            aside: Duration::ZERO,
+            registers,
+            caught,
+        });
+        self.served.running = true;
+        self.insert_breakpoints();
+        for tid in self.served_threads() {
+            let control = self.control(tid);
+            control.motion = Some(Motion::Continue);
+            control.pending = None;
+            // What it stopped for has been told; a run delivers it, as the program would have got it.
+            let signal = control.signal.take();
+            self.deliver(tid, signal.filter(|(number, _)| *number != libc::SIGINT && *number != libc::SIGTRAP));
+        }
+        for tid in self.served_threads() {
+            self.begin_from(tid);
+        }
+        Ok(())
+    }
+
+    /// Ends a run early.
+    pub(in crate::supervisor) fn end_run(&mut self) {
+        if self.running.is_some() {
+            self.run_over(RunEnd::Ended);
+        }
+    }
+
+    /// The time of a run is over.
+    pub(in crate::supervisor) fn run_timed_out(&mut self) {
+        let over = self.running.as_ref().and_then(Running::deadline).is_some_and(|deadline| deadline <= Instant::now());
+        if over {
+            self.run_over(RunEnd::Time);
+        }
+    }
+
+    /// A spot was met by a thread, its instruction not executed.
+    pub(super) fn hit(&mut self, tid: Pid, spot: u32) {
+        let Ok(registers) = raw::registers(tid) else { return };
+        let known = self.virtual_id(tid);
+        let Some(running) = &mut self.running else { return };
+        let Some(place) = running.wanted.spots.get(spot as usize).copied() else { return };
+        let frame = match place.frame {
+            #[allow(clippy::cast_sign_loss)]
+            Some((FrameRegister::StackPointer, offset)) => registers.rsp.wrapping_add(offset as u64),
+            #[allow(clippy::cast_sign_loss)]
+            Some((FrameRegister::BasePointer, offset)) => registers.rbp.wrapping_add(offset as u64),
+            None => 0,
+        };
+        let counts = (place.frame.is_none() || frame >= place.at_least)
+            && running.wanted.thread.is_none_or(|wanted| wanted == known);
+        let mut over = false;
+        let mut keep = false;
+        if counts {
+            running.hits += 1;
+            if running.last.len() == Ran::LAST {
+                running.last.pop_front();
+            }
+            running.last.push_back(Hit { number: running.hits, spot, frame });
+            over = running.wanted.hits == Some(running.hits);
+            keep = running.wanted.keep_every.is_some_and(|every| running.hits.is_multiple_of(every));
+        }
+        let registers = running.registers;
+        if over {
+            return self.run_over(RunEnd::Hits);
+        }
+        if keep {
+            self.keep_on_the_way();
+        }
+        if registers { self.go_on(tid) } else { self.go_over(tid, place.address) }
+    }
+
+    fn keep_on_the_way(&mut self) {
+        let begin = Instant::now();
+        if let Ok((copy, pid)) = self.checkpoint_program()
+            && let Some(running) = &mut self.running
+        {
+            running.kept.push((running.hits, copy, pid.as_raw()));
+            running.aside += begin.elapsed();
+        }
+    }
+
+    /// A signal comes while the debugger does not look.
+    pub(super) fn signal_in_run(&mut self, tid: Pid, number: i32, signal: Option<(i32, SigInfo)>) -> Option<Why> {
+        if deadly(tid, number) {
+            self.control(tid).signal = signal;
+            self.run_over(RunEnd::Dying(number));
+            return None;
+        }
+        self.deliver(tid, signal);
+        self.go_on(tid);
+        None
+    }
+
+    /// The program has ended in a run.
+    pub(super) fn run_ended_program(&mut self, what: Change) {
+        let end = match what {
+            Change::Killed(signal) => RunEnd::Killed(signal),
+            Change::Exited(status) => RunEnd::Exited(status),
+            _ => RunEnd::Exited(0),
+        };
+        self.run_over(end);
+    }
+
+    /// Ends a run: everything is stopped, the debugger's settings are in force again.
+    pub(super) fn run_over(&mut self, end: RunEnd) {
+        let Some(running) = self.running.take() else { return };
+        let ran = running.begun.elapsed().saturating_sub(running.aside);
+        self.stop_served();
+        if let Some(kept) = self.parked_breakpoints.take() {
+            self.served.breakpoints = kept;
+            self.served.breakpoints.forget_inserted();
+        }
+        self.served.breakpoints.only_debugger();
+        if let Some(kept) = self.parked_registers.take() {
+            self.served.registers = kept;
+        }
+        self.served.caught = running.caught;
+        self.fence = None;
+        self.served.running = false;
+        // The debugger does not know where it stands now.
+        self.served.exchanged = true;
+        for control in self.served.threads.values_mut() {
+            control.motion = None;
+        }
+        self.tell(Event::Ran(Ran {
+            end,
+            hits: running.hits,
+            last: running.last.into(),
+            kept: running.kept,
+            ran_us: u64::try_from(ran.as_micros()).unwrap_or(u64::MAX),
+        }));
+    }
+}
+
+/// Whether a signal ends the process: its action is the default one, and that ends it.
+fn deadly(tid: Pid, number: i32) -> bool {
+    if matches!(
+        number,
+        libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT | libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN
+            | libc::SIGTTOU
+    ) {
+        return false;
+    }
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else { return false };
+    let mask = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    let handled = mask("SigIgn:").unwrap_or(0) | mask("SigCgt:").unwrap_or(0);
+    handled & 1 << (number - 1) == 0
+}

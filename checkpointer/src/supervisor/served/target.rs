@@ -1,0 +1,299 @@
+//! What the protocol server asks of the served program.
+
+use std::path::Path;
+
+use nix::unistd::Pid;
+
+use super::Supervisor;
+use crate::ptrace::How;
+use crate::raw;
+use crate::rsp::target::{Action, Caught, Errno, Kind, Motion, Program, Stop, Target, ThreadRegisters, Tid, Why};
+use crate::supervisor::tasks::Activity;
+use crate::wire::{Event, ProgramChange};
+
+/// The served program, for the server.
+pub(in crate::supervisor) struct View<'s>(pub(in crate::supervisor) &'s mut Supervisor);
+
+impl View<'_> {
+    /// Real id of a thread of the program.
+    fn real(&self, tid: Tid) -> Result<Pid, Errno> {
+        let real = self.0.real_id(tid);
+        if self.0.is_served(real) { Ok(real) } else { Err(libc::ESRCH) }
+    }
+
+    /// Real id of a stopped thread.
+    fn stopped(&self, tid: Tid) -> Result<Pid, Errno> {
+        let real = self.real(tid)?;
+        if self.0.tasks.get(&real).is_some_and(|task| task.is_stopped()) { Ok(real) } else { Err(libc::EBUSY) }
+    }
+}
+
+fn number(error: nix::errno::Errno) -> Errno {
+    error as i32
+}
+
+impl Target for View<'_> {
+    fn launch(&mut self, program: &Program) -> Result<(), String> {
+        self.0.launch_served(program)
+    }
+
+    fn attach(&mut self, pid: i32) -> Result<(), String> {
+        self.0.attach_served(pid)
+    }
+
+    fn detach(&mut self) -> Result<(), String> {
+        self.0.detach_served()
+    }
+
+    fn kill(&mut self) {
+        self.0.kill_served();
+    }
+
+    fn process(&self) -> Option<i32> {
+        self.0.program.as_ref().map(|program| program.virtual_id)
+    }
+
+    fn real_process(&self) -> Option<i32> {
+        self.0.program.as_ref().map(|program| program.leader.as_raw())
+    }
+
+    fn threads(&self) -> Vec<Tid> {
+        let mut threads: Vec<Tid> = self.0.served_threads().into_iter().map(|tid| self.0.virtual_id(tid)).collect();
+        threads.sort_unstable();
+        if let Some(program) = &self.0.program
+            && let Some(at) = threads.iter().position(|tid| *tid == program.virtual_id)
+        {
+            threads[..=at].rotate_right(1);
+        }
+        threads
+    }
+
+    fn thread_name(&self, tid: Tid) -> Option<String> {
+        let real = self.real(tid).ok()?;
+        let name = std::fs::read_to_string(format!("/proc/{real}/comm")).ok()?;
+        Some(name.trim_end().to_owned())
+    }
+
+    fn thread_core(&self, tid: Tid) -> Option<u32> {
+        let real = self.real(tid).ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{real}/stat")).ok()?;
+        // proc_pid_stat(5): the 39th field, the 37th behind the name.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(36)?.parse().ok()
+    }
+
+    fn registers(&mut self, tid: Tid) -> Result<ThreadRegisters, Errno> {
+        let real = self.stopped(tid)?;
+        let general = raw::registers(real).map_err(number)?;
+        let extended = raw::extended_state(real).map_err(number)?;
+        Ok(ThreadRegisters { general, extended })
+    }
+
+    fn set_registers(&mut self, tid: Tid, registers: &ThreadRegisters) -> Result<(), Errno> {
+        let real = self.stopped(tid)?;
+        raw::set_registers(real, &registers.general).map_err(number)?;
+        raw::set_extended_state(real, &registers.extended).map_err(number)
+    }
+
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let Some(program) = &self.0.program else { return Err(libc::ESRCH) };
+        let read = program.memory.read(address, buffer);
+        if read == 0 && !buffer.is_empty() {
+            return Err(libc::EFAULT);
+        }
+        self.0.served.breakpoints.hide(address, &mut buffer[..read]);
+        Ok(read)
+    }
+
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let Some(program) = &self.0.program else { return Err(libc::ESRCH) };
+        let written = self.0.served.breakpoints.write(address, bytes);
+        program.memory.write(address, &written).map_err(|_| libc::EFAULT)
+    }
+
+    fn insert(&mut self, kind: Kind, address: u64, length: u64) -> Result<(), Errno> {
+        let Some(program) = &self.0.program else { return Err(libc::ESRCH) };
+        if kind == Kind::Software {
+            let mut byte = [0u8];
+            if program.memory.read(address, &mut byte) != 1 {
+                return Err(libc::EFAULT);
+            }
+            self.0.served.breakpoints.change(address, |wanted| wanted.debugger = true);
+            if self.0.served.running {
+                self.0.insert_breakpoints();
+            }
+            return Ok(());
+        }
+        if kind == Kind::Read {
+            let mut value = vec![0u8; usize::try_from(length.min(64)).unwrap_or(0)];
+            program.memory.read(address, &mut value);
+            self.0.served.watched_values.insert((address, length), value);
+        }
+        self.0.served.registers.insert(kind, address, length, false)
+    }
+
+    fn remove(&mut self, kind: Kind, address: u64, length: u64) -> Result<(), Errno> {
+        if kind == Kind::Software {
+            self.0.served.breakpoints.change(address, |wanted| wanted.debugger = false);
+            if self.0.served.breakpoints.at(address).is_none()
+                && let Some(program) = &self.0.program
+            {
+                self.0.served.breakpoints.lift(address, &program.memory);
+            }
+            return Ok(());
+        }
+        self.0.served.watched_values.remove(&(address, length));
+        self.0.served.registers.remove(kind, address, length);
+        Ok(())
+    }
+
+    fn resume(&mut self, actions: &[Action]) -> Result<(), String> {
+        self.0.resume_served(actions)
+    }
+
+    fn interrupt(&mut self, signal: i32) {
+        if self.0.served.running {
+            self.0.served.interrupting = Some(signal);
+            if self.0.served.loading == 0 {
+                self.0.tell_if_interrupted();
+            }
+        }
+    }
+
+    fn signal_information(&mut self, tid: Tid) -> Result<Vec<u8>, Errno> {
+        let real = self.real(tid)?;
+        match &self.0.control(real).signal {
+            Some((_, info)) => Ok(raw::signal_bytes(info)),
+            None => {
+                // A breakpoint or a step: what the kernel would say.
+                let mut info = raw::signal_of_bytes(&[]);
+                info.0.si_signo = libc::SIGTRAP;
+                info.0.si_code = 1;
+                Ok(raw::signal_bytes(&info))
+            }
+        }
+    }
+
+    fn set_signal_information(&mut self, tid: Tid, information: &[u8]) -> Result<(), Errno> {
+        let real = self.real(tid)?;
+        match &mut self.0.control(real).signal {
+            Some((_, info)) => {
+                *info = raw::signal_of_bytes(information);
+                Ok(())
+            }
+            None => Err(libc::EINVAL),
+        }
+    }
+
+    fn pass_signals(&mut self, signals: &[i32]) {
+        self.0.served.passed = signals.iter().copied().collect();
+    }
+
+    fn catch(&mut self, calls: Caught) {
+        self.0.served.caught = calls;
+    }
+
+    fn thread_pointer(&mut self, tid: Tid) -> Result<u64, Errno> {
+        let real = self.stopped(tid)?;
+        raw::registers(real).map(|registers| registers.fs_base).map_err(number)
+    }
+
+    fn debugger(&self) -> Option<i32> {
+        self.0.main.map(Pid::as_raw)
+    }
+}
+
+impl Supervisor {
+    /// Lets threads go for the debugger.
+    fn resume_served(&mut self, actions: &[Action]) -> Result<(), String> {
+        if self.program.is_none() {
+            return Err("there is no program".to_owned());
+        }
+        let action_of = |tid: Tid| actions.iter().find(|action| action.thread.is_none_or(|wanted| wanted == tid));
+        let threads: Vec<(Pid, Tid)> =
+            self.served_threads().into_iter().map(|tid| (tid, self.virtual_id(tid))).collect();
+        let chosen: Vec<(Pid, Tid, Action)> = threads
+            .iter()
+            .filter_map(|(real, known)| action_of(*known).map(|action| (*real, *known, *action)))
+            .collect();
+        if chosen.is_empty() {
+            return Err("none of the threads that were named is there".to_owned());
+        }
+        if std::mem::take(&mut self.served.exchanged) {
+            let asked = actions.iter().find_map(|action| action.thread);
+            let leader = self.program.as_ref().map_or(0, |program| program.virtual_id);
+            let tid = asked.filter(|tid| threads.iter().any(|(_, known)| known == tid)).unwrap_or(leader);
+            self.later(Stop::Thread { tid, why: Why::Exchanged });
+            return Ok(());
+        }
+        // What has been met already comes first.
+        let told = chosen.iter().find_map(|(real, known, _)| {
+            let why = self.served.threads.get_mut(known)?.pending.take()?;
+            Some((*real, *known, why))
+        });
+        if let Some((_, tid, why)) = told {
+            self.later(Stop::Thread { tid, why });
+            return Ok(());
+        }
+        self.served.running = true;
+        self.insert_breakpoints();
+        for (_, known) in &threads {
+            self.served.threads.entry(*known).or_default().motion = None;
+        }
+        for (real, _, action) in &chosen {
+            let control = self.control(*real);
+            control.motion = Some(action.motion);
+            let stood = control.signal.take();
+            let signal = action.signal.map(|number| match stood {
+                Some((at, info)) if at == number => (number, info),
+                _ => (number, own_signal(number)),
+            });
+            self.deliver(*real, signal);
+        }
+        // The terminal may be read by it from now on; a thread that is parked there stays so.
+        for (real, _, _) in chosen {
+            let parked = self.tasks.get(&real).is_some_and(|task| task.parked.is_some());
+            if !parked || !matches!(self.control(real).motion, Some(Motion::Continue)) {
+                self.begin_from(real);
+            }
+        }
+        self.tell(Event::Program(ProgramChange::Resumed));
+        Ok(())
+    }
+
+    /// Lets a thread go from where it stands; over a fence, if one is there.
+    pub(super) fn begin_from(&mut self, tid: Pid) {
+        if let Some(task) = self.tasks.get_mut(&tid) {
+            task.parked = None;
+        }
+        let at = match self.tasks.get(&tid).map(|task| &task.activity) {
+            Some(Some(Activity::Stopped(stopped))) => stopped.registers().ok().map(|registers| registers.rip),
+            _ => None,
+        };
+        match at.and_then(|at| self.served.breakpoints.at(at).map(|wanted| (at, wanted))) {
+            Some((at, wanted)) if !wanted.debugger || self.running.is_some() => self.go_over(tid, at),
+            _ => self.let_go(tid, How::Continue),
+        }
+    }
+}
+
+/// The information of a signal that the debugger makes up.
+fn own_signal(number: i32) -> raw::SigInfo {
+    let mut info = raw::signal_of_bytes(&[]);
+    info.0.si_signo = number;
+    // SI_USER, from nobody.
+    info.0.si_code = 0;
+    info
+}
+
+/// Whether a path names a program that can be executed.
+pub(super) fn in_path(name: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt;
+    if name.contains(&b'/') {
+        return Some(name.to_vec());
+    }
+    path.split(|byte| *byte == b':').find_map(|folder| {
+        let whole = Path::new(std::ffi::OsStr::from_bytes(folder)).join(std::ffi::OsStr::from_bytes(name));
+        nix::unistd::access(&whole, nix::unistd::AccessFlags::X_OK).ok()?;
+        Some(whole.as_os_str().as_bytes().to_vec())
+    })
+}
