@@ -258,10 +258,12 @@ pub enum Event {
 /// What became of the served program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProgramChange {
-    /// It has been started or attached to, and this program-only copy stands at its beginning.
-    Begun {
-        /// The copy, if one could be taken.
-        origin: Option<CopyId>,
+    /// It has been started or attached to.
+    Begun,
+    /// This program-only copy stands at its entry.
+    Origin {
+        /// The copy.
+        copy: CopyId,
     },
     /// The debugger let it go.
     Resumed,

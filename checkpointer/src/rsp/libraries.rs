@@ -31,8 +31,8 @@ fn string(target: &mut dyn Target, address: u64) -> Option<String> {
     None
 }
 
-/// Address of the first `link_map`.
-fn first(target: &mut dyn Target) -> Option<u64> {
+/// Addresses of the first `link_map` and of the `r_debug` that names it.
+fn first(target: &mut dyn Target) -> Option<(u64, u64)> {
     let pid = target.real_process()?;
     let auxv = std::fs::read(format!("/proc/{pid}/auxv")).ok()?;
     let entry = |wanted: u64| {
@@ -64,7 +64,7 @@ fn first(target: &mut dyn Target) -> Option<u64> {
             DT_NULL => return None,
             DT_DEBUG if value == 0 => return None,
             // struct r_debug: int r_version; struct link_map *r_map
-            DT_DEBUG => return word(target, value + 8).filter(|map| *map != 0),
+            DT_DEBUG => return word(target, value + 8).filter(|map| *map != 0).map(|map| (map, value)),
             _ => at += 16,
         }
     }
@@ -73,7 +73,7 @@ fn first(target: &mut dyn Target) -> Option<u64> {
 
 /// The list, in XML.
 pub(super) fn list(target: &mut dyn Target) -> String {
-    let Some(main) = first(target) else { return "<library-list-svr4 version=\"1.0\"/>".to_owned() };
+    let Some((main, space)) = first(target) else { return "<library-list-svr4 version=\"1.0\"/>".to_owned() };
     let mut list = format!("<library-list-svr4 version=\"1.0\" main-lm=\"{main:#x}\">");
     let mut map = main;
     for _ in 0..MOST {
@@ -87,7 +87,8 @@ pub(super) fn list(target: &mut dyn Target) -> String {
         if map != main && !name.is_empty() {
             let name = escaped(&name);
             list += &format!(
-                "<library name=\"{name}\" lm=\"{map:#x}\" l_addr=\"{address:#x}\" l_ld=\"{dynamic:#x}\"/>"
+                "<library name=\"{name}\" lm=\"{map:#x}\" l_addr=\"{address:#x}\" l_ld=\"{dynamic:#x}\" \
+                 lmid=\"{space:#x}\"/>"
             );
         }
         if next == 0 {

@@ -115,9 +115,9 @@ fn all() -> Vec<Register> {
         add(format!("xmm{index}"), 16, "vec128", Place::Extended(160 + 16 * index), SSE);
     }
     add("mxcsr".to_owned(), 4, "i386_mxcsr", Place::Extended(24), SSE);
-    add("orig_rax".to_owned(), 8, "long", Place::General(15), "org.gnu.gdb.i386.linux");
-    add("fs_base".to_owned(), 8, "long", Place::General(21), "org.gnu.gdb.i386.segments");
-    add("gs_base".to_owned(), 8, "long", Place::General(22), "org.gnu.gdb.i386.segments");
+    add("orig_rax".to_owned(), 8, "int", Place::General(15), "org.gnu.gdb.i386.linux");
+    add("fs_base".to_owned(), 8, "int", Place::General(21), "org.gnu.gdb.i386.segments");
+    add("gs_base".to_owned(), 8, "int", Place::General(22), "org.gnu.gdb.i386.segments");
     if let Some(at) = component(AVX_STATE) {
         for index in 0..16 {
             add(format!("ymm{index}h"), 16, "uint128", Place::Extended(at + 16 * index), AVX);

@@ -62,8 +62,38 @@ impl Supervisor {
             Special::ForkAdvice => self.hints.fork_advice = true,
             Special::Locked => self.hints.locked = true,
             Special::WatchPath => self.note_watch(tid, &registers),
+            Special::Random => self.random_call(tid, &registers),
             Special::TerminalRead => {}
         }
+    }
+
+    /// Lets a thread that stands right before a call make it, and changes what it returns.
+    fn make_call(&mut self, tid: Pid, result: i64) {
+        let made = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
+            && matches!(raw::wait(Some(tid), true), Ok(Some((_, status))) if change(status) == Change::Syscall);
+        if made && let Ok(mut registers) = raw::registers(tid) {
+            #[allow(clippy::cast_sign_loss)]
+            {
+                registers.rax = result as u64;
+            }
+            raw::set_registers(tid, &registers).ok();
+        }
+    }
+
+    /// getrandom of a served program: bytes of a sequence that a checkpoint carries. Every process begins with one of these
+    /// calls (malloc has a random key), and a replay could not come to the same state otherwise.
+    fn random_call(&mut self, tid: Pid, registers: &Registers) {
+        const MOST: u64 = 1 << 16;
+        if !self.is_served(tid) || registers.rsi > MOST {
+            return;
+        }
+        let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else { return };
+        let mut bytes = vec![0u8; usize::try_from(registers.rsi).unwrap_or(0)];
+        self.served_random(&mut bytes);
+        let told = bytes.is_empty() || write_memory(pid, registers.rdi, &bytes).is_ok();
+        #[allow(clippy::cast_possible_wrap)]
+        let result = if told { bytes.len() as i64 } else { -i64::from(libc::EFAULT) };
+        self.answer_call(tid, *registers, result);
     }
 
     fn replace(&self, tid: Pid, mut registers: Registers, index: u8, real: i32) {
@@ -108,7 +138,10 @@ impl Supervisor {
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.clear_tid = Some(registers.rdi);
             }
-            // Made for real; what it returns is looked at by nobody but the C library's start-up, before any checkpoint.
+            // Made for real; the C library keeps what it returns.
+            if known != tid.as_raw() {
+                self.make_call(tid, i64::from(known));
+            }
             return;
         }
         if self.virtual_ids.is_empty() {

@@ -29,6 +29,8 @@ pub enum Special {
     Locked,
     /// Remembers the path of an inotify watch.
     WatchPath,
+    /// Random bytes: a served program gets the same ones when it is run again.
+    Random,
 }
 
 /// A condition on one argument: `argument & mask == value` (as 64 bits).
@@ -120,6 +122,7 @@ pub const TABLE: &[Row] = &[
     row(Sysno::mlock2, &[], Special::Locked),
     row(Sysno::mlockall, &[], Special::Locked),
     row(Sysno::inotify_add_watch, &[], Special::WatchPath),
+    row(Sysno::getrandom, &[], Special::Random),
 ];
 
 /// What to do with a trapped call.

@@ -390,7 +390,8 @@ impl Dialect for Gdb {
     }
 
     fn clean(&self, output: &str) -> String {
-        let mut text = output.replace("\r\n", "\n");
+        // The end of the line that was typed, which the user's own terminal has ended.
+        let mut text = output.replace("\x1b[?2004l\r\n", "").replace("\r\n", "\n");
         for sequence in ["\x1b[?2004l\r", "\x1b[?2004l", "\x1b[?2004h", "\x1b[?1034h", "\r"] {
             text = text.replace(sequence, "");
         }

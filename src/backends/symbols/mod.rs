@@ -1,48 +1,241 @@
-//! stub
-#![allow(missing_docs)]
-use std::path::PathBuf;
+//! What the engine must know of a native program without asking its debugger: where the statements of a function begin, and
+//! where the frames of a stack are. Read from the debugging information of the files that the program has mapped.
+
+mod module;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use module::Module;
+
+/// Registers, in DWARF's order.
+#[derive(Debug, Clone, Copy)]
 pub struct Registers {
+    /// The instruction pointer.
     pub pc: u64,
+    /// rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15.
     pub general: [u64; 16],
 }
+
+/// How to compute the canonical address of the frame of an instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
+    /// The stack pointer and this.
     StackPointer(i64),
+    /// The base pointer and this.
     BasePointer(i64),
 }
+
+/// A frame of a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnwoundFrame {
+    /// The instruction pointer in it: for all but the innermost, where it goes on.
     pub pc: u64,
+    /// Its canonical address (DW_CFA): the stack pointer of its caller right before the call.
     pub cfa: u64,
+    /// Its function, if known.
     pub function: Option<String>,
 }
-pub struct Function;
+
+/// A function with debugging information.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Its name as linked.
+    pub name: String,
+    /// Addresses that belong to it, in the program's memory.
+    pub ranges: Vec<(u64, u64)>,
+}
+
+/// The beginning of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
+    /// Its first instruction.
     pub address: u64,
+    /// The file.
     pub file: PathBuf,
+    /// The line, from 1.
     pub line: u32,
 }
+
+/// A mapping of a file that can be executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mapping {
+    start: u64,
+    end: u64,
+    offset: u64,
+    path: PathBuf,
+}
+
+/// A program's files and what is known of them.
 #[derive(Default)]
-pub struct Symbols;
+pub struct Symbols {
+    text: String,
+    mappings: Vec<Mapping>,
+    modules: HashMap<PathBuf, Option<Rc<Module>>>,
+}
+
+const RSP: usize = 7;
+const RBP: usize = 6;
+
 impl Symbols {
+    /// Of a program of which nothing is mapped yet.
     pub fn new() -> Self {
-        Symbols
+        Symbols::default()
     }
-    pub fn set_maps(&mut self, _: &str) {}
-    pub fn unwind(&mut self, _: &Registers, _: &mut dyn FnMut(u64, &mut [u8]) -> bool, _: usize) -> Vec<UnwoundFrame> {
-        Vec::new()
+
+    /// Tells what is mapped: the text of /proc/PID/maps.
+    pub fn set_maps(&mut self, text: &str) {
+        if self.text == text {
+            return;
+        }
+        self.text = text.to_owned();
+        self.mappings = text.lines().filter_map(mapping).collect();
     }
-    pub fn has_lines(&mut self, _: u64) -> bool {
-        false
+
+    /// The module at an address, and by how much it is moved from where it was linked.
+    fn module_at(&mut self, pc: u64) -> Option<(Rc<Module>, u64)> {
+        let mapping = self.mappings.iter().find(|mapping| (mapping.start..mapping.end).contains(&pc))?.clone();
+        let module = self
+            .modules
+            .entry(mapping.path.clone())
+            .or_insert_with(|| Module::load(&mapping.path).map(Rc::new))
+            .clone()?;
+        let bias = mapping.start.wrapping_sub(module.linked_at(mapping.offset)?);
+        Some((module, bias))
     }
-    pub fn function_at(&mut self, _: u64) -> Option<Function> {
-        None
+
+    /// The function at an address, if there is debugging information for it.
+    pub fn function_at(&mut self, pc: u64) -> Option<Function> {
+        let (module, bias) = self.module_at(pc)?;
+        let (name, ranges) = module.function_at(pc.wrapping_sub(bias))?;
+        let ranges = ranges.into_iter().map(|(from, to)| (from.wrapping_add(bias), to.wrapping_add(bias))).collect();
+        Some(Function { name, ranges })
     }
-    pub fn statements(&mut self, _: &Function) -> Vec<Statement> {
-        Vec::new()
+
+    /// Every address at which a line of a function begins.
+    pub fn statements(&mut self, function: &Function) -> Vec<Statement> {
+        let Some(&(first, _)) = function.ranges.first() else { return Vec::new() };
+        let Some((module, bias)) = self.module_at(first) else { return Vec::new() };
+        let ranges = function.ranges.iter().map(|(from, to)| (from.wrapping_sub(bias), to.wrapping_sub(bias)));
+        let mut found = Vec::new();
+        for (from, to) in ranges {
+            module.statements(from, to, &mut |address, file, line| {
+                found.push(Statement { address: address.wrapping_add(bias), file: file.to_owned(), line });
+            });
+        }
+        found
     }
-    pub fn frame_rule(&mut self, _: u64) -> Option<Rule> {
-        None
+
+    /// Whether there are line numbers for the code at an address.
+    pub fn has_lines(&mut self, pc: u64) -> bool {
+        self.module_at(pc).is_some_and(|(module, bias)| module.function_at(pc.wrapping_sub(bias)).is_some())
     }
+
+    /// How to compute the frame of the instruction at an address.
+    pub fn frame_rule(&mut self, pc: u64) -> Option<Rule> {
+        let (module, bias) = self.module_at(pc)?;
+        module.row_at(pc.wrapping_sub(bias), |row| row.rule())?
+    }
+
+    /// The first statement of main behind its prologue.
     pub fn main_statement(&mut self) -> Option<u64> {
-        None
+        // The program itself is mapped first.
+        let main = self.mappings.first()?.clone();
+        let module = self.modules.entry(main.path.clone()).or_insert_with(|| Module::load(&main.path).map(Rc::new));
+        let module = Rc::clone(module.as_ref()?);
+        let bias = main.start.wrapping_sub(module.linked_at(main.offset)?);
+        let (_, ranges) = module.function_named("main")?;
+        let &(from, to) = ranges.first()?;
+        let mut found = Vec::new();
+        module.statements(from, to, &mut |address, _, line| found.push((address, line)));
+        // The second row of a function is behind its prologue (as gdb finds it, skip_prologue_using_sal).
+        let at = found.get(1).or(found.first())?.0;
+        Some(at.wrapping_add(bias))
     }
+
+    /// The frames of a stack, the innermost first, at most so many. `read` copies memory of the program.
+    pub fn unwind(
+        &mut self,
+        registers: &Registers,
+        read: &mut dyn FnMut(u64, &mut [u8]) -> bool,
+        most: usize,
+    ) -> Vec<UnwoundFrame> {
+        let mut frames = Vec::new();
+        let mut known: [Option<u64>; 16] = registers.general.map(Some);
+        let mut pc = registers.pc;
+        let mut innermost = true;
+        while frames.len() < most && pc != 0 {
+            // A return address may be the first one behind its function.
+            let at = if innermost { pc } else { pc - 1 };
+            let function = self.module_at(at).and_then(|(module, bias)| module.name_at(at.wrapping_sub(bias)));
+            let row = self.module_at(at).and_then(|(module, bias)| module.row_at(at.wrapping_sub(bias), |row| row));
+            let caller = match row {
+                Some(row) => row.unwind(&known, read),
+                None => by_base_pointer(&known, read, innermost),
+            };
+            let Some((cfa, back, signal, saved)) = caller else {
+                frames.push(UnwoundFrame { pc, cfa: known[RSP].unwrap_or(0), function });
+                break;
+            };
+            if frames.last().is_some_and(|inner: &UnwoundFrame| cfa <= inner.cfa) && !signal {
+                break;
+            }
+            frames.push(UnwoundFrame { pc, cfa, function });
+            known = saved;
+            known[RSP] = known[RSP].or(Some(cfa));
+            pc = back;
+            // The instruction that a signal interrupted is not a call.
+            innermost = signal;
+        }
+        frames
+    }
+}
+
+/// Canonical address, return address, whether it is a signal's frame, and the registers of the caller.
+type Caller = (u64, u64, bool, [Option<u64>; 16]);
+
+fn word(read: &mut dyn FnMut(u64, &mut [u8]) -> bool, address: u64) -> Option<u64> {
+    let mut bytes = [0u8; 8];
+    read(address, &mut bytes).then(|| u64::from_le_bytes(bytes))
+}
+
+/// Where there is no information: code without frames of its own, or one that keeps a base pointer.
+fn by_base_pointer(
+    known: &[Option<u64>; 16],
+    read: &mut dyn FnMut(u64, &mut [u8]) -> bool,
+    innermost: bool,
+) -> Option<Caller> {
+    let (rsp, rbp) = (known[RSP]?, known[RBP]?);
+    let mut saved = *known;
+    if rbp < rsp || rbp - rsp > 1 << 20 || !rbp.is_multiple_of(8) {
+        if !innermost {
+            return None;
+        }
+        // Right at the beginning of a function: the return address is on top.
+        let back = word(read, rsp)?;
+        saved[RSP] = Some(rsp + 8);
+        return Some((rsp + 8, back, false, saved));
+    }
+    let back = word(read, rbp + 8)?;
+    saved[RBP] = Some(word(read, rbp)?);
+    saved[RSP] = Some(rbp + 16);
+    Some((rbp + 16, back, false, saved))
+}
+
+fn mapping(line: &str) -> Option<Mapping> {
+    let mut words = line.splitn(6, ' ');
+    let (range, rights, offset) = (words.next()?, words.next()?, words.next()?);
+    let path = words.nth(2)?.trim_start();
+    if !rights.contains('x') && !rights.starts_with("r--") || !path.starts_with('/') {
+        return None;
+    }
+    let (start, end) = range.split_once('-')?;
+    let number = |text: &str| u64::from_str_radix(text, 16).ok();
+    Some(Mapping {
+        start: number(start)?,
+        end: number(end)?,
+        offset: number(offset)?,
+        path: Path::new(path.strip_suffix(" (deleted)").unwrap_or(path)).to_owned(),
+    })
 }

@@ -74,19 +74,19 @@ impl Engine {
     pub(super) fn program_changed(&mut self, change: ProgramChange, replaying: bool) {
         let Some(served) = &mut self.served else { return };
         match change {
-            ProgramChange::Begun { origin } => {
+            ProgramChange::Begun => {
                 served.alive = true;
-                if replaying {
-                    // The one of the first time stands at the same place.
-                    if let Some(origin) = origin {
-                        self.live.drop_copy(origin).ok();
-                    }
-                    return;
+                if !replaying {
+                    served.programs += 1;
+                    served.program = served.programs;
                 }
-                served.programs += 1;
-                served.program = served.programs;
-                if let Some(origin) = origin {
-                    served.origins.insert(served.program, origin);
+            }
+            ProgramChange::Origin { copy } => {
+                // The one of the first time stands at the same place.
+                if replaying {
+                    self.live.drop_copy(copy).ok();
+                } else {
+                    served.origins.insert(served.program, copy);
                 }
             }
             ProgramChange::Gone => served.alive = false,

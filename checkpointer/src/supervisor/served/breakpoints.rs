@@ -58,11 +58,13 @@ pub(in crate::supervisor) struct Wanted {
     pub(super) spot: Option<u32>,
     /// A fence.
     pub(super) fence: bool,
+    /// The program's entry, where it is kept for the first time.
+    pub(super) origin: bool,
 }
 
 impl Wanted {
     fn any(self) -> bool {
-        self.debugger || self.spot.is_some() || self.fence
+        self.debugger || self.spot.is_some() || self.fence || self.origin
     }
 }
 

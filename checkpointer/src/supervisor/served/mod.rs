@@ -76,6 +76,8 @@ pub(in crate::supervisor) struct Served {
     pub(super) watched_values: BTreeMap<(u64, u64), Vec<u8>>,
     /// A stop was asked for, and is to be told as this signal.
     pub(super) interrupting: Option<i32>,
+    /// Where the program's sequence of random bytes is.
+    pub(super) random: u64,
 }
 
 impl Served {
@@ -240,6 +242,13 @@ impl Supervisor {
 
     /// At a breakpoint of somebody, its byte not executed.
     fn breakpoint(&mut self, tid: Pid, at: u64, wanted: breakpoints::Wanted) -> Trap {
+        if wanted.origin {
+            self.served.breakpoints.change(at, |wanted| wanted.origin = false);
+            self.keep_origin();
+            if !wanted.debugger {
+                return Trap::Done;
+            }
+        }
         if wanted.fence && self.fence_met(tid) {
             self.at_fence(tid);
             return Trap::Done;
@@ -459,19 +468,32 @@ impl Supervisor {
         self.happened(tid, Why::Exec { path });
     }
 
-    /// The program that was asked for stands at its first instruction.
+    /// The program that was asked for stands at its first instruction, which is the dynamic linker's. Its own entry is where
+    /// it is kept: what the linker does takes its time, and notes how long.
     pub(super) fn begun(&mut self, tid: Pid) {
         self.served.loading = 0;
         self.served.current = self.virtual_id(tid);
-        self.stop_served();
-        let origin = match self.checkpoint_program() {
-            Ok((origin, _)) => Some(origin),
-            Err(error) => {
-                tracing::info!("no checkpoint of the program's beginning: {error}");
-                None
+        self.tell(Event::Program(ProgramChange::Begun));
+        let entry = entry_of(tid);
+        let here = raw::registers(tid).ok().map(|registers| registers.rip);
+        match entry {
+            Some(entry) if Some(entry) != here && !self.is_attached() => {
+                self.served.breakpoints.change(entry, |wanted| wanted.origin = true);
             }
-        };
-        self.tell(Event::Program(ProgramChange::Begun { origin }));
+            _ => self.keep_origin(),
+        }
+    }
+
+    fn is_attached(&self) -> bool {
+        self.program.as_ref().is_some_and(|program| program.attached)
+    }
+
+    /// Keeps the program as it is at its beginning.
+    fn keep_origin(&mut self) {
+        match self.checkpoint_program() {
+            Ok((copy, _)) => self.tell(Event::Program(ProgramChange::Origin { copy })),
+            Err(error) => tracing::info!("no checkpoint of the program's beginning: {error}"),
+        }
     }
 
     /// Entry or exit of a system call, where calls are caught.
@@ -606,6 +628,18 @@ impl Supervisor {
         }
     }
 
+    /// The next bytes of the program's random sequence (SplitMix64).
+    pub(in crate::supervisor) fn served_random(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            self.served.random = self.served.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut word = self.served.random;
+            word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            word ^= word >> 31;
+            chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+        }
+    }
+
     /// The served process has ended.
     pub(in crate::supervisor) fn served_ended(&mut self, what: Change) {
         self.program = None;
@@ -664,6 +698,16 @@ enum Trap {
     Told(Why),
     /// Dealt with.
     Done,
+}
+
+/// The entry of the program that a process has loaded, from its auxiliary vector (getauxval(3), AT_ENTRY).
+fn entry_of(pid: Pid) -> Option<u64> {
+    let vector = std::fs::read(format!("/proc/{pid}/auxv")).ok()?;
+    vector.chunks_exact(16).find_map(|pair| {
+        let (key, value) = pair.split_at(8);
+        (u64::from_le_bytes(key.try_into().ok()?) == libc::AT_ENTRY)
+            .then(|| u64::from_le_bytes(value.try_into().unwrap_or([0; 8])))
+    })
 }
 
 /// Whether two processes use one memory, as a vfork'ed child does.

@@ -27,6 +27,7 @@ impl Supervisor {
             running: true,
             loading: if wanted.shell.is_some() { 2 } else { 1 },
             current: leader.as_raw(),
+            random: seed(),
             ..Served::default()
         };
         self.program =
@@ -142,6 +143,7 @@ impl Supervisor {
             caught: known.caught,
             running: true,
             current: pid,
+            random: seed(),
             ..Served::default()
         };
         self.program =
@@ -202,6 +204,16 @@ impl Supervisor {
         self.running = None;
         self.tell(Event::Program(ProgramChange::Gone));
     }
+}
+
+/// Another sequence of random bytes for every program that is started.
+fn seed() -> u64 {
+    let mut bytes = [0u8; 8];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
+    if let Err(error) = read {
+        tracing::warn!("no random seed: {error}");
+    }
+    u64::from_le_bytes(bytes)
 }
 
 /// A word as the shell reads it back.
