@@ -458,7 +458,13 @@ impl Machine for Native<'_> {
                 _ => {}
             }
         }
-        Ok(match self.ask(&Question::Evaluate { expression, frame })?.0 {
+        // A function that is called may change anything: what goes on afterwards is the program as it was.
+        let before = if expression.contains(['(', '=']) { Some(self.keep()?) } else { None };
+        let answer = self.ask(&Question::Evaluate { expression, frame })?.0;
+        if let Some(before) = before {
+            self.stand(&before)?;
+        }
+        Ok(match answer {
             Answer::Text(text) => Value::Known { digest: crate::engine::reverse::fold(&text), text },
             Answer::Refused(why) => Value::Unknown(why),
             _ => Value::Unknown("the debugger does not say".to_owned()),

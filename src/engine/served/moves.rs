@@ -147,7 +147,7 @@ impl Engine {
         n: u32,
         console: &mut dyn Console,
     ) -> Result<Report, Failure> {
-        self.native_search(line, console, |search, field| {
+        self.native_search(line, console, |_| Ok(()), |search, (), field| {
             if motion != Motion::Continue {
                 for question in search.quiet() {
                     search.ask(&question)?;
@@ -178,25 +178,27 @@ impl Engine {
                 return Ok(report);
             }
         }
-        self.native_search(&format!("fred-goto {position}"), console, |search, field| {
+        self.native_search(&format!("fred-goto {position}"), console, |_| Ok(()), |search, (), field| {
             let landing = search.at_share(field, share)?;
             let destination = search.destination(field, &landing);
             Ok(Found { destination, notes: Vec::new(), incomplete: None, result: None })
         })
     }
 
-    /// Searches from the present, which is put aside meanwhile, and goes where that leads.
-    pub(super) fn native_search(
+    /// Searches from the present, which is put aside meanwhile, and goes where that leads. `prepare` asks what there is to
+    /// ask of the debugger where the user has left it.
+    pub(super) fn native_search<P>(
         &mut self,
         line: &str,
         console: &mut dyn Console,
-        work: impl FnOnce(&mut Native<'_>, &Field) -> Result<Found, Failure>,
+        prepare: impl FnOnce(&mut Native<'_>) -> Result<P, Failure>,
+        work: impl FnOnce(&mut Native<'_>, P, &Field) -> Result<Found, Failure>,
     ) -> Result<Report, Failure> {
         self.begin();
         // To come back to.
         self.checkpoint_prompt(true, false, console);
         let aside = self.put_aside()?;
-        let outcome = self.native_found(&aside, console, work);
+        let outcome = self.native_found(&aside, console, prepare, work);
         let outcome = match outcome {
             Ok((found, debugger)) => self.native_land(line, found, debugger, console),
             Err(failure) => Err(failure),
@@ -219,11 +221,12 @@ impl Engine {
         }
     }
 
-    fn native_found(
+    fn native_found<P>(
         &mut self,
         aside: &Aside,
         console: &mut dyn Console,
-        work: impl FnOnce(&mut Native<'_>, &Field) -> Result<Found, Failure>,
+        prepare: impl FnOnce(&mut Native<'_>) -> Result<P, Failure>,
+        work: impl FnOnce(&mut Native<'_>, P, &Field) -> Result<Found, Failure>,
     ) -> Result<(Found, CopyId), Failure> {
         let (plan, inputs) = self.field(aside)?;
         let Some(debugger) = plan.debugger else {
@@ -238,7 +241,10 @@ impl Engine {
         };
         self.start_copy(debugger, &prompt)?;
         let mut search = Native::new(self, console, inputs);
-        let found = search.lay_out(plan).and_then(|field| work(&mut search, &field));
+        let found = prepare(&mut search).and_then(|prepared| {
+            let field = search.lay_out(plan)?;
+            work(&mut search, prepared, &field)
+        });
         search.finish_search();
         Ok((found?, debugger))
     }

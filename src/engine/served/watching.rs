@@ -19,19 +19,30 @@ impl Engine {
         console: &mut dyn Console,
     ) -> Result<Report, Failure> {
         let line = format!("fred-reverse-watch {expression}");
-        self.native_search(&line, console, |search, field| search.watch_back(field, expression))
+        let prepare = |search: &mut Native<'_>| search.scope_of(expression);
+        self.native_search(&line, console, prepare, |search, scope, field| search.watch_back(field, expression, scope))
     }
 }
 
 impl Native<'_> {
-    fn watch_back(&mut self, field: &Field, expression: &str) -> Result<Found, Failure> {
+    /// The function in whose frame, which the user has selected, an expression means something.
+    fn scope_of(&mut self, expression: &str) -> Result<Option<String>, Failure> {
+        if !self.engine.served.as_ref().is_some_and(|served| served.alive) {
+            return Ok(None);
+        }
+        let (frame, function) = self.selected()?;
+        Ok(if self.is_local(expression, frame)? { function } else { None })
+    }
+
+    fn watch_back(&mut self, field: &Field, expression: &str, scope: Option<String>) -> Result<Found, Failure> {
+        self.watched = Some(Watched { expression: expression.to_owned(), scope });
+        for question in self.quiet() {
+            self.ask(&question)?;
+        }
         let ground = field.ground();
         let now = match &ground.present {
-            Until::State(_) => {
-                // The debugger stands at the present, in the frame that the user has selected.
-                let (frame, function) = self.selected()?;
-                let scope = if self.is_local(expression, frame)? { function } else { None };
-                self.watched = Some(Watched { expression: expression.to_owned(), scope });
+            Until::State(present) => {
+                self.stand(present)?;
                 self.value()?
             }
             // Nothing can be asked of a program that has ended: right before.
@@ -43,9 +54,6 @@ impl Native<'_> {
         };
         if let Value::Unknown(why) = &now {
             return Err(self.engine.failure(format!("cannot evaluate {expression} here: {why}")));
-        }
-        for question in self.quiet() {
-            self.ask(&question)?;
         }
         let change = match native::watch(self, &ground, &now)? {
             native::Watched::Found(change) => change,

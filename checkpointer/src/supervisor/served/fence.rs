@@ -17,6 +17,8 @@ const CHUNK: usize = 1 << 18;
 /// Bytes of the stack that are compared before everything else.
 const STACK: u64 = 16 * 1024;
 
+const RED_ZONE: u64 = 128;
+
 /// What has to be met.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Fence {
@@ -136,19 +138,24 @@ impl Fence {
     /// Whether all memory that the program can write is the same.
     fn memory_equal(&mut self, live: Pid) -> bool {
         if let Some(hint) = self.hint
-            && !self.range_equal(live, hint, hint + PAGE)
+            && !self.range_equal(live, hint, (hint & !(PAGE - 1)) + PAGE)
         {
             return false;
         }
-        let stack = self.registers.rsp & !(PAGE - 1);
-        if !self.range_equal(live, stack, stack + STACK) {
+        // What is below the stack pointer and its red zone (System V ABI, 3.2.2) is dead.
+        let alive = self.registers.rsp.saturating_sub(RED_ZONE);
+        let near = (alive & !(PAGE - 1)) + STACK;
+        if !self.range_equal(live, alive, near) {
             return false;
         }
         let (Ok(now), Ok(then)) = (writable(live), writable(self.copy)) else { return false };
         if now != then {
             return false;
         }
-        now.iter().all(|(start, end)| self.range_equal(live, *start, *end))
+        now.iter().all(|(start, end)| {
+            let from = if (*start..*end).contains(&alive) { alive } else { *start };
+            self.range_equal(live, from, *end)
+        })
     }
 
     fn range_equal(&mut self, live: Pid, start: u64, end: u64) -> bool {
@@ -165,7 +172,7 @@ impl Fence {
             self.blank(at, &mut then[..both]);
             if now[..both] != then[..both] {
                 let differs = now.iter().zip(&then).position(|(now, then)| now != then).unwrap_or(0);
-                self.hint = Some((at + differs as u64) & !(PAGE - 1));
+                self.hint = Some(at + differs as u64);
                 return false;
             }
             if got != had {
