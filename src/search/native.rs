@@ -10,8 +10,8 @@ use super::probe::Value;
 /// not be one that a forward run makes (it can be in the middle of a line); after one or two, the stops are the same.
 const RUN_UP: usize = 3;
 
-/// Hits that are passed at most in one run before time is used to come closer: about half a second of them.
-const MOST_HITS: u64 = 16_384;
+/// Hits that are passed at most in one run before time is used to come closer: about a tenth of a second of them.
+const MOST_HITS: u64 = 4_096;
 
 /// When a stretch is this short, in microseconds, hits in it are passed however many they are.
 const SHORT_US: u64 = 1_000;
@@ -286,18 +286,18 @@ fn approach<M: Machine>(
         After::At(_) => machine.span(&left, until),
     };
     while span > SHORT_US {
-        let passed = machine.pass(&left, until, level, MOST_HITS)?;
-        if passed.reached {
-            return Ok((left, passed));
-        }
         // Close before the end, with room for the clock's error.
-        let ahead = span - (span / 8).max(SHORT_US / 2);
+        let ahead = span - (span / 4).max(SHORT_US / 2);
         match machine.after(&left, ahead, until)? {
-            After::End(micros) => span = micros.min(span - 1),
+            After::End(micros) => span = micros.min(ahead),
             After::At(middle) => match machine.reaches(&middle, (span - ahead) * 4 + 20_000, until)? {
                 Some(micros) => {
                     left = middle;
                     span = micros.min(span - 1);
+                    let passed = machine.pass(&left, until, level, MOST_HITS)?;
+                    if passed.reached {
+                        return Ok((left, passed));
+                    }
                 }
                 None => span = ahead,
             },

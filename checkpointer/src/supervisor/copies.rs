@@ -129,6 +129,9 @@ impl Supervisor {
 
     /// A fork of one process that is held.
     fn forked(&mut self, leader: Pid, role: Role) -> Result<Part, InjectError> {
+        if role == Role::Program {
+            self.unpin();
+        }
         let snapshot = self.capture(leader, role)?;
         let forked = fork::fork(leader, &snapshot.threads[0]);
         as_before(leader, &snapshot)?;

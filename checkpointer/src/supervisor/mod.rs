@@ -29,7 +29,7 @@ use crate::snapshot::state::Hints;
 use crate::wire::{self, CopyId, Event, Message};
 use connection::{Connection, Door};
 use copies::Copy;
-use served::{Breakpoints, DebugRegisters, Fence, Program, Running, Served};
+use served::{Breakpoints, DebugRegisters, Fence, Pinned, Program, Running, Served};
 use tasks::Tasks;
 use terminal::Terminal;
 
@@ -83,6 +83,8 @@ pub(crate) struct Supervisor {
     parked_registers: Option<DebugRegisters>,
     /// Real id of the copy that was made last.
     pid_of_last: Pid,
+    /// Set while tracer and program are on one processor.
+    pinned: Option<Pinned>,
 }
 
 /// Runs a supervisor on a control socket (standard input) and the slave side of a terminal (standard output) until the
@@ -137,6 +139,7 @@ pub fn main() -> io::Result<()> {
         parked_breakpoints: None,
         parked_registers: None,
         pid_of_last: Pid::from_raw(0),
+        pinned: None,
     };
     let outcome = supervisor.serve(&news);
     supervisor.end_all();

@@ -4,6 +4,7 @@
 mod breakpoints;
 mod debug_registers;
 mod fence;
+mod pinning;
 mod run;
 mod start;
 mod target;
@@ -17,6 +18,7 @@ use super::tasks::{Activity, Task};
 pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
 pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
 pub(in crate::supervisor) use fence::Fence;
+pub(in crate::supervisor) use pinning::Pinned;
 pub(in crate::supervisor) use run::Running;
 pub(in crate::supervisor) use target::View;
 

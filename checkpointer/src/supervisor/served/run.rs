@@ -59,6 +59,7 @@ impl Supervisor {
         for address in self.served.breakpoints.addresses() {
             self.served.breakpoints.change(address, |wanted| wanted.debugger = false);
         }
+        let places_are_none = wanted.spots.is_empty();
         let places = wanted.spots.len() + usize::from(self.fence.is_some());
         self.parked_registers = Some(self.served.registers);
         self.served.registers = super::DebugRegisters::default();
@@ -88,6 +89,8 @@ impl Supervisor {
             caught,
         });
         self.served.running = true;
+        // Time is measured as the program takes it by itself, hits are many.
+        if !places_are_none { self.pin() } else { self.unpin() }
         self.insert_breakpoints();
         for tid in self.served_threads() {
             let control = self.control(tid);
@@ -202,6 +205,7 @@ impl Supervisor {
         self.served.caught = running.caught;
         self.fence = None;
         self.served.running = false;
+        self.unpin();
         // The debugger does not know where it stands now.
         self.served.exchanged = true;
         for control in self.served.threads.values_mut() {
