@@ -30,6 +30,8 @@ pub(crate) struct Served {
     pub(super) origins: HashMap<u32, CopyId>,
     /// Which program there was at a point, and whether it lived.
     at: HashMap<PointId, (u32, bool)>,
+    /// Points at which the program is as at their predecessors: reverse moves led to the very beginning of a stretch.
+    pub(super) same: std::collections::HashSet<PointId>,
 }
 
 /// What the program reads while it is run again.
@@ -50,6 +52,7 @@ impl Served {
             alive: false,
             origins: HashMap::new(),
             at: HashMap::new(),
+            same: Default::default(),
         }
     }
 

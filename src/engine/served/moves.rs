@@ -67,6 +67,8 @@ pub(super) struct Destination {
     pub(super) point: PointId,
     /// What the program read between the point and the place.
     pub(super) inputs: Vec<String>,
+    /// It is the point itself.
+    pub(super) same: bool,
 }
 
 /// What a reverse move has come to.
@@ -123,6 +125,7 @@ impl Engine {
             inputs.extend(point.inputs.iter().filter(|input| input.starts_with(PROGRAM)).cloned());
             at += self.ran.get(id).copied().unwrap_or_default();
             let kind = match effect {
+                _ if served.same.contains(id) => Kind::Same,
                 Effect::Moves if self.opaque.contains(id) => Kind::Changed,
                 Effect::Moves => Kind::Ran,
                 Effect::Mutates => Kind::Changed,
@@ -260,7 +263,7 @@ impl Engine {
         let Waiting::Prompt(prompt) = self.state.clone() else {
             return Err(self.failure("the debugger has ended"));
         };
-        let Destination { state, point: anchor, inputs } = found.destination;
+        let Destination { state, point: anchor, inputs, same } = found.destination;
         // The debugger of the present, which has seen nothing of the search.
         self.start_copy(debugger, &prompt)?;
         let lost = self.live.exchange(state.copy());
@@ -285,6 +288,9 @@ impl Engine {
         if let Some(served) = &mut self.served {
             served.alive = true;
             served.note(point);
+            if same {
+                served.same.insert(point);
+            }
         }
         self.timeline.append(line, Effect::Moves, Origin::User, point, Some(stop));
         self.checkpoint_prompt(true, true, console);
@@ -492,7 +498,8 @@ impl Native<'_> {
     pub(super) fn destination(&self, field: &Field, landing: &Landing<State>) -> Destination {
         let anchor = &field.anchors[landing.anchor];
         let inputs = self.inputs_between(anchor.state.read(), landing.state.read());
-        Destination { state: landing.state.clone(), point: anchor.point, inputs }
+        let same = landing.state.copy() == anchor.state.copy();
+        Destination { state: landing.state.clone(), point: anchor.point, inputs, same }
     }
 
     /// The frames that the program stood in at the end of a field; for its end, those of main.
