@@ -31,6 +31,8 @@ pub struct Frame {
     pub address: u64,
     /// Whether the debugger knows lines for it.
     pub lines: bool,
+    /// Whether a line begins exactly there. Where a call has returned to the middle of one, a step goes on.
+    pub begins: bool,
 }
 
 /// Frames at an address or above, in some functions.
@@ -319,13 +321,16 @@ fn walk<M: Machine>(
     machine.stand(from)?;
     for _ in 0..MOST_STEPS {
         let mut moved = machine.step(until)?;
+        let mut returned = false;
         while let Moved::Stop(frame) = moved
             && !outside(&frame)
         {
             moved = machine.finish(until)?;
+            returned = true;
         }
         match moved {
             Moved::End => return Ok(last),
+            Moved::Stop(frame) if returned && !frame.begins => {}
             Moved::Stop(_) => last = Some(machine.here()?),
         }
     }
@@ -649,6 +654,8 @@ fn step_to_change<M: Machine>(
     let mut at = from;
     machine.stand(&at)?;
     let mut before = machine.value()?;
+    // The first stop in a call that has returned to the middle of a line: the stop before the next one is in there.
+    let mut left: Option<M::State> = None;
     for _ in 0..MOST_STEPS {
         let mut moved = machine.step(until)?;
         let mut entered = None;
@@ -657,37 +664,59 @@ fn step_to_change<M: Machine>(
         {
             let inside = machine.here()?;
             let value = machine.value()?;
-            if value.same(now) {
-                return Ok(Stepped::Found(Found { at, before, after: value }));
+            if value.same(now) && entered.is_none() {
+                return found_before(machine, at, before, left, Until::State(inside), value);
             }
-            entered.get_or_insert((inside, value));
+            entered.get_or_insert(inside);
             moved = machine.finish(until)?;
         }
-        let (next, value) = match moved {
-            Moved::Stop(_) => {
+        let (next, value, begins) = match moved {
+            Moved::Stop(frame) => {
                 let next = machine.here()?;
-                (next, machine.value()?)
+                (next, machine.value()?, entered.is_none() || frame.begins)
             }
             // The end, where the value is that of now.
             Moved::End => match until {
-                Until::State(state) => (state.clone(), now.clone()),
-                Until::End => match entered {
-                    // The program ends inside the call.
-                    Some(_) => return Err(machine.astray("the program ended in a call")),
-                    None => return Ok(Stepped::Found(Found { at, before, after: now.clone() })),
-                },
+                Until::State(state) => (state.clone(), now.clone(), true),
+                Until::End if entered.is_none() => {
+                    return found_before(machine, at, before, left, Until::End, now.clone());
+                }
+                Until::End => return Err(machine.astray("the program ended in a call")),
             },
         };
         if value.same(now) {
-            return Ok(match entered {
-                Some((inside, _)) => Stepped::Inside { from: inside, until: next },
-                None => Stepped::Found(Found { at, before, after: value }),
-            });
+            return match entered {
+                Some(inside) => Ok(Stepped::Inside { from: inside, until: next }),
+                None => found_before(machine, at, before, left, Until::State(next), value),
+            };
         }
         if moved == Moved::End {
             return Err(machine.astray("the value was another one at the end of a stretch"));
         }
-        (at, before) = (next, value);
+        if begins {
+            (at, before, left) = (next, value, None);
+        } else {
+            left = entered;
+        }
     }
     Err(machine.astray("stepping does not come to the change"))
+}
+
+/// The change is made between the last stop before a place and that place.
+fn found_before<M: Machine>(
+    machine: &mut M,
+    at: M::State,
+    before: Value,
+    left: Option<M::State>,
+    until: Until<M::State>,
+    after: Value,
+) -> Result<Stepped<M::State>, M::Error> {
+    let Some(inside) = left else { return Ok(Stepped::Found(Found { at, before, after })) };
+    let frames = machine.frames(&inside)?;
+    let at = match Level::of(&frames, 0) {
+        Some(level) => last_step(machine, &inside, &until, &level)?,
+        None => inside,
+    };
+    let before = value_at(machine, &at)?;
+    Ok(Stepped::Found(Found { at, before, after }))
 }

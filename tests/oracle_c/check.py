@@ -58,7 +58,9 @@ class Session:
             return self.add('step %d' % n if n > 1 else 'step', k + n)
         for j in range(k + 1, last):
             closer = self.depth(j) < self.depth(k)
-            if closer or self.depth(j) == self.depth(k) and self.trace[j]['start']:
+            # After a call, a step stops where the line goes on, if that begins a row of the line table; next does not.
+            other = self.trace[j]['line'] != self.trace[k]['line']
+            if closer or self.depth(j) == self.depth(k) and other:
                 return self.add('next', j)
         self.add('step', k + 1)
 

@@ -132,6 +132,15 @@ impl Symbols {
         self.module_at(pc).is_some_and(|(module, bias)| module.function_at(pc.wrapping_sub(bias)).is_some())
     }
 
+    /// Whether a line begins exactly at an address.
+    pub fn begins_line(&mut self, pc: u64) -> bool {
+        let Some((module, bias)) = self.module_at(pc) else { return false };
+        let at = pc.wrapping_sub(bias);
+        let mut begins = false;
+        module.statements(at, at + 1, &mut |_, _, _| begins = true);
+        begins
+    }
+
     /// How to compute the frame of the instruction at an address.
     pub fn frame_rule(&mut self, pc: u64) -> Option<Rule> {
         let (module, bias) = self.module_at(pc)?;

@@ -252,7 +252,8 @@ impl<'e> Native<'e> {
             // A return address can be the first one behind its function.
             let pc = if stack.is_empty() { frame.pc } else { frame.pc.saturating_sub(1) };
             let lines = served.symbols.has_lines(pc);
-            stack.push((Frame { pc, address: frame.cfa, lines }, frame.function));
+            let begins = stack.is_empty() && served.symbols.begins_line(pc);
+            stack.push((Frame { pc, address: frame.cfa, lines, begins }, frame.function));
             if outermost {
                 break;
             }
