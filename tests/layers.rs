@@ -14,7 +14,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
+            "backends::aide",
             "backends::dialect",
+            "backends::symbols",
             "backends::dialects::of_command",
             "backends::dialects::to_execute",
             "backends::pty",

@@ -138,7 +138,7 @@ fn words_of(expression: &str) -> Vec<String> {
     let Ok(pattern) = Regex::new(r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:\.|->|::)?\s*\$?[A-Za-z_]\w*|\d\w*"#) else {
         return Vec::new();
     };
-    let words = pattern.find_iter(expression).map(|found| found.as_str());
+    let words = pattern.find_iter(expression).map(|found| found.as_str().trim_start());
     words
         .filter(|word| word.starts_with(|first: char| first.is_alphabetic() || first == '_'))
         .map(str::to_owned)

@@ -222,7 +222,13 @@ impl Supervisor {
             let asked = actions.iter().find_map(|action| action.thread);
             let leader = self.program.as_ref().map_or(0, |program| program.virtual_id);
             let tid = asked.filter(|tid| threads.iter().any(|(_, known)| known == tid)).unwrap_or(leader);
-            self.later(Stop::Thread { tid, why: Why::Exchanged });
+            // A signal at which it stands is told again: the debugger delivers it when it lets the program go.
+            let stands_at = self.served.threads.get(&tid).and_then(|control| control.signal.as_ref());
+            let why = match stands_at {
+                Some((number, _)) if *number != libc::SIGTRAP => Why::Signal(*number),
+                _ => Why::Exchanged,
+            };
+            self.later(Stop::Thread { tid, why });
             return Ok(());
         }
         // What has been met already comes first.
