@@ -41,6 +41,8 @@ pub enum Question {
     Program,
     /// The text of its prompt.
     Prompt,
+    /// Folders with separate debugging information, as the debugger looks for it, colons between.
+    DebugFolders,
     /// What could stand in the place of a line's last word: whole words.
     Complete(String),
     /// A command of the debugger, whose output is the answer.

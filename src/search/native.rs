@@ -321,20 +321,51 @@ fn walk<M: Machine>(
     machine.stand(from)?;
     for _ in 0..MOST_STEPS {
         let mut moved = machine.step(until)?;
-        let mut returned = false;
         while let Moved::Stop(frame) = moved
             && !outside(&frame)
         {
             moved = machine.finish(until)?;
-            returned = true;
+            if let Moved::Stop(frame) = moved
+                && outside(&frame)
+                && !frame.begins
+            {
+                moved = after_return(machine, until, level)?;
+            }
         }
         match moved {
             Moved::End => return Ok(last),
-            Moved::Stop(frame) if returned && !frame.begins => {}
             Moved::Stop(_) => last = Some(machine.here()?),
         }
     }
     Err(machine.astray("stepping does not come to the end of the stretch"))
+}
+
+/// Where a step leads that has come out of a call into the middle of a line: to the next place at which a line begins, be it
+/// the same one, or into the next call. The debugger, which stands there, would go on to another line.
+fn after_return<M: Machine>(
+    machine: &mut M,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<Moved, M::Error> {
+    let middle = machine.here()?;
+    let moved = machine.step(until)?;
+    let (end, state) = match moved {
+        Moved::End => (until.clone(), None),
+        Moved::Stop(_) => {
+            let state = machine.here()?;
+            (Until::State(state.clone()), Some(state))
+        }
+    };
+    if !machine.pass(&middle, &end, level, 1)?.reached {
+        let begin = machine.at_hit(&middle, level, 1)?;
+        machine.stand(&begin)?;
+        let frame = machine.frames(&begin)?.first().copied();
+        return Ok(frame.map_or(Moved::End, Moved::Stop));
+    }
+    if let Some(state) = state {
+        machine.stand(&state)?;
+    }
+    Ok(moved)
 }
 
 /// The stop before the end of a stretch that `step` would have made, whatever its depth; the beginning of the stretch counts
@@ -656,47 +687,43 @@ fn step_to_change<M: Machine>(
     let mut before = machine.value()?;
     // The first stop in a call that has returned to the middle of a line: the stop before the next one is in there.
     let mut left: Option<M::State> = None;
+    let mut moved = machine.step(until)?;
     for _ in 0..MOST_STEPS {
-        let mut moved = machine.step(until)?;
-        let mut entered = None;
-        while let Moved::Stop(frame) = moved
-            && frame.address < level.at_least
-        {
-            let inside = machine.here()?;
-            let value = machine.value()?;
-            if value.same(now) && entered.is_none() {
-                return found_before(machine, at, before, left, Until::State(inside), value);
+        let next = match moved {
+            Moved::End => {
+                // The end, where the value is that of now.
+                return found_before(machine, at, before, left, until.clone(), now.clone());
             }
-            entered.get_or_insert(inside);
+            Moved::Stop(_) => machine.here()?,
+        };
+        let value = machine.value()?;
+        if value.same(now) {
+            return found_before(machine, at, before, left, Until::State(next), value);
+        }
+        let deeper = matches!(moved, Moved::Stop(frame) if frame.address < level.at_least);
+        if !deeper {
+            (at, before, left) = (next, value, None);
+            moved = machine.step(until)?;
+            continue;
+        }
+        moved = machine.finish(until)?;
+        while matches!(moved, Moved::Stop(frame) if frame.address < level.at_least) {
             moved = machine.finish(until)?;
         }
-        let (next, value, begins) = match moved {
-            Moved::Stop(frame) => {
-                let next = machine.here()?;
-                (next, machine.value()?, entered.is_none() || frame.begins)
-            }
-            // The end, where the value is that of now.
-            Moved::End => match until {
-                Until::State(state) => (state.clone(), now.clone(), true),
-                Until::End if entered.is_none() => {
-                    return found_before(machine, at, before, left, Until::End, now.clone());
-                }
-                Until::End => return Err(machine.astray("the program ended in a call")),
-            },
-        };
-        if value.same(now) {
-            return match entered {
-                Some(inside) => Ok(Stepped::Inside { from: inside, until: next }),
-                None => found_before(machine, at, before, left, Until::State(next), value),
+        let Moved::Stop(frame) = moved else {
+            // It is over inside the call.
+            return match until {
+                Until::State(state) => Ok(Stepped::Inside { from: next, until: state.clone() }),
+                Until::End => Err(machine.astray("the program ended in a call")),
             };
+        };
+        let out = machine.here()?;
+        if machine.value()?.same(now) {
+            return Ok(Stepped::Inside { from: next, until: out });
         }
-        if moved == Moved::End {
-            return Err(machine.astray("the value was another one at the end of a stretch"));
-        }
-        if begins {
-            (at, before, left) = (next, value, None);
-        } else {
-            left = entered;
+        if !frame.begins {
+            left = Some(next);
+            moved = after_return(machine, until, level)?;
         }
     }
     Err(machine.astray("stepping does not come to the change"))

@@ -131,6 +131,7 @@ impl Aide for GdbAide {
             Question::Breakpoints => format!("{token}-break-list"),
             Question::Program => format!("{token}-list-thread-groups"),
             Question::Prompt => format!("{token}-gdb-show prompt"),
+            Question::DebugFolders => format!("{token}-gdb-show debug-file-directory"),
             Question::Complete(line) => format!("{token}-complete {}", mi::quote(line)),
             Question::Tell(line) => format!("{token}-interpreter-exec console {}", mi::quote(line)),
         }
@@ -145,7 +146,7 @@ impl Aide for GdbAide {
             results.get(name).map_or(&[][..], Value::list).iter().filter_map(Value::tuple).map(frame_of).collect()
         };
         Some(match question {
-            Question::Evaluate { .. } | Question::Prompt => {
+            Question::Evaluate { .. } | Question::Prompt | Question::DebugFolders => {
                 Answer::Text(text(&results, "value").unwrap_or("").to_owned())
             }
             Question::Tell(_) => Answer::Text(console_text(told)),

@@ -73,6 +73,8 @@ pub struct Symbols {
     text: String,
     mappings: Vec<Mapping>,
     modules: HashMap<PathBuf, Option<Rc<Module>>>,
+    /// Where separate debugging information is looked for.
+    folders: Vec<PathBuf>,
 }
 
 const RSP: usize = 7;
@@ -82,6 +84,15 @@ impl Symbols {
     /// Of a program of which nothing is mapped yet.
     pub fn new() -> Self {
         Symbols::default()
+    }
+
+    /// Tells where separate debugging information is: what the debugger finds there, and nothing else, counts.
+    pub fn set_folders(&mut self, list: &str) {
+        let folders: Vec<PathBuf> = std::env::split_paths(list).filter(|folder| !folder.as_os_str().is_empty()).collect();
+        if self.folders != folders {
+            self.folders = folders;
+            self.modules.clear();
+        }
     }
 
     /// Tells what is mapped: the text of /proc/PID/maps.
@@ -99,7 +110,7 @@ impl Symbols {
         let module = self
             .modules
             .entry(mapping.path.clone())
-            .or_insert_with(|| Module::load(&mapping.path).map(Rc::new))
+            .or_insert_with(|| Module::load(&mapping.path, &self.folders).map(Rc::new))
             .clone()?;
         let bias = mapping.start.wrapping_sub(module.linked_at(mapping.offset)?);
         Some((module, bias))
@@ -151,7 +162,7 @@ impl Symbols {
     pub fn main_statement(&mut self) -> Option<u64> {
         // The program itself is mapped first.
         let main = self.mappings.first()?.clone();
-        let module = self.modules.entry(main.path.clone()).or_insert_with(|| Module::load(&main.path).map(Rc::new));
+        let module = self.modules.entry(main.path.clone()).or_insert_with(|| Module::load(&main.path, &self.folders).map(Rc::new));
         let module = Rc::clone(module.as_ref()?);
         let bias = main.start.wrapping_sub(module.linked_at(main.offset)?);
         let (_, ranges) = module.function_named("main")?;

@@ -116,11 +116,11 @@ impl Row {
 }
 
 impl Module {
-    pub(super) fn load(path: &Path) -> Option<Module> {
+    pub(super) fn load(path: &Path, folders: &[PathBuf]) -> Option<Module> {
         let data = read_file(path)?;
         let file = object::File::parse(&*data).ok()?;
         let segments = file.segments().map(|one| (one.file_range().0, one.file_range().1, one.address())).collect();
-        let separate = separate_file(path, &file);
+        let separate = separate_file(path, &file, folders);
         let separate = separate.as_deref().and_then(|data| object::File::parse(data).ok());
         let debug = separate.as_ref().filter(|file| file.section_by_name(".debug_info").is_some()).unwrap_or(&file);
         let dwarf = debug.section_by_name(".debug_info").and_then(|_| {
@@ -289,13 +289,13 @@ fn read_file(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// The file in which a distribution keeps the debugging information, by build id or by name.
-fn separate_file(path: &Path, file: &object::File<'_>) -> Option<Vec<u8>> {
+fn separate_file(path: &Path, file: &object::File<'_>, folders: &[PathBuf]) -> Option<Vec<u8>> {
     if let Ok(Some(id)) = file.build_id()
         && id.len() > 1
     {
         let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let place = PathBuf::from(format!("/usr/lib/debug/.build-id/{}/{}.debug", &hex[..2], &hex[2..]));
-        if let Some(data) = read_file(&place) {
+        let name = format!(".build-id/{}/{}.debug", &hex[..2], &hex[2..]);
+        if let Some(data) = folders.iter().find_map(|folder| read_file(&folder.join(&name))) {
             return Some(data);
         }
     }
@@ -303,8 +303,9 @@ fn separate_file(path: &Path, file: &object::File<'_>) -> Option<Vec<u8>> {
     let name = std::str::from_utf8(name).ok()?;
     let folder = path.parent()?;
     let places = [folder.join(name), folder.join(".debug").join(name)];
-    let system = Path::new("/usr/lib/debug").join(folder.strip_prefix("/").ok()?).join(name);
-    places.iter().filter(|place| *place != path).chain([&system]).find_map(|place| read_file(place))
+    let inner = folder.strip_prefix("/").ok()?;
+    let system: Vec<PathBuf> = folders.iter().map(|base| base.join(inner).join(name)).collect();
+    places.iter().filter(|place| *place != path).chain(&system).find_map(|place| read_file(place))
 }
 
 fn units_of(dwarf: &Dwarf<Slice>) -> Vec<(Rc<gimli::Unit<Slice>>, Ranges)> {
@@ -407,14 +408,13 @@ fn lines_of(dwarf: &Dwarf<Slice>, unit: &gimli::Unit<Slice>) -> gimli::Result<Ve
             statement: row.is_stmt(),
             end: row.end_sequence(),
         };
-        // gdb keeps the last of several rows for one address, and one entry for rows of the same line in a row.
+        // gdb keeps the last of several rows for one address.
         match sequence.last() {
             Some(last) if last.address == new.address && !new.end => {
                 let statement = new.statement || last.statement && last.line == new.line;
                 sequence.pop();
                 sequence.push(Line { statement, ..new });
             }
-            Some(last) if last.line == new.line && Rc::ptr_eq(&last.file, &new.file) && !new.end && last.statement => {}
             _ => sequence.push(new),
         }
         if row.end_sequence() {

@@ -243,6 +243,11 @@ impl Engine {
             },
         };
         self.start_copy(debugger, &prompt)?;
+        if let (Answer::Text(folders), _) = self.ask_served(&Question::DebugFolders, None, console)?
+            && let Some(served) = &mut self.served
+        {
+            served.symbols.set_folders(&folders);
+        }
         let mut search = Native::new(self, console, inputs);
         let found = prepare(&mut search).and_then(|prepared| {
             let field = search.lay_out(plan)?;
