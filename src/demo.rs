@@ -69,6 +69,7 @@ pub fn run() -> Result<u8, Trouble> {
         checkpoint_every: Some(std::time::Duration::from_secs(1)),
         memory_limit: None,
         facts: false,
+        unattended: true,
         size: (24, 80),
     };
     let (mut engine, _) = Engine::start(options, &mut runner.screen).map_err(Trouble::Start)?;

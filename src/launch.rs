@@ -74,7 +74,7 @@ pub fn session(args: &SessionArgs, steps: &[Step]) -> Result<u8, Trouble> {
     let screen = Screen::new(human, open_events(&args.shared)?, Keyboard::stdin(), Some(signals()?));
     let on_error = if args.stop_on_error { OnError::Stop } else { OnError::GoOn };
     let mut runner = Runner::new(screen, on_error);
-    let mut engine = start(&mut runner.screen, &args.shared, &args.debugger)?;
+    let mut engine = start(&mut runner.screen, &args.shared, &args.debugger, !matches!(talk, Talk::Edited))?;
     let outcome = converse(&mut runner, &mut engine, steps, talk);
     let status = outcome.as_ref().map_or_else(Trouble::status, |status| *status);
     // Ends every process of the session; events of that come before the end object.
@@ -88,12 +88,13 @@ pub fn session(args: &SessionArgs, steps: &[Step]) -> Result<u8, Trouble> {
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn start(screen: &mut Screen, shared: &Shared, argv: &[OsString]) -> Result<Engine, Trouble> {
+pub fn start(screen: &mut Screen, shared: &Shared, argv: &[OsString], unattended: bool) -> Result<Engine, Trouble> {
     let options = Options {
         argv: argv.to_vec(),
         checkpoint_every: shared.checkpoint_every.0,
         memory_limit: shared.memory_limit,
         facts: screen.events.wanted(),
+        unattended,
         size: window(),
     };
     screen.begin();

@@ -43,8 +43,10 @@ fn random_programs() {
 
 #[test]
 fn written_programs() {
-    let mut programs: Vec<PathBuf> =
-        std::fs::read_dir(here().join("programs")).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut programs: Vec<PathBuf> = std::fs::read_dir(here().join("programs"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     programs.sort();
     assert!(!programs.is_empty());
     let mut wrong = Vec::new();

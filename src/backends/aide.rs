@@ -129,6 +129,9 @@ pub trait Aide: Send {
     /// What makes a copy of the debugger fit for a search: nothing of the user's stops or prints any more.
     fn quiet(&self) -> Vec<Question>;
 
+    /// Tells the server which program is to be started.
+    fn name_program(&self, executable: &str) -> Question;
+
     /// What makes it look at a program that has been exchanged.
     fn look_again(&self) -> Vec<Question>;
 }

@@ -18,6 +18,8 @@ pub struct Serving {
     pub socket: std::path::PathBuf,
     /// Name of the terminal for the debugger's second interface.
     pub channel: std::path::PathBuf,
+    /// Nobody is there to answer questions.
+    pub unattended: bool,
 }
 
 /// What the debugger is asking for when it waits at a prompt.
@@ -115,6 +117,11 @@ pub trait Dialect: Send {
     /// How facts are asked of a served debugger.
     fn aide(&self) -> Option<Box<dyn super::aide::Aide>> {
         None
+    }
+
+    /// What to type first to have the program at its beginning.
+    fn begins_with(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Why a line is not given to the debugger at all: it cannot work here.

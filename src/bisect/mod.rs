@@ -65,7 +65,7 @@ pub fn run(args: &BisectArgs) -> Result<u8, Trouble> {
     let events = launch::open_events(&args.shared)?;
     // What the debugger and the program say on the way is of no interest; the event stream has it.
     let mut screen = Screen::new(None, events, Keyboard::stdin(), Some(launch::signals()?));
-    let mut engine = launch::start(&mut screen, &args.shared, &args.debugger)?;
+    let mut engine = launch::start(&mut screen, &args.shared, &args.debugger, true)?;
     let mut runner = Runner::new(screen, OnError::GoOn);
     let plan = Plan {
         expression: args.watch.clone().or_else(|| args.good.clone()).unwrap_or_default(),
@@ -98,6 +98,8 @@ pub fn run(args: &BisectArgs) -> Result<u8, Trouble> {
 
 /// Looks for the statement.
 pub fn bisect(runner: &mut Runner, session: &mut dyn Session, plan: &Plan) -> Verdict {
+    let plan =
+        &Plan { start: if plan.start.is_empty() { session.begins_with() } else { plan.start.clone() }, ..plan.clone() };
     for line in &plan.start {
         if !runner.run(session, line) || is_over(session) {
             return Verdict::NotReached(format!("cannot start: `{line}` did not work"));

@@ -50,6 +50,17 @@ pub const COMMANDS: &[Command] = &[
         run: Run::Session(|session, given, console| session.reverse_next(given.count(), console)),
     },
     Command {
+        name: "reverse-stepi",
+        short: None,
+        aliases: &["reverse-stepi", "rsi"],
+        argument: Argument::Count,
+        syntax: "[n]",
+        summary: "to the instruction before this one",
+        details: "For programs that gdb debugs.",
+        group: Group::Travel,
+        run: Run::Session(|session, given, console| session.reverse_stepi(given.count(), console)),
+    },
+    Command {
         name: "reverse-finish",
         short: Some("rf"),
         aliases: &["reverse-finish", "bfinish"],

@@ -194,7 +194,7 @@ impl Engine {
                     }
                 }
                 Woke::Interrupt => self.interrupt(feed, &mut outcome)?,
-                Woke::ExecFailed(_) | Woke::Exited(_) => {
+                Woke::ExecFailed | Woke::Exited(_) => {
                     self.pass_on(feed, &mut outcome, &mut pending, true);
                     outcome.exited = Some(match woke {
                         Woke::Exited(status) => status,

@@ -40,7 +40,10 @@ impl Engine {
         let live = match dialect.hosting() {
             Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), rows, columns),
             Hosting::Served => Live::start_served(rows, columns, |socket, channel| {
-                to_execute(&options.argv, Some(&Serving { socket: socket.into(), channel: channel.into() }))
+                to_execute(
+                    &options.argv,
+                    Some(&Serving { socket: socket.into(), channel: channel.into(), unattended: options.unattended }),
+                )
             }),
         };
         let live = live.map_err(|error| supervisor(error.to_string()))?;
@@ -135,6 +138,9 @@ impl Engine {
         if self.served.is_some() && reading.effect == Effect::Mutates {
             // What the program was before the change can be had in no other way.
             self.checkpoint_prompt(true, false, console);
+        }
+        if kind == PromptKind::Command {
+            self.name_program(console)?;
         }
         let begin = Instant::now();
         self.striding = kind == PromptKind::Command && self.dialect.runs_on(&reading.send);

@@ -29,7 +29,7 @@ pub(crate) enum Woke {
     /// The debugger has ended: status as a shell reports it.
     Exited(i32),
     /// The debugger could not be executed.
-    ExecFailed(i32),
+    ExecFailed,
     /// The descriptor that was to be watched became readable.
     Interrupt,
     /// The time was up.
@@ -140,7 +140,7 @@ impl Live {
                     Event::Exited { status, signal } => {
                         return Ok(Woke::Exited(status.unwrap_or_else(|| 128 + signal.unwrap_or(0))));
                     }
-                    Event::ExecFailed(errno) => return Ok(Woke::ExecFailed(errno)),
+                    Event::ExecFailed(_) => return Ok(Woke::ExecFailed),
                     Event::Ran(ran) => return Ok(Woke::Ran(ran)),
                     Event::Fence => return Ok(Woke::Fence),
                     Event::Program(change) => return Ok(Woke::Program(change)),

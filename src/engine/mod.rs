@@ -255,6 +255,11 @@ pub trait Session {
     fn reverse_step(&mut self, n: u32, console: &mut dyn Console) -> Result<Report, Failure>;
     /// `fred-reverse-next n`
     fn reverse_next(&mut self, n: u32, console: &mut dyn Console) -> Result<Report, Failure>;
+    /// `fred-reverse-stepi n`
+    fn reverse_stepi(&mut self, n: u32, console: &mut dyn Console) -> Result<Report, Failure> {
+        let _ = (n, console);
+        Err(Failure::new("cannot go back by instructions in this debugger"))
+    }
     /// `fred-reverse-finish`
     fn reverse_finish(&mut self, console: &mut dyn Console) -> Result<Report, Failure>;
     /// `fred-reverse-continue n`
@@ -287,6 +292,11 @@ pub trait Session {
     fn is_own_code(&self, stop: &Stop) -> bool {
         let _ = stop;
         false
+    }
+
+    /// What to type first to have the program at its beginning, where nothing else was said.
+    fn begins_with(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Names for completion: checkpoint ids, branch names.

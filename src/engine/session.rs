@@ -106,6 +106,10 @@ impl Session for Engine {
         self.reverse(&named("fred-reverse-next", n), Motion::Next, n, console)
     }
 
+    fn reverse_stepi(&mut self, n: u32, console: &mut dyn Console) -> Result<Report, Failure> {
+        self.reverse(&named("fred-reverse-stepi", n), Motion::Instruction, n, console)
+    }
+
     fn reverse_finish(&mut self, console: &mut dyn Console) -> Result<Report, Failure> {
         self.reverse("fred-reverse-finish", Motion::Finish, 1, console)
     }
@@ -254,6 +258,10 @@ impl Session for Engine {
 
     fn is_own_code(&self, stop: &Stop) -> bool {
         self.dialect.is_own_code(stop)
+    }
+
+    fn begins_with(&self) -> Vec<String> {
+        self.dialect.begins_with().iter().map(|line| (*line).to_owned()).collect()
     }
 
     fn names(&self) -> (Vec<String>, Vec<String>) {

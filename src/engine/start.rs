@@ -14,6 +14,8 @@ pub struct Options {
     pub memory_limit: Option<u64>,
     /// Every stop is to carry its depth (the event stream wants it).
     pub facts: bool,
+    /// Nobody is there to answer the debugger's questions.
+    pub unattended: bool,
     /// Rows and columns of the debugger's terminal.
     pub size: (u16, u16),
 }

@@ -342,11 +342,7 @@ fn walk<M: Machine>(
 
 /// Where a step leads that has come out of a call into the middle of a line: to the next place at which a line begins, be it
 /// the same one, or into the next call. The debugger, which stands there, would go on to another line.
-fn after_return<M: Machine>(
-    machine: &mut M,
-    until: &Until<M::State>,
-    level: &Level,
-) -> Result<Moved, M::Error> {
+fn after_return<M: Machine>(machine: &mut M, until: &Until<M::State>, level: &Level) -> Result<Moved, M::Error> {
     let middle = machine.here()?;
     let moved = machine.step(until)?;
     let (end, state) = match moved {
@@ -534,13 +530,16 @@ fn value_at<M: Machine>(machine: &mut M, at: &M::State) -> Result<Value, M::Erro
     machine.value()
 }
 
+/// Where it begins, and where it ends.
+type Stretch<S> = (S, Until<S>);
+
 /// Halves a stretch in time until it is short, or has few statements to be met.
 fn narrow_by_time<M: Machine>(
     machine: &mut M,
     mut from: M::State,
     mut until: Until<M::State>,
     now: &Value,
-) -> Result<(M::State, Until<M::State>), M::Error> {
+) -> Result<Stretch<M::State>, M::Error> {
     let mut span = match machine.after(&from, machine.span(&from, &until) * 2 + 10_000, &until)? {
         After::End(micros) => micros,
         After::At(_) => machine.span(&from, &until),

@@ -75,7 +75,9 @@ impl Session {
         for &id in &chain[1..] {
             let point = self.execution.point(id);
             match &point.via {
-                Via::Start | Via::Landed => unreachable!("only the first point is the start, and nothing is served here"),
+                Via::Start | Via::Landed => {
+                    unreachable!("only the first point is the start, and nothing is served here")
+                }
                 Via::Command { line, .. } => {
                     sim.run_line(line).expect("it was run before");
                 }

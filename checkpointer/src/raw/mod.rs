@@ -212,8 +212,7 @@ pub fn debug_register(tid: Pid, index: usize) -> Result<u64, Errno> {
     let offset = std::mem::offset_of!(libc::user, u_debugreg) + index * 8;
     // The bare system call puts the word where `data` points.
     // SAFETY: the kernel writes one word to a live local.
-    let answer =
-        unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKUSER, tid.as_raw(), offset, &raw mut word) };
+    let answer = unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKUSER, tid.as_raw(), offset, &raw mut word) };
     Errno::result(answer).map(|_| word)
 }
 

@@ -210,7 +210,11 @@ pub fn description() -> String {
         }
         let group = match register.feature {
             CORE if register.name.starts_with("st") || register.name.starts_with('f') && register.size == 4 => {
-                if register.name == "fs" { "" } else { " group=\"float\"" }
+                if register.name == "fs" {
+                    ""
+                } else {
+                    " group=\"float\""
+                }
             }
             SSE | AVX | AVX512 => " group=\"vector\"",
             "org.gnu.gdb.i386.linux" => " group=\"system\"",
@@ -245,8 +249,8 @@ fn word(registers: &Registers, index: usize) -> u64 {
 
 fn words(r: &Registers) -> [u64; 27] {
     [
-        r.r15, r.r14, r.r13, r.r12, r.rbp, r.rbx, r.r11, r.r10, r.r9, r.r8, r.rax, r.rcx, r.rdx, r.rsi, r.rdi, r.orig_rax,
-        r.rip, r.cs, r.eflags, r.rsp, r.ss, r.fs_base, r.gs_base, r.ds, r.es, r.fs, r.gs,
+        r.r15, r.r14, r.r13, r.r12, r.rbp, r.rbx, r.r11, r.r10, r.r9, r.r8, r.rax, r.rcx, r.rdx, r.rsi, r.rdi,
+        r.orig_rax, r.rip, r.cs, r.eflags, r.rsp, r.ss, r.fs_base, r.gs_base, r.ds, r.es, r.fs, r.gs,
     ]
 }
 
@@ -337,9 +341,7 @@ pub fn set(registers: &mut ThreadRegisters, number: usize, bytes: &[u8]) -> bool
         _ => 1u64 << PKRU,
     };
     if let Some(place) = registers.extended.get_mut(512..520) {
-        let now = u64::from_le_bytes([
-            place[0], place[1], place[2], place[3], place[4], place[5], place[6], place[7],
-        ]);
+        let now = u64::from_le_bytes([place[0], place[1], place[2], place[3], place[4], place[5], place[6], place[7]]);
         place.copy_from_slice(&(now | used).to_le_bytes());
     }
     true

@@ -87,17 +87,10 @@ impl Server {
         for byte in bytes {
             match self.reader.push(*byte) {
                 None => {}
-                Some(Arrival::Interrupt) => {
-                    if self.running {
-                        target.interrupt(libc::SIGINT);
-                    }
-                }
+                Some(Arrival::Interrupt) if self.running => target.interrupt(libc::SIGINT),
                 Some(Arrival::Again) => out.extend(&self.sent),
-                Some(Arrival::Broken) => {
-                    if !self.no_ack {
-                        out.push(b'-');
-                    }
-                }
+                Some(Arrival::Broken) if !self.no_ack => out.push(b'-'),
+                Some(Arrival::Interrupt | Arrival::Broken) => {}
                 Some(Arrival::Packet(data)) => {
                     if !self.no_ack {
                         out.push(b'+');
@@ -296,10 +289,7 @@ impl Server {
 
     pub(super) fn current(&self, target: &dyn Target) -> Tid {
         let threads = target.threads();
-        self.general
-            .filter(|tid| threads.contains(tid))
-            .or_else(|| threads.first().copied())
-            .unwrap_or(0)
+        self.general.filter(|tid| threads.contains(tid)).or_else(|| threads.first().copied()).unwrap_or(0)
     }
 
     fn found(&self, target: &mut dyn Target) -> Result<ThreadRegisters, Reply> {
@@ -426,13 +416,7 @@ impl Server {
         })
     }
 
-    fn legacy_resume(
-        &mut self,
-        step: bool,
-        at: &[u8],
-        signal: Option<i32>,
-        target: &mut dyn Target,
-    ) -> Reply {
+    fn legacy_resume(&mut self, step: bool, at: &[u8], signal: Option<i32>, target: &mut dyn Target) -> Reply {
         let tid = self.resumed.filter(|tid| target.threads().contains(tid)).unwrap_or_else(|| self.current(target));
         if !at.is_empty() {
             let Some(address) = number(at) else { return error(libc::EINVAL) };

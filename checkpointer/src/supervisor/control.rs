@@ -46,9 +46,7 @@ impl Supervisor {
             }
             Request::Fence(at) => self.set_fence(at).map(|()| Answer::Done),
             Request::Registers(of) => self.program_registers(of).map(|found| Answer::Registers(Box::new(found))),
-            Request::Memory { copy, address, length } => {
-                self.program_memory(copy, address, length).map(Answer::Memory)
-            }
+            Request::Memory { copy, address, length } => self.program_memory(copy, address, length).map(Answer::Memory),
             Request::Status => Ok(Answer::Status {
                 running: self.main.map(Pid::as_raw),
                 copies: self.copies.len(),

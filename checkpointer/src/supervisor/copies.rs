@@ -12,10 +12,10 @@ use crate::inject::InjectError;
 use crate::inject::injector::Injector;
 use crate::ptrace::{Change, How};
 use crate::raw;
+use crate::rsp::Server;
 use crate::snapshot::fork;
 use crate::snapshot::state::{self, ProcessState};
 use crate::snapshot::threads::{self, ThreadState};
-use crate::rsp::Server;
 use crate::wire::{CopyId, ProgramRegisters};
 
 /// What a process was like at a moment, but for its memory, which the copy itself holds.
@@ -504,9 +504,10 @@ impl Supervisor {
     /// Runs a suspended process again.
     pub(super) fn resume(&mut self, id: CopyId) -> Result<(), String> {
         self.kill_live();
-        let usable = self.copies.get(&id).is_some_and(|copy| {
-            copy.main.is_some() && copy.parts().all(|part| !part.dead && !part.threads.is_empty())
-        });
+        let usable = self
+            .copies
+            .get(&id)
+            .is_some_and(|copy| copy.main.is_some() && copy.parts().all(|part| !part.dead && !part.threads.is_empty()));
         let Some(copy) = (if usable { self.copies.remove(&id) } else { None }) else {
             return Err("cannot go back to the process that was put aside: it was killed from outside".to_owned());
         };
@@ -626,5 +627,4 @@ impl Supervisor {
     }
 }
 
-const KILLED: &str =
-    "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others";
+const KILLED: &str = "cannot restore this checkpoint: its process was killed from outside; fred-list shows the others";

@@ -120,12 +120,11 @@ impl Terminal {
             return None;
         }
         let entries = polled(pid, registers)?;
-        let (ours, others): (Vec<_>, Vec<_>) = entries.into_iter().filter(|(number, _)| *number >= 0).partition(
-            |(number, events)| {
+        let (ours, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().filter(|(number, _)| *number >= 0).partition(|(number, events)| {
                 events & PollFlags::POLLIN.bits() != 0
                     && u64::try_from(*number).is_ok_and(|number| self.is_descriptor(pid, number))
-            },
-        );
+            });
         (!ours.is_empty()).then_some(others)
     }
 
@@ -156,10 +155,7 @@ fn polled(pid: Pid, registers: &Registers) -> Option<Vec<(i32, i16)>> {
     let mut entries = vec![0u8; count * 8];
     read_memory(pid, registers.rdi, &mut entries).ok()?;
     let read = |entry: &[u8]| {
-        (
-            i32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]),
-            i16::from_ne_bytes([entry[4], entry[5]]),
-        )
+        (i32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]), i16::from_ne_bytes([entry[4], entry[5]]))
     };
     Some(entries.chunks_exact(8).map(read).collect())
 }

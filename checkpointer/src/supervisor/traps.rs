@@ -393,8 +393,10 @@ impl Supervisor {
 /// Whether one of a process's descriptors has something to tell.
 fn any_ready(pid: Pid, others: &[(i32, i16)]) -> bool {
     let Ok(handle) = raw::pidfd_open(pid.as_raw()) else { return true };
-    let ours: Vec<_> =
-        others.iter().filter_map(|(number, events)| Some((raw::pidfd_getfd(handle.as_fd(), *number).ok()?, *events))).collect();
+    let ours: Vec<_> = others
+        .iter()
+        .filter_map(|(number, events)| Some((raw::pidfd_getfd(handle.as_fd(), *number).ok()?, *events)))
+        .collect();
     let mut wanted: Vec<PollFd> =
         ours.iter().map(|(fd, events)| PollFd::new(fd.as_fd(), PollFlags::from_bits_truncate(*events))).collect();
     !matches!(poll(&mut wanted, PollTimeout::ZERO), Ok(0))

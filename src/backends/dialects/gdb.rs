@@ -81,22 +81,60 @@ const SETTINGS: &[&str] = &[
 
 /// Words that fred has for its own, and gdb too: there fred's are meant.
 const OURS: &[&str] = &[
-    "reverse-step", "reverse-next", "reverse-finish", "reverse-continue", "reverse-stepi", "reverse-nexti", "rs", "rn",
-    "rc", "rsi", "rni",
+    "reverse-step",
+    "reverse-next",
+    "reverse-finish",
+    "reverse-continue",
+    "reverse-stepi",
+    "reverse-nexti",
+    "rs",
+    "rn",
+    "rc",
+    "rsi",
+    "rni",
 ];
 
 /// Commands that Enter does not repeat.
 const NOT_REPEATED: &[&str] = &[
-    "run", "start", "starti", "attach", "kill", "quit", "break", "tbreak", "hbreak", "thbreak", "watch", "rwatch", "awatch",
-    "catch", "delete", "clear", "disable", "enable", "condition", "ignore", "commands", "define", "set", "file", "shell",
-    "detach", "jump", "call", "return", "signal",
+    "run",
+    "start",
+    "starti",
+    "attach",
+    "kill",
+    "quit",
+    "break",
+    "tbreak",
+    "hbreak",
+    "thbreak",
+    "watch",
+    "rwatch",
+    "awatch",
+    "catch",
+    "delete",
+    "clear",
+    "disable",
+    "enable",
+    "condition",
+    "ignore",
+    "commands",
+    "define",
+    "set",
+    "file",
+    "shell",
+    "detach",
+    "jump",
+    "call",
+    "return",
+    "signal",
 ];
 
 /// Whether a program of that name is gdb.
 pub fn serves(program: &str) -> bool {
     let rest = program.strip_prefix("rust-").unwrap_or(program);
     let Some(rest) = rest.strip_prefix("gdb") else { return false };
-    rest.is_empty() || rest == "-multiarch" || rest.strip_prefix('-').unwrap_or(rest).chars().all(|c| c.is_ascii_digit() || c == '.')
+    rest.is_empty()
+        || rest == "-multiarch"
+        || rest.strip_prefix('-').unwrap_or(rest).chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
 /// What a command line of gdb asks for.
@@ -123,7 +161,8 @@ fn read_command_line(arguments: &[OsString]) -> CommandLine {
     let mut files = 0;
     while let Some(word) = rest.next() {
         let bytes = word.as_bytes();
-        let Some(option) = bytes.strip_prefix(b"--").or(bytes.strip_prefix(b"-")).filter(|name| !name.is_empty()) else {
+        let Some(option) = bytes.strip_prefix(b"--").or(bytes.strip_prefix(b"-")).filter(|name| !name.is_empty())
+        else {
             files += 1;
             let numeric = bytes.iter().all(u8::is_ascii_digit);
             if files == 2 && numeric && !Path::new(word).exists() {
@@ -198,6 +237,10 @@ pub fn to_execute(argv: &[OsString], serving: &Serving) -> Vec<OsString> {
     first(with("new-ui mi2 ", &serving.channel));
     // The program's files are this system's.
     first("set sysroot /".into());
+    if serving.unattended {
+        first("set confirm off".into());
+        first("set pagination off".into());
+    }
     // A question may be answered by a function of the program that takes long.
     first("set remotetimeout 100000".into());
     first(with("target extended-remote ", &serving.socket));
@@ -277,9 +320,9 @@ fn effect_of(line: &str) -> Effect {
         "print" => Effect::Queries,
         "set" => {
             let (setting, _) = split(rest);
-            let known = setting != "var" && setting != "variable" && SETTINGS.iter().any(|name| {
-                *name == setting || (setting.len() > 2 && name.starts_with(setting))
-            });
+            let known = setting != "var"
+                && setting != "variable"
+                && SETTINGS.iter().any(|name| *name == setting || (setting.len() > 2 && name.starts_with(setting)));
             // `set $convenience = 1` is the debugger's own.
             if known || rest.starts_with('$') && !is_register(rest) { Effect::Configures } else { Effect::Mutates }
         }
@@ -287,13 +330,13 @@ fn effect_of(line: &str) -> Effect {
         "display" if rest.is_empty() => Effect::Queries,
         "info" | "show" | "list" => Effect::Queries,
         "thread" => match split(rest) {
-            ("apply", rest) => effect_of(rest.split_once(' ').map_or("", |(_, command)| command.trim_start_matches("-q "))),
+            ("apply", rest) => {
+                effect_of(rest.split_once(' ').map_or("", |(_, command)| command.trim_start_matches("-q ")))
+            }
             ("", _) | ("find", _) => Effect::Queries,
             _ => Effect::Configures,
         },
-        "frame" if rest.starts_with("apply") => {
-            effect_of(rest.splitn(3, ' ').nth(2).unwrap_or(""))
-        }
+        "frame" if rest.starts_with("apply") => effect_of(rest.splitn(3, ' ').nth(2).unwrap_or("")),
         "with" => rest.split_once("--").map_or(Effect::Queries, |(_, command)| effect_of(command)),
         "pipe" => effect_of(rest.split('|').next().unwrap_or("")),
         "python" if rest.starts_with("print(") && !rest.contains("execute") => Effect::Queries,
@@ -381,8 +424,9 @@ impl Dialect for Gdb {
         )
     }
 
-    fn is_own_code(&self, _: &Stop) -> bool {
-        false
+    fn is_own_code(&self, stop: &Stop) -> bool {
+        // What runs behind main, where a machine has debugging information for it.
+        matches!(stop.function.as_deref(), Some("__libc_start_call_main" | "__libc_start_main_impl" | "_start"))
     }
 
     fn belief(&self, _: &str, _: &str, _: &Prompt) -> Belief {
@@ -398,7 +442,9 @@ impl Dialect for Gdb {
         // What connecting to us prints.
         let ours = |line: &&str| {
             *line != "New UI allocated\n"
-                && !(line.starts_with("Remote debugging using ") && line.ends_with("/program\n") && line.contains("/fred-"))
+                && !(line.starts_with("Remote debugging using ")
+                    && line.ends_with("/program\n")
+                    && line.contains("/fred-"))
         };
         text.split_inclusive('\n').filter(ours).collect()
     }
@@ -407,18 +453,25 @@ impl Dialect for Gdb {
         Some(Box::<GdbAide>::default())
     }
 
+    fn begins_with(&self) -> &'static [&'static str] {
+        &["break main", "run"]
+    }
+
     fn refuses(&self, line: &str) -> Option<String> {
         let (word, rest) = split(line);
         let name = whole_name(word)?;
         match name {
-            "record" => Some("fred records the session already: fred-reverse-step and the other fred commands go back".into()),
+            "record" => {
+                Some("fred records the session already: fred-reverse-step and the other fred commands go back".into())
+            }
             "tui" | "layout" | "focus" | "winheight" => Some(format!(
                 "cannot run `{}`: gdb's full-screen view does not work below fred's prompt; fred --tui has one",
                 line.trim()
             )),
-            "checkpoint" | "restart" if rest.is_empty() || name == "restart" => {
-                Some(format!("cannot run `{}`: gdb's own checkpoints need a native process; fred-checkpoint and fred-restart do this", line.trim()))
-            }
+            "checkpoint" | "restart" if rest.is_empty() || name == "restart" => Some(format!(
+                "cannot run `{}`: gdb's own checkpoints need a native process; fred-checkpoint and fred-restart do this",
+                line.trim()
+            )),
             _ => None,
         }
     }

@@ -202,6 +202,10 @@ impl Aide for GdbAide {
         lines.into_iter().map(|line| Question::Tell(line.to_owned())).collect()
     }
 
+    fn name_program(&self, executable: &str) -> Question {
+        Question::Tell(format!("set remote exec-file {executable}"))
+    }
+
     fn look_again(&self) -> Vec<Question> {
         vec![Question::Tell("sharedlibrary".to_owned())]
     }

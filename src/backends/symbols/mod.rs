@@ -88,7 +88,8 @@ impl Symbols {
 
     /// Tells where separate debugging information is: what the debugger finds there, and nothing else, counts.
     pub fn set_folders(&mut self, list: &str) {
-        let folders: Vec<PathBuf> = std::env::split_paths(list).filter(|folder| !folder.as_os_str().is_empty()).collect();
+        let folders: Vec<PathBuf> =
+            std::env::split_paths(list).filter(|folder| !folder.as_os_str().is_empty()).collect();
         if self.folders != folders {
             self.folders = folders;
             self.modules.clear();
@@ -162,7 +163,10 @@ impl Symbols {
     pub fn main_statement(&mut self) -> Option<u64> {
         // The program itself is mapped first.
         let main = self.mappings.first()?.clone();
-        let module = self.modules.entry(main.path.clone()).or_insert_with(|| Module::load(&main.path, &self.folders).map(Rc::new));
+        let module = self
+            .modules
+            .entry(main.path.clone())
+            .or_insert_with(|| Module::load(&main.path, &self.folders).map(Rc::new));
         let module = Rc::clone(module.as_ref()?);
         let bias = main.start.wrapping_sub(module.linked_at(main.offset)?);
         let (_, ranges) = module.function_named("main")?;

@@ -182,7 +182,8 @@ impl Module {
 
     pub(super) fn function_at(&self, pc: u64) -> Option<(String, Ranges)> {
         let contents = self.contents(self.unit_at(pc)?);
-        let found = contents.functions.iter().find(|(_, ranges)| ranges.iter().any(|(from, to)| (*from..*to).contains(&pc)));
+        let found =
+            contents.functions.iter().find(|(_, ranges)| ranges.iter().any(|(from, to)| (*from..*to).contains(&pc)));
         found.cloned()
     }
 
@@ -237,9 +238,7 @@ where
     let cfa = match row.cfa() {
         CfaRule::RegisterAndOffset { register, offset } if register.0 < 16 => (usize::from(register.0), *offset),
         // What glibc says of its signal trampoline: DW_OP_breg7 N; DW_OP_deref.
-        CfaRule::Expression(expression) => {
-            (usize::MAX, stack_offset(&expression.get(section).ok()?, encoding)?)
-        }
+        CfaRule::Expression(expression) => (usize::MAX, stack_offset(&expression.get(section).ok()?, encoding)?),
         CfaRule::RegisterAndOffset { .. } => return None,
     };
     let kept_of = |rule: &RegisterRule<usize>| match rule {
@@ -388,7 +387,9 @@ fn lines_of(dwarf: &Dwarf<Slice>, unit: &gimli::Unit<Slice>) -> gimli::Result<Ve
         let index = row.file_index();
         let file = files.entry(index).or_insert_with(|| {
             let mut path = unit.comp_dir.as_ref().map_or_else(PathBuf::new, |folder| {
-                PathBuf::from(String::from_utf8_lossy(&gimli::Reader::to_slice(folder).unwrap_or_default()).into_owned())
+                PathBuf::from(
+                    String::from_utf8_lossy(&gimli::Reader::to_slice(folder).unwrap_or_default()).into_owned(),
+                )
             });
             if let Some(file) = row.file(header) {
                 if let Some(folder) = file.directory(header).and_then(&text) {

@@ -61,6 +61,9 @@ impl State {
     }
 }
 
+/// Instructions, and the line of each.
+type Spots = (Vec<Spot>, Vec<u32>);
+
 /// What is watched.
 pub(super) struct Watched {
     pub(super) expression: String,
@@ -83,7 +86,7 @@ pub(in crate::engine) struct Native<'e> {
     /// Numbers of lines, for telling them apart.
     lines: HashMap<(std::path::PathBuf, u32), u32>,
     /// Addresses of the statements of a level, and the line of each.
-    spots: HashMap<Level, Rc<(Vec<Spot>, Vec<u32>)>>,
+    spots: HashMap<Level, Rc<Spots>>,
 }
 
 impl<'e> Native<'e> {
@@ -262,7 +265,7 @@ impl<'e> Native<'e> {
     }
 
     /// Where the statements of a level are.
-    fn spots_of(&mut self, level: &Level) -> Rc<(Vec<Spot>, Vec<u32>)> {
+    fn spots_of(&mut self, level: &Level) -> Rc<Spots> {
         if let Some(known) = self.spots.get(level) {
             return Rc::clone(known);
         }

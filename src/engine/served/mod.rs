@@ -26,6 +26,8 @@ pub(crate) struct Served {
     pub(super) program: u32,
     /// Whether it is there.
     pub(super) alive: bool,
+    /// What the debugger would start, as last told to the server.
+    executable: Option<String>,
     /// A copy of each at its beginning.
     pub(super) origins: HashMap<u32, CopyId>,
     /// Which program there was at a point, and whether it lived.
@@ -50,6 +52,7 @@ impl Served {
             programs: 0,
             program: 0,
             alive: false,
+            executable: None,
             origins: HashMap::new(),
             at: HashMap::new(),
             same: Default::default(),
@@ -152,13 +155,26 @@ impl Engine {
         self.live.type_to_program(&bytes).map_err(|error| self.failed("giving the program its input", &error))
     }
 
-    /// Asks something that is answered by a text, of the debugger as it is.
-    pub(super) fn ask_text(&mut self, question: &Question, console: &mut dyn Console) -> Result<String, Failure> {
-        match self.ask_served(question, None, console)?.0 {
-            Answer::Text(text) => Ok(text),
-            Answer::Refused(why) => Err(self.failure(why)),
-            other => Err(self.failure(format!("the debugger answered something else: {other:?}"))),
+    /// Tells the server which program the debugger would start, if that has changed.
+    pub(super) fn name_program(&mut self, console: &mut dyn Console) -> Result<(), Failure> {
+        let Some(served) = &self.served else { return Ok(()) };
+        if served.alive {
+            return Ok(());
         }
+        let known = served.executable.clone();
+        if let (Answer::Program { executable: Some(executable), .. }, _) =
+            self.ask_served(&Question::Program, None, console)?
+            && known.as_ref() != Some(&executable)
+        {
+            let question = self.served.as_ref().map(|served| served.aide.name_program(&executable));
+            if let Some(question) = question {
+                self.ask_served(&question, None, console)?;
+            }
+            if let Some(served) = &mut self.served {
+                served.executable = Some(executable);
+            }
+        }
+        Ok(())
     }
 
     /// Evaluates at the present, on a throw-away copy: whether it could be, and the value or the reason.

@@ -88,7 +88,7 @@ impl Engine {
         }
         let mut inputs = Vec::new();
         let mut at = Duration::ZERO;
-        let mut plan = Plan { program, steps: Vec::new(), copy: None, debugger: None };
+        let mut plan = Plan { steps: Vec::new(), copy: None, debugger: None };
         let chain = self.execution.chain(self.timeline.point());
         let mut before = None;
         for id in &chain {
@@ -150,21 +150,26 @@ impl Engine {
         n: u32,
         console: &mut dyn Console,
     ) -> Result<Report, Failure> {
-        self.native_search(line, console, |_| Ok(()), |search, (), field| {
-            if motion != Motion::Continue {
-                for question in search.quiet() {
-                    search.ask(&question)?;
+        self.native_search(
+            line,
+            console,
+            |_| Ok(()),
+            |search, (), field| {
+                if motion != Motion::Continue {
+                    for question in search.quiet() {
+                        search.ask(&question)?;
+                    }
                 }
-            }
-            let gone = search.go_back(field, motion, n)?;
-            let destination = search.destination(field, &gone.landing);
-            let mut notes = Vec::new();
-            if gone.fell_back {
-                notes.push("no earlier stop at a breakpoint: this is the start of the history.".to_owned());
-            }
-            let incomplete = (gone.done < n).then(|| NO_EARLIER.to_owned());
-            Ok(Found { destination, notes, incomplete, result: None })
-        })
+                let gone = search.go_back(field, motion, n)?;
+                let destination = search.destination(field, &gone.landing);
+                let mut notes = Vec::new();
+                if gone.fell_back {
+                    notes.push("no earlier stop at a breakpoint: this is the start of the history.".to_owned());
+                }
+                let incomplete = (gone.done < n).then(|| NO_EARLIER.to_owned());
+                Ok(Found { destination, notes, incomplete, result: None })
+            },
+        )
     }
 
     /// Goes to a share of the time that the program has run on the current line of history.
@@ -181,11 +186,16 @@ impl Engine {
                 return Ok(report);
             }
         }
-        self.native_search(&format!("fred-goto {position}"), console, |_| Ok(()), |search, (), field| {
-            let landing = search.at_share(field, share)?;
-            let destination = search.destination(field, &landing);
-            Ok(Found { destination, notes: Vec::new(), incomplete: None, result: None })
-        })
+        self.native_search(
+            &format!("fred-goto {position}"),
+            console,
+            |_| Ok(()),
+            |search, (), field| {
+                let landing = search.at_share(field, share)?;
+                let destination = search.destination(field, &landing);
+                Ok(Found { destination, notes: Vec::new(), incomplete: None, result: None })
+            },
+        )
     }
 
     /// Searches from the present, which is put aside meanwhile, and goes where that leads. `prepare` asks what there is to
@@ -317,7 +327,6 @@ pub(super) struct Found {
 
 /// The states of a program that the history has, before they are states of a search.
 pub(super) struct Plan {
-    program: u32,
     steps: Vec<Step>,
     /// The present, if the program lives.
     copy: Option<CopyId>,

@@ -59,14 +59,6 @@ impl DebugRegisters {
         }
     }
 
-    pub(super) fn only_debugger(&mut self) {
-        for slot in &mut self.slots {
-            if slot.is_some_and(|slot| slot.internal) {
-                *slot = None;
-            }
-        }
-    }
-
     pub(super) fn free(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_none()).count()
     }
@@ -150,7 +142,7 @@ mod tests {
         assert_eq!(registers.values(), [0x2000, 0, 0, 0, 1 | 0b1101 << 16]);
         registers.insert(Kind::Hardware, 0x3000, 1, true).unwrap();
         assert_eq!(registers.values()[4], 1 | 1 << 2 | 0b1101 << 16);
-        registers.only_debugger();
+        registers.remove(Kind::Hardware, 0x3000, 1);
         assert_eq!(registers.free(), 3);
         assert_eq!(registers.insert(Kind::Access, 0x4001, 32, false), Err(libc::ENOSPC));
     }

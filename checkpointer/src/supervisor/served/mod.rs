@@ -340,10 +340,8 @@ impl Supervisor {
     pub(in crate::supervisor) fn stop_served(&mut self) {
         loop {
             let threads = self.served_threads();
-            let running: Vec<Pid> = threads
-                .into_iter()
-                .filter(|tid| self.tasks.get(tid).is_some_and(|task| !task.is_stopped()))
-                .collect();
+            let running: Vec<Pid> =
+                threads.into_iter().filter(|tid| self.tasks.get(tid).is_some_and(|task| !task.is_stopped())).collect();
             if running.is_empty() {
                 break;
             }
@@ -689,7 +687,9 @@ impl Supervisor {
         }
         let current = self.real_id(self.served.current);
         let threads = self.served_threads();
-        let Some(tid) = threads.iter().copied().find(|tid| *tid == current).or(threads.first().copied()) else { return };
+        let Some(tid) = threads.iter().copied().find(|tid| *tid == current).or(threads.first().copied()) else {
+            return;
+        };
         self.happened(tid, Why::Signal(signal));
     }
 }

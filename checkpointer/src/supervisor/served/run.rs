@@ -90,7 +90,11 @@ impl Supervisor {
         });
         self.served.running = true;
         // Time is measured as the program takes it by itself, hits are many.
-        if !places_are_none { self.pin() } else { self.unpin() }
+        if !places_are_none {
+            self.pin()
+        } else {
+            self.unpin()
+        }
         self.insert_breakpoints();
         for tid in self.served_threads() {
             let control = self.control(tid);
@@ -225,7 +229,13 @@ impl Supervisor {
 fn deadly(tid: Pid, number: i32) -> bool {
     if matches!(
         number,
-        libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT | libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN
+        libc::SIGCHLD
+            | libc::SIGURG
+            | libc::SIGWINCH
+            | libc::SIGCONT
+            | libc::SIGSTOP
+            | libc::SIGTSTP
+            | libc::SIGTTIN
             | libc::SIGTTOU
     ) {
         return false;

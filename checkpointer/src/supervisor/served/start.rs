@@ -146,8 +146,7 @@ impl Supervisor {
             random: seed(),
             ..Served::default()
         };
-        self.program =
-            Some(Program { leader, virtual_id: pid, zombies: Default::default(), memory, attached: true });
+        self.program = Some(Program { leader, virtual_id: pid, zombies: Default::default(), memory, attached: true });
         self.stop_served();
         if let Err(error) = crate::inject::page::install(leader) {
             tracing::warn!("cannot prepare process {pid} for checkpoints: {error}");
@@ -209,7 +208,8 @@ impl Supervisor {
 /// Another sequence of random bytes for every program that is started.
 fn seed() -> u64 {
     let mut bytes = [0u8; 8];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
+    let read =
+        std::fs::File::open("/dev/urandom").and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
     if let Err(error) = read {
         tracing::warn!("no random seed: {error}");
     }

@@ -242,7 +242,11 @@ impl Supervisor {
         }
         self.served.running = true;
         let steps = |action: &Action| !matches!(action.motion, Motion::Continue);
-        if chosen.iter().any(|(_, _, action)| steps(action)) { self.pin() } else { self.unpin() }
+        if chosen.iter().any(|(_, _, action)| steps(action)) {
+            self.pin()
+        } else {
+            self.unpin()
+        }
         self.insert_breakpoints();
         for (_, known) in &threads {
             self.served.threads.entry(*known).or_default().motion = None;
