@@ -257,7 +257,9 @@ impl Engine {
         self.since.moves += 1;
         self.since.running += elapsed;
         if effect != Effect::Configures {
-            self.checkpoint_prompt(effect == Effect::Mutates, outcome.interrupted, console);
+            // The first stop of a program: a debugger that sees it must be had when it has ended.
+            let first = self.served.as_mut().is_some_and(Served::is_first_stop);
+            self.checkpoint_prompt(effect == Effect::Mutates || first, outcome.interrupted, console);
         }
         Ok(LineReport { index: number, effect, output: outcome.output, stop, elapsed })
     }

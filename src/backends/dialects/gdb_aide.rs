@@ -198,7 +198,14 @@ impl Aide for GdbAide {
     }
 
     fn quiet(&self) -> Vec<Question> {
-        let lines = ["set confirm off", "set pagination off", "disable", "delete display", "set print elements 2000"];
+        let lines = [
+            "set confirm off",
+            "set pagination off",
+            "disable",
+            "delete display",
+            "set print elements 2000",
+            "handle SIGINT stop print nopass",
+        ];
         lines.into_iter().map(|line| Question::Tell(line.to_owned())).collect()
     }
 

@@ -8,6 +8,7 @@ use fred_checkpointer::wire::{CopyId, FrameRegister, Ran, Run, RunEnd, Spot};
 
 use super::Replayed;
 use crate::backends::aide::{Answer, Question};
+use crate::backends::dialect::Prompt;
 use crate::backends::symbols::{Registers, Rule};
 use crate::engine::core::Engine;
 use crate::engine::live::Woke;
@@ -82,6 +83,12 @@ pub(in crate::engine) struct Native<'e> {
     /// When that was.
     at: u64,
     gone: Rc<RefCell<Vec<CopyId>>>,
+    /// What the debugger is a copy of, for another one when it has seen the program end.
+    debugger: (CopyId, Prompt),
+    /// It has.
+    bereft: bool,
+    /// Whether it was made fit for a search.
+    pub(super) quiet: bool,
     pub(super) watched: Option<Watched>,
     /// Numbers of lines, for telling them apart.
     lines: HashMap<(std::path::PathBuf, u32), u32>,
@@ -90,7 +97,12 @@ pub(in crate::engine) struct Native<'e> {
 }
 
 impl<'e> Native<'e> {
-    pub(super) fn new(engine: &'e mut Engine, console: &'e mut dyn Console, inputs: Vec<String>) -> Self {
+    pub(super) fn new(
+        engine: &'e mut Engine,
+        console: &'e mut dyn Console,
+        inputs: Vec<String>,
+        debugger: (CopyId, Prompt),
+    ) -> Self {
         Native {
             engine,
             console,
@@ -98,6 +110,9 @@ impl<'e> Native<'e> {
             read: 0,
             at: 0,
             gone: Rc::default(),
+            debugger,
+            bereft: false,
+            quiet: false,
             watched: None,
             lines: HashMap::new(),
             spots: HashMap::new(),
@@ -313,11 +328,24 @@ impl<'e> Native<'e> {
                     None => Err(self.engine.failure("the place where the program stopped has no frame")),
                 }
             }
-            (Answer::Went { .. }, _) if matches!(until, Until::End) => Ok(Moved::End),
+            (Answer::Went { .. }, _) if matches!(until, Until::End) => {
+                self.bereft = true;
+                Ok(Moved::End)
+            }
             (Answer::Went { .. }, _) => Err(self.astray("the program ended before the place that was to be met again")),
             (Answer::Refused(why), _) => Err(self.engine.failure(format!("the debugger does not step: {why}"))),
             (other, _) => Err(self.engine.failure(format!("the debugger answered something else: {other:?}"))),
         }
+    }
+
+    /// Makes the debugger of the copy fit for a search.
+    pub(super) fn be_quiet(&mut self) -> Result<(), Failure> {
+        self.quiet = true;
+        let questions = self.engine.served.as_ref().map(|served| served.aide.quiet()).unwrap_or_default();
+        for question in questions {
+            self.ask(&question)?;
+        }
+        Ok(())
     }
 
     fn fenced(&mut self, question: &Question, until: &Until<State>) -> Result<Moved, Failure> {
@@ -422,6 +450,13 @@ impl Machine for Native<'_> {
     }
 
     fn stand(&mut self, at: &State) -> Result<(), Failure> {
+        if std::mem::take(&mut self.bereft) {
+            let (copy, prompt) = self.debugger.clone();
+            self.engine.start_copy(copy, &prompt)?;
+            if self.quiet {
+                self.be_quiet()?;
+            }
+        }
         self.exchange(at)?;
         match self.ask(&Question::StepInstruction)?.0 {
             Answer::Went { stop: Some(_), .. } => Ok(()),

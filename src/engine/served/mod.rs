@@ -26,6 +26,8 @@ pub(crate) struct Served {
     pub(super) program: u32,
     /// Whether it is there.
     pub(super) alive: bool,
+    /// The last program that stopped.
+    stopped: u32,
     /// What the debugger would start, as last told to the server.
     executable: Option<String>,
     /// A copy of each at its beginning.
@@ -52,6 +54,7 @@ impl Served {
             programs: 0,
             program: 0,
             alive: false,
+            stopped: 0,
             executable: None,
             origins: HashMap::new(),
             at: HashMap::new(),
@@ -67,6 +70,11 @@ impl Served {
     /// Which program there was at a point.
     pub(super) fn program_at(&self, point: PointId) -> (u32, bool) {
         self.at.get(&point).copied().unwrap_or((0, false))
+    }
+
+    /// Whether this is the first stop of the program that runs; asked once at each.
+    pub(super) fn is_first_stop(&mut self) -> bool {
+        self.alive && std::mem::replace(&mut self.stopped, self.program) != self.program
     }
 
     /// The session has gone to a point.

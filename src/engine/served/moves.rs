@@ -156,9 +156,7 @@ impl Engine {
             |_| Ok(()),
             |search, (), field| {
                 if motion != Motion::Continue {
-                    for question in search.quiet() {
-                        search.ask(&question)?;
-                    }
+                    search.be_quiet()?;
                 }
                 let gone = search.go_back(field, motion, n)?;
                 let destination = search.destination(field, &gone.landing);
@@ -258,7 +256,7 @@ impl Engine {
         {
             served.symbols.set_folders(&folders);
         }
-        let mut search = Native::new(self, console, inputs);
+        let mut search = Native::new(self, console, inputs, (debugger, prompt));
         let found = prepare(&mut search).and_then(|prepared| {
             let field = search.lay_out(plan)?;
             work(&mut search, prepared, &field)
@@ -445,9 +443,7 @@ impl Native<'_> {
 
     /// The stop at or before a share of the running time.
     fn at_share(&mut self, field: &Field, share: f64) -> Result<Landing<State>, Failure> {
-        for question in self.quiet() {
-            self.ask(&question)?;
-        }
+        self.be_quiet()?;
         let end = match &field.present {
             Until::State(state) => state.at(),
             Until::End => field.anchors.last().map_or(0, |anchor| anchor.state.at()),
@@ -520,14 +516,16 @@ impl Native<'_> {
     fn frames_at_end(&mut self, field: &Field) -> Result<Vec<Frame>, Failure> {
         match &field.present {
             Until::State(state) => self.frames(&state.clone()),
-            Until::End => {
-                let Some(anchor) = field.anchors.last() else { return Ok(Vec::new()) };
-                let state = anchor.state.clone();
-                let frames = self.frames(&state)?;
-                // Whatever it called has returned by then, or ends the program.
-                Ok(frames.last().copied().into_iter().collect())
-            }
+            Until::End => self.outermost(field),
         }
+    }
+
+    /// The outermost frame where a field was last kept: whatever that called has returned by the end, or ends the program.
+    fn outermost(&mut self, field: &Field) -> Result<Vec<Frame>, Failure> {
+        let Some(anchor) = field.anchors.last() else { return Ok(Vec::new()) };
+        let state = anchor.state.clone();
+        let frames = self.frames(&state)?;
+        Ok(frames.last().copied().into_iter().collect())
     }
 
     fn go_back(&mut self, field: &Field, motion: Motion, n: u32) -> Result<Gone, Failure> {
@@ -553,7 +551,11 @@ impl Native<'_> {
         if motion == Motion::Instruction {
             return self.instruction_back(field);
         }
-        let frames = self.frames_at_end(field)?;
+        let mut frames = self.frames_at_end(field)?;
+        if Level::of(&frames, 0).is_none() {
+            // Behind the end of main: as if the program had ended.
+            frames = self.outermost(field)?;
+        }
         let Some(here) = Level::of(&frames, 0) else {
             return Err(self.engine.failure("cannot go back by lines: there is no line information for this place"));
         };

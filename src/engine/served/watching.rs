@@ -36,9 +36,7 @@ impl Native<'_> {
 
     fn watch_back(&mut self, field: &Field, expression: &str, scope: Option<String>) -> Result<Found, Failure> {
         self.watched = Some(Watched { expression: expression.to_owned(), scope });
-        for question in self.quiet() {
-            self.ask(&question)?;
-        }
+        self.be_quiet()?;
         let ground = field.ground();
         let now = match &ground.present {
             Until::State(present) => {
@@ -91,11 +89,6 @@ impl Native<'_> {
         });
         let destination = self.destination(field, &change.landing);
         Ok(Found { destination, notes: vec![note], incomplete: None, result: Some(result) })
-    }
-
-    /// What makes the debugger of the copy fit for a search.
-    pub(super) fn quiet(&self) -> Vec<Question> {
-        self.engine.served.as_ref().map(|served| served.aide.quiet()).unwrap_or_default()
     }
 
     /// The frame that the user has selected: its level and its function.

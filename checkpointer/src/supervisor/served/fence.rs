@@ -102,7 +102,8 @@ impl Supervisor {
         self.stop_served();
         self.tell(Event::Fence);
         let thread = self.virtual_id(tid);
-        self.tell_stop(&Stop::Thread { tid: thread, why: Why::Stepped });
+        // In the middle of a step a debugger would go on after anything but a signal.
+        self.tell_stop(&Stop::Thread { tid: thread, why: Why::Signal(libc::SIGINT) });
     }
 }
 

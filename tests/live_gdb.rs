@@ -1,0 +1,259 @@
+//! Sessions with gdb, from outside: the `fred` binary, a script, and its event stream.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// A C program of the samples, compiled.
+struct Sample {
+    directory: tempfile::TempDir,
+}
+
+impl Sample {
+    fn new(name: &str) -> Sample {
+        let directory = tempfile::tempdir().expect("a directory");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-programs/c").join(name);
+        let copy = directory.path().join(name);
+        std::fs::copy(source, copy).expect("the source");
+        let compiled = Command::new("gcc")
+            .args(["-g", "-O0", "-pthread", "-o", "program", name])
+            .current_dir(directory.path())
+            .status()
+            .expect("gcc runs");
+        assert!(compiled.success());
+        Sample { directory }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Runs lines below fred; its events, without the first and the last.
+    fn fred(&self, lines: &[&str]) -> Vec<Value> {
+        let events = self.path().join("events");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fred"));
+        command.arg("--batch").arg("--json").arg(&events);
+        for line in ["set debug-file-directory /none"].iter().chain(lines) {
+            command.args(["-e", line]);
+        }
+        command.args(["--", "gdb", "-q", "-nx", "./program"]);
+        let mark = format!("mark-{}", self.path().display());
+        let done = command
+            .current_dir(self.path())
+            .env("TERM", "dumb")
+            .env("FRED_TEST_MARK", &mark)
+            .stdin(Stdio::null())
+            .output()
+            .expect("fred runs");
+        let text = std::fs::read_to_string(&events).expect("events");
+        let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+        assert_eq!(events.last().map(|event| &event["event"]), Some(&Value::from("end")), "{done:?}");
+        assert!(survivors(&mark).is_empty(), "processes survived: {:?}", survivors(&mark));
+        let wanted = |event: &Value| event["event"] == "command" || event["event"] == "fred";
+        events.into_iter().filter(wanted).skip(1).collect()
+    }
+}
+
+/// Processes that carry a mark in their environment.
+fn survivors(mark: &str) -> Vec<PathBuf> {
+    let processes = std::fs::read_dir("/proc").expect("proc").flatten().map(|entry| entry.path());
+    let carries = |process: &PathBuf| {
+        let Ok(environment) = std::fs::read(process.join("environ")) else { return false };
+        // A zombie has none.
+        environment.windows(mark.len()).any(|part| part == mark.as_bytes())
+    };
+    processes.filter(carries).collect()
+}
+
+fn place(event: &Value) -> (Option<u64>, Option<&str>) {
+    (event["stop"]["line"].as_u64(), event["stop"]["function"].as_str())
+}
+
+fn is_done(event: &Value) -> bool {
+    event["event"] == "command" || event["ok"] == true
+}
+
+#[test]
+fn a_call_in_a_reverse_watchpoint_finds_the_statement() {
+    let events =
+        Sample::new("list.c").fred(&["break 31", "run", "fred-reverse-watch list_len(head) < 10", "print *head"]);
+    let found = &events[2];
+    assert!(is_done(found), "{found}");
+    assert_eq!(found["result"]["changed_by"]["line"], 22, "{found}");
+    assert_eq!((found["result"]["before"].as_str(), found["result"]["after"].as_str()), (Some("1"), Some("0")));
+    assert_eq!(place(found), (Some(22), Some("insert")));
+    assert!(found["cost"]["evaluations"].as_u64() <= Some(60), "{found}");
+    // Nine elements there.
+    assert!(events[3]["output"].as_str().is_some_and(|text| text.contains("value = 64")), "{}", events[3]);
+}
+
+#[test]
+fn undo_gives_breakpoints_variables_and_values_back() {
+    let lines = [
+        "break insert",
+        "run",
+        "set $mine = 5",
+        "print $mine",
+        "delete",
+        "set $mine = 6",
+        "next",
+        "fred-undo 3",
+        "print $mine",
+        "info breakpoints",
+        "fred-redo 3",
+        "print $mine",
+        "info breakpoints",
+    ];
+    let events = Sample::new("list.c").fred(&lines);
+    let said = |index: usize| events[index]["output"].as_str().unwrap_or("").to_owned();
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert!(said(8).contains("= 5"), "{}", said(8));
+    assert!(said(9).contains("insert"), "{}", said(9));
+    assert!(said(11).contains("= 6"), "{}", said(11));
+    assert!(said(12).contains("No breakpoints"), "{}", said(12));
+    assert_eq!(place(&events[10]), place(&events[6]));
+}
+
+#[test]
+fn a_crash_is_followed_back_to_its_cause() {
+    let events = Sample::new("crash.c").fred(&[
+        "run",
+        "fred-reverse-watch items->next->name == 0",
+        "fred-reverse-finish",
+        "print i",
+        "fred-undo 2",
+        "fred-reverse-step",
+    ]);
+    assert_eq!(events[0]["stop"]["signal"], "SIGSEGV");
+    assert_eq!(events[1]["result"]["changed_by"]["function"], "add", "{}", events[1]);
+    assert_eq!(place(&events[2]), (Some(32), Some("main")));
+    assert!(events[3]["output"].as_str().is_some_and(|text| text.contains("= 3")), "{}", events[3]);
+    assert_eq!(events[4]["stop"]["signal"], "SIGSEGV");
+    assert_eq!(place(&events[5]).1, Some("total"));
+}
+
+#[test]
+fn the_end_of_the_program_can_be_left_backwards() {
+    let events = Sample::new("list.c").fred(&["break 31", "run", "continue", "fred-reverse-step", "fred-reverse-next"]);
+    assert_eq!(
+        (events[2]["stop"]["reason"].as_str(), events[2]["stop"]["exit_code"].as_i64()),
+        (Some("exited"), Some(0))
+    );
+    assert_eq!(place(&events[3]), (Some(32), Some("main")), "{}", events[3]);
+    assert_eq!(place(&events[4]), (Some(31), Some("main")), "{}", events[4]);
+}
+
+#[test]
+fn a_change_by_the_user_is_found_and_can_be_undone() {
+    let events = Sample::new("list.c").fred(&[
+        "break 31",
+        "run",
+        "set var i = 77",
+        "next",
+        "fred-reverse-watch i",
+        "fred-undo 3",
+        "print i",
+    ]);
+    assert_eq!(events[4]["result"]["command"], "set var i = 77", "{}", events[4]);
+    assert!(events[6]["output"].as_str().is_some_and(|text| text.contains("= 20")), "{}", events[6]);
+}
+
+#[test]
+fn threads_that_have_been_joined_do_not_keep_from_going_back() {
+    let events = Sample::new("threads.c").fred(&[
+        "break 26",
+        "run",
+        "next",
+        "fred-reverse-next",
+        "fred-undo 2",
+        "print counter",
+    ]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[3]), (Some(24), Some("main")));
+    assert!(events[5]["output"].as_str().is_some_and(|text| text.contains("= 400")), "{}", events[5]);
+}
+
+/// What a session prints, but for what is different each time.
+fn normal(text: &str) -> Vec<String> {
+    let addresses = regex::Regex::new("0x[0-9a-f]+").expect("a pattern");
+    let processes = regex::Regex::new(r"(process|Thread|LWP) [0-9a-fx.]+").expect("a pattern");
+    // Without a terminal gdb is less talkative.
+    let talk = ["Starting program: ", "Continuing.", "Run till exit "];
+    let usual = |line: &&str| {
+        !line.contains("libthread_db") && !line.trim().is_empty() && !talk.iter().any(|talk| line.starts_with(talk))
+    };
+    let lines = text.lines().filter(usual);
+    lines.map(|line| processes.replace_all(&addresses.replace_all(line, "0x"), "$1 N").trim_end().to_owned()).collect()
+}
+
+#[test]
+fn sessions_read_as_with_plain_gdb() {
+    let sample = Sample::new("list.c");
+    let lines = [
+        "set confirm off",
+        "set width 0",
+        "set debug-file-directory /none",
+        "break insert",
+        "info breakpoints",
+        "run",
+        "bt",
+        "info args",
+        "next",
+        "step",
+        "print *fresh",
+        "next",
+        "finish",
+        "until",
+        "tbreak list_len",
+        "delete 1",
+        "watch head",
+        "continue",
+        "continue",
+        "delete",
+        "print list_len(head)",
+        "ptype head",
+        "x/2i $pc",
+        "print $_siginfo.si_signo",
+        "stepi",
+        "nexti",
+        "advance 31",
+        "frame",
+        "info locals",
+        "print i = 3",
+        "list 20,24",
+        "info line main",
+        "undefinedcommand",
+        "kill",
+        "starti",
+        "tbreak main",
+        "continue",
+        "catch syscall exit_group",
+        "continue",
+        "delete",
+        "continue",
+        "info frame",
+    ];
+    let mut plain = Command::new("gdb");
+    plain.args(["-q", "-nx", "-batch"]);
+    let mut fred = Command::new(env!("CARGO_BIN_EXE_fred"));
+    fred.arg("--batch");
+    for line in lines {
+        plain.args(["-ex", line]);
+        fred.args(["-e", line]);
+    }
+    plain.arg("./program");
+    fred.args(["--", "gdb", "-q", "-nx", "./program"]);
+    let run = |command: &mut Command| {
+        let command = command.current_dir(sample.path()).env("TERM", "dumb").stdin(Stdio::null());
+        // As on a terminal, where errors come between.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(command.get_program()).args(command.get_args());
+        let done = shell.current_dir(sample.path()).env("TERM", "dumb").stdin(Stdio::null()).output().expect("it runs");
+        normal(&String::from_utf8_lossy(&done.stdout))
+    };
+    let (plain, fred) = (run(&mut plain), run(&mut fred));
+    // fred begins earlier: with what reading the symbols prints.
+    let begin = |lines: &[String]| lines.iter().position(|line| line.starts_with("Breakpoint 1 at")).unwrap_or(0);
+    assert_eq!(plain[begin(&plain)..], fred[begin(&fred)..]);
+}
