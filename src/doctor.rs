@@ -96,8 +96,8 @@ fn checks() -> Vec<Check> {
         Check::new("memory", false, memory(), "give fewer checkpoints room: --memory-limit 128M"),
         Check::new("pdb", true, pdb(), "install Python 3.6 or later (apt-get install python3)"),
         Check::new("ipdb", false, ipdb(), "python3 -m pip install ipdb"),
-        Check::new("gdb", false, served("gdb"), "not needed for Python"),
-        Check::new("lldb", false, served("lldb"), "not needed for Python"),
+        Check::new("gdb", false, version("gdb"), "apt-get install gdb; not needed for Python"),
+        Check::new("lldb", false, later("lldb"), "not needed"),
     ]
 }
 
@@ -169,10 +169,13 @@ fn ipdb() -> Result<String, String> {
     if found.is_empty() { Err("not installed".into()) } else { Ok(found.join("\n")) }
 }
 
-fn served(name: &'static str) -> Result<String, String> {
+fn version(name: &'static str) -> Result<String, String> {
     let path = directories().map(|dir| dir.join(name)).find(|path| path.is_file()).ok_or("not found in PATH")?;
-    let version = first_line(Command::new(path).arg("--version")).unwrap_or_else(|| name.to_owned());
-    Ok(format!("{version} (served in a later version of fred)"))
+    Ok(first_line(Command::new(path).arg("--version")).unwrap_or_else(|| name.to_owned()))
+}
+
+fn later(name: &'static str) -> Result<String, String> {
+    version(name).map(|version| format!("{version} (served in a later version of fred)"))
 }
 
 /// What the program prints under each different Python 3, where it succeeds.

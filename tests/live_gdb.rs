@@ -162,7 +162,7 @@ fn a_change_by_the_user_is_found_and_can_be_undone() {
 #[test]
 fn threads_that_have_been_joined_do_not_keep_from_going_back() {
     let events = Sample::new("threads.c").fred(&[
-        "break 26",
+        "break 24",
         "run",
         "next",
         "fred-reverse-next",
