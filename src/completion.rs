@@ -126,7 +126,7 @@ mod tests {
     fn commands_and_their_arguments() {
         let history = Report { result: Some(serde_json::json!([{"number": 1}, {"number": 12}])), ..Report::default() };
         assert_eq!(of("fred-un", Mock::default()), (0, "fred-undo".into()));
-        assert_eq!(of("fred-reverse-", Mock::default()).1.split(' ').count(), 5);
+        assert_eq!(of("fred-reverse-", Mock::default()).1.split(' ').count(), 6);
         assert_eq!(of("fr", Mock::default()).1.split(' ').count(), COMMANDS.len());
         assert_eq!(of("fred-restart a", Mock::default()), (13, "a1".into()));
         assert_eq!(of("fred-restart ", Mock::default()), (13, "1 2 a1".into()));
