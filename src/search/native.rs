@@ -325,11 +325,13 @@ fn walk<M: Machine>(
             && !outside(&frame)
         {
             moved = machine.finish(until)?;
+            // A step that comes out of a call into the middle of a line goes on; where a row of the line table begins, be it
+            // of the same line, it stops.
             if let Moved::Stop(frame) = moved
                 && outside(&frame)
                 && !frame.begins
             {
-                moved = after_return(machine, until, level)?;
+                moved = machine.step(until)?;
             }
         }
         match moved {
@@ -338,30 +340,6 @@ fn walk<M: Machine>(
         }
     }
     Err(machine.astray("stepping does not come to the end of the stretch"))
-}
-
-/// Where a step leads that has come out of a call into the middle of a line: to the next place at which a line begins, be it
-/// the same one, or into the next call. The debugger, which stands there, would go on to another line.
-fn after_return<M: Machine>(machine: &mut M, until: &Until<M::State>, level: &Level) -> Result<Moved, M::Error> {
-    let middle = machine.here()?;
-    let moved = machine.step(until)?;
-    let (end, state) = match moved {
-        Moved::End => (until.clone(), None),
-        Moved::Stop(_) => {
-            let state = machine.here()?;
-            (Until::State(state.clone()), Some(state))
-        }
-    };
-    if !machine.pass(&middle, &end, level, 1)?.reached {
-        let begin = machine.at_hit(&middle, level, 1)?;
-        machine.stand(&begin)?;
-        let frame = machine.frames(&begin)?.first().copied();
-        return Ok(frame.map_or(Moved::End, Moved::Stop));
-    }
-    if let Some(state) = state {
-        machine.stand(&state)?;
-    }
-    Ok(moved)
 }
 
 /// The stop before the end of a stretch that `step` would have made, whatever its depth; the beginning of the stretch counts
@@ -722,7 +700,7 @@ fn step_to_change<M: Machine>(
         }
         if !frame.begins {
             left = Some(next);
-            moved = after_return(machine, until, level)?;
+            moved = machine.step(until)?;
         }
     }
     Err(machine.astray("stepping does not come to the change"))

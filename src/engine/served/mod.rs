@@ -64,6 +64,7 @@ impl Served {
 
     /// Notes which program there is at a point.
     pub(super) fn note(&mut self, point: PointId) {
+        tracing::debug!("{point:?} noted: program {} alive {}", self.program, self.alive);
         self.at.insert(point, (self.program, self.alive));
     }
 
@@ -80,6 +81,7 @@ impl Served {
     /// The session has gone to a point.
     pub(super) fn gone_to(&mut self, point: PointId) {
         (self.program, self.alive) = self.program_at(point);
+        tracing::debug!("at {point:?}: program {} alive {}", self.program, self.alive);
     }
 }
 
@@ -87,6 +89,7 @@ impl Engine {
     /// Something became of the served program.
     pub(super) fn program_changed(&mut self, change: ProgramChange, replaying: bool) {
         let Some(served) = &mut self.served else { return };
+        tracing::debug!("the program: {change:?}, replaying {replaying}");
         match change {
             ProgramChange::Begun => {
                 served.alive = true;

@@ -85,9 +85,11 @@ impl Supervisor {
     /// Whether a stopped thread of the program stands at the fence.
     pub(super) fn fence_met(&mut self, tid: Pid) -> bool {
         let known = self.virtual_id(tid);
+        // With one thread there is none to be confused with.
+        let alone = self.served_threads().len() == 1;
         let Some(program) = &self.program else { return false };
         let Some(fence) = &mut self.fence else { return false };
-        if fence.thread != known {
+        if fence.thread != known && !alone {
             return false;
         }
         let Ok(registers) = raw::registers(tid) else { return false };
