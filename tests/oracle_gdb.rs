@@ -30,7 +30,7 @@ fn check(seed: u64, program: Option<&Path>) -> Result<String, String> {
 
 #[test]
 fn random_programs() {
-    let (count, first) = (number("FRED_ORACLE_COUNT", 16), number("FRED_ORACLE_SEED", 1));
+    let (count, first) = (number("FRED_ORACLE_COUNT", 8), number("FRED_ORACLE_SEED", 1));
     let mut wrong = Vec::new();
     for seed in first..first + count {
         match check(seed, None) {
