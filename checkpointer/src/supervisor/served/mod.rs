@@ -557,7 +557,11 @@ impl Supervisor {
         memory.read(at, &mut next);
         self.control(tid).lifted = Some(at);
         // `syscall` can take for ever; whatever else it is, it is over at once.
-        if next != [0x0f, 0x05] && self.step_now(tid) {
+        if next != [0x0f, 0x05] {
+            if !self.step_now(tid) {
+                // Something else came first and has been dealt with; the step is still owed.
+                return;
+            }
             self.control(tid).lifted = None;
             self.insert_breakpoints();
             let motion = self.control(tid).motion;
