@@ -59,6 +59,8 @@ pub struct Client {
     events: VecDeque<Event>,
     supervisor: Child,
     gone: bool,
+    /// How often a parked debugger was woken by its server.
+    woken: u64,
 }
 
 impl Client {
@@ -82,7 +84,7 @@ impl Client {
             .stderr(program_slave.map_or_else(Stdio::null, Stdio::from))
             .spawn()
             .map_err(failed)?;
-        Ok(Client { control: ours, events: VecDeque::new(), supervisor, gone: false })
+        Ok(Client { control: ours, events: VecDeque::new(), supervisor, gone: false, woken: 0 })
     }
 
     /// Whether the supervisor has been found to be gone.
@@ -102,10 +104,31 @@ impl Client {
             match wire::receive(&mut self.control) {
                 Ok(Some(Message::Answer(Answer::Refused(why)))) => return Err(Error::Refused(why)),
                 Ok(Some(Message::Answer(answer))) => return Ok(answer),
-                Ok(Some(Message::Event { event, .. })) => self.events.push_back(event),
+                Ok(Some(Message::Event { event, .. })) => self.arrived(event),
                 _ => return Err(Error::Gone),
             }
         }
+    }
+
+    /// Queues an event, and drops those that it makes untrue.
+    fn arrived(&mut self, event: Event) {
+        if matches!(event, Event::Woken) {
+            self.woken += 1;
+            self.events.retain(|event| !matches!(event, Event::Reading { main: true, program: false, .. }));
+        } else {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Whether the debugger whose [`Event::Reading`] was taken last is still parked there. What it had printed by then has to
+    /// be taken before this is asked.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn still_reads(&mut self) -> Result<bool, Error> {
+        let before = self.woken;
+        self.status()?;
+        Ok(self.woken == before)
     }
 
     /// Starts the session's program.
@@ -322,7 +345,7 @@ impl Client {
                 Err(_) => return Err(Error::Gone),
             }
             match wire::receive(&mut self.control) {
-                Ok(Some(Message::Event { event, .. })) => self.events.push_back(event),
+                Ok(Some(Message::Event { event, .. })) => self.arrived(event),
                 Ok(Some(Message::Answer(_))) => {}
                 _ => return Err(Error::Gone),
             }

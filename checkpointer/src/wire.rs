@@ -234,6 +234,8 @@ pub enum Event {
         /// How it reads.
         mode: ReadMode,
     },
+    /// A debugger that was parked at its terminal was sent something by its server and goes on: that it reads is no longer true.
+    Woken,
     /// The program asks for silence (a password comes next), or takes that back. Told before it prints anything else, so that
     /// nothing that is typed then is shown.
     Silence(bool),

@@ -120,6 +120,8 @@ impl Live {
             if let Some(event) = self.client.event()? {
                 self.drain();
                 match event {
+                    Event::Reading { main: true, program: false, .. }
+                        if self.served.is_some() && !self.client.still_reads()? => continue,
                     Event::Reading { main, program, mode } => {
                         let flushed = match &mut self.served {
                             Some(served) if program => served.program.flush(),
@@ -143,6 +145,7 @@ impl Live {
                     Event::ExecFailed(_) => return Ok(Woke::ExecFailed),
                     Event::Ran(ran) => return Ok(Woke::Ran(ran)),
                     Event::Fence => return Ok(Woke::Fence),
+                    Event::Woken => continue,
                     Event::Program(change) => return Ok(Woke::Program(change)),
                 }
             }

@@ -13,6 +13,7 @@ use super::served::View;
 use crate::ptrace::How;
 use crate::rsp::Server;
 use crate::rsp::target::Stop;
+use crate::wire::Event;
 
 /// Where a debugger can connect, until one has.
 #[derive(Debug)]
@@ -180,6 +181,9 @@ impl Supervisor {
             .filter(|(_, task)| task.parked.is_some() && Some(task.pid) == main)
             .map(|(tid, _)| *tid)
             .collect();
+        if !parked.is_empty() {
+            self.tell(Event::Woken);
+        }
         for tid in parked {
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.parked = None;
