@@ -1,5 +1,7 @@
 """One session of the trace oracle for native programs: `python3 check.py FRED SEED DIR [PROGRAM.c|.cc]`.
 
+The compiler's flags are those of ORACLE_FLAGS, `-O0` if there are none.
+
 Makes a program from the seed (or takes one), has plain gdb step it from main to its end, and makes up a session of forward
 and reverse moves. The trace alone says where each must lead; what fred's event stream says is compared with it.
 Prints what is wrong and exits with 1, or how much was compared.
@@ -186,7 +188,8 @@ def main():
             out.write(Program(seed).text())
     program = os.path.join(directory, 'program')
     compiler = 'g++' if source.endswith('.cc') else 'gcc'
-    done = run([compiler, '-g', '-O0', '-fwrapv', '-o', program, source])
+    flags = os.environ.get('ORACLE_FLAGS', '-O0').split()
+    done = run([compiler, '-g', '-fwrapv'] + flags + ['-o', program, source])
     if done.returncode:
         raise Wrong(done.stdout)
     trace = trace_of(program, directory, names)
