@@ -142,6 +142,9 @@ impl Engine {
         if kind == PromptKind::Command {
             self.name_program(console)?;
         }
+        if let Some(served) = &mut self.served {
+            served.ran = false;
+        }
         let begin = Instant::now();
         self.striding = kind == PromptKind::Command && self.dialect.runs_on(&reading.send);
         let mut feed = Feed::User(console);
@@ -247,6 +250,9 @@ impl Engine {
         };
         if let Some(served) = &mut self.served {
             served.note(point);
+            if moved && !served.ran {
+                served.same.insert(point);
+            }
             if typed == Effect::Mutates && moved {
                 self.opaque.insert(point);
             }
