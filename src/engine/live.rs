@@ -121,7 +121,10 @@ impl Live {
                 self.drain();
                 match event {
                     Event::Reading { main: true, program: false, .. }
-                        if self.served.is_some() && !self.client.still_reads()? => continue,
+                        if self.served.is_some() && !self.client.still_reads()? =>
+                    {
+                        continue;
+                    }
                     Event::Reading { main, program, mode } => {
                         let flushed = match &mut self.served {
                             Some(served) if program => served.program.flush(),

@@ -246,11 +246,18 @@ pub struct Ground<S> {
     pub anchors: Vec<S>,
     /// For each anchor, whether the program ran from it to the next; otherwise the user changed something there.
     pub runs: Vec<bool>,
+    /// For each anchor, whether the program was stopped there; otherwise it was kept on its way, at any instruction.
+    pub stops: Vec<bool>,
     /// Where it ends: the present.
     pub present: Until<S>,
 }
 
 impl<S: Clone> Ground<S> {
+    /// The beginning of the stretch that begins at an anchor.
+    pub fn beginning(&self, index: usize) -> Beginning<'_, S> {
+        Beginning { state: &self.anchors[index], stop: self.stops[index] }
+    }
+
     /// The end of the stretch that begins at an anchor.
     pub fn end(&self, index: usize) -> Until<S> {
         self.anchors.get(index + 1).map_or_else(|| self.present.clone(), |next| Until::State(next.clone()))
@@ -266,36 +273,63 @@ pub struct Landing<S> {
     pub anchor: usize,
 }
 
-/// The last stop before the end of a stretch at a level or further out; the beginning of the stretch counts as one.
+/// Where a stretch begins.
+#[derive(Debug, Clone)]
+pub struct Beginning<'s, S> {
+    /// The state.
+    pub state: &'s S,
+    /// Whether it is a stop; otherwise it can be in the middle of anything.
+    pub stop: bool,
+}
+
+/// The last stop before the end of a stretch at a level or further out; the beginning of the stretch counts if it is a stop.
 ///
 /// # Errors
 /// As the machine's.
 pub fn last_within<M: Machine>(
     machine: &mut M,
-    from: &M::State,
+    from: &Beginning<'_, M::State>,
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<Option<M::State>, M::Error> {
-    let origin = from;
-    let (from, passed) = approach(machine, origin, until, level)?;
+    let origin = from.state;
+    let (near, passed) = approach(machine, origin, until, level)?;
+    if passed.count == 0 {
+        // No line begins in between.
+        return match near {
+            Some(near) => last_within(machine, from, &Until::State(near), level),
+            None => counted(machine, from, level),
+        };
+    }
     let changes = changes_of(&passed.last);
     let whole = passed.count == passed.last.len() as u64;
     let begin = if let Some(&number) = changes.len().checked_sub(RUN_UP).and_then(|index| changes.get(index)) {
-        machine.at_hit(&from, level, number)?
+        Some(machine.at_hit(near.as_ref().unwrap_or(origin), level, number)?)
     } else if whole {
-        from.clone()
+        near
     } else {
         // One line, over and over: what was before it?
         let other = Level { without: passed.last.last().map(|hit| hit.line), ..level.clone() };
         let passed = machine.pass(origin, until, &other, MOST_HITS)?;
         let changes = changes_of(&passed.last);
         match changes.len().checked_sub(RUN_UP - 1).and_then(|index| changes.get(index)) {
-            Some(&number) if passed.reached => machine.at_hit(origin, &other, number)?,
-            None if passed.reached => origin.clone(),
-            _ => from.clone(),
+            Some(&number) if passed.reached => Some(machine.at_hit(origin, &other, number)?),
+            None if passed.reached => None,
+            _ => near,
         }
     };
-    walk(machine, &begin, until, level)
+    let begin = match begin {
+        Some(begin) => begin,
+        None if from.stop => return walk(machine, from, until, level),
+        // In the middle of anything, from where there may be no stepping.
+        None => machine.at_hit(origin, level, 1)?,
+    };
+    let found = walk(machine, &Beginning { state: &begin, stop: false }, until, level)?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    // It was in the middle of the last statement.
+    last_within(machine, from, &Until::State(begin), level)
 }
 
 /// The numbers of the hits at which another line, or the same in another frame, begins.
@@ -304,16 +338,16 @@ fn changes_of(hits: &[Hit]) -> Vec<u64> {
     hits.windows(2).filter(same).map(|pair| pair[1].number).collect()
 }
 
-/// A state at or after `from`, and the hits from there to the end, which are not too many.
+/// A state after `from`, if one is needed, and the hits from there to the end, which are not too many.
 fn approach<M: Machine>(
     machine: &mut M,
     from: &M::State,
     until: &Until<M::State>,
     level: &Level,
-) -> Result<(M::State, Passed), M::Error> {
+) -> Result<(Option<M::State>, Passed), M::Error> {
     let passed = machine.pass(from, until, level, MOST_HITS)?;
     if passed.reached {
-        return Ok((from.clone(), passed));
+        return Ok((None, passed));
     }
     let mut left = from.clone();
     let mut span = match machine.after(&left, machine.span(&left, until) * 2 + 10_000, until)? {
@@ -331,7 +365,7 @@ fn approach<M: Machine>(
                     span = micros.min(span - 1);
                     let passed = machine.pass(&left, until, level, MOST_HITS)?;
                     if passed.reached {
-                        return Ok((left, passed));
+                        return Ok((Some(left), passed));
                     }
                 }
                 None => span = ahead,
@@ -339,23 +373,35 @@ fn approach<M: Machine>(
         }
     }
     let passed = machine.pass(&left, until, level, u64::MAX)?;
-    Ok((left, passed))
+    Ok((Some(left), passed))
+}
+
+/// The beginning of a stretch, if it is a stop at a level.
+fn counted<M: Machine>(
+    machine: &mut M,
+    from: &Beginning<'_, M::State>,
+    level: &Level,
+) -> Result<Option<M::State>, M::Error> {
+    match machine.frames(from.state)?.first().filter(|frame| from.stop && level.has(frame)) {
+        Some(frame) => machine.entered(from.state, level.most_inlined(frame)).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Steps from a state to the end, over what is deeper than the level; the last stop before the end that is not.
 fn walk<M: Machine>(
     machine: &mut M,
-    from: &M::State,
+    from: &Beginning<'_, M::State>,
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<Option<M::State>, M::Error> {
-    let mut last = match machine.frames(from)?.first().filter(|frame| level.has(frame)) {
-        Some(frame) => Some(machine.entered(from, level.most_inlined(frame))?),
-        None => None,
-    };
-    machine.stand(from)?;
+    let mut last = counted(machine, from, level)?;
+    let mut first = Some(set_out(machine, from.state, until)?);
     for _ in 0..MOST_STEPS {
-        let mut moved = machine.step(until)?;
+        let mut moved = match first.take() {
+            Some(moved) => moved,
+            None => machine.step(until)?,
+        };
         while let Moved::Stop(frame) = moved
             && !level.has(&frame)
         {
@@ -381,23 +427,44 @@ fn walk<M: Machine>(
     Err(machine.astray("stepping does not come to the end of the stretch"))
 }
 
+/// The first step from a state. Where that is in code without lines, which a copy that was taken on the way can be, it is left
+/// first.
+fn set_out<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::State>) -> Result<Moved, M::Error> {
+    let frames = machine.frames(from)?;
+    machine.stand(from)?;
+    let mut moved = Moved::End;
+    for frame in frames.iter().take_while(|frame| !frame.lines).take(frames.len().saturating_sub(1)) {
+        moved = match moved {
+            Moved::Stop(now) if now.address > frame.address => continue,
+            _ => machine.finish(until)?,
+        };
+        match moved {
+            Moved::Stop(frame) if frame.lines && frame.begins => return Ok(moved),
+            Moved::Stop(frame) if frame.lines => break,
+            Moved::Stop(_) => {}
+            Moved::End => return Ok(moved),
+        }
+    }
+    machine.step(until)
+}
+
 /// The stop before the end of a stretch that `step` would have made, whatever its depth; the beginning of the stretch counts
-/// as one.
+/// if it is a stop.
 ///
 /// # Errors
 /// As the machine's.
 pub fn last_step<M: Machine>(
     machine: &mut M,
-    from: &M::State,
+    from: &Beginning<'_, M::State>,
     until: &Until<M::State>,
     level: &Level,
-) -> Result<M::State, M::Error> {
+) -> Result<Option<M::State>, M::Error> {
     let level = level.clone().whole();
     let mut found = last_within(machine, from, until, &level)?;
     if found.is_none() {
         // It begins inside a call that returns before the end: from its outermost frame inwards.
-        let frames = machine.frames(from)?;
-        for index in (0..frames.len()).rev().filter(|index| frames[*index].address < level.at_least) {
+        let frames = machine.frames(from.state)?;
+        for index in (0..frames.len()).rev().filter(|index| level.called(&frames[*index])) {
             let Some(level) = Level::of(&frames, index).filter(|_| frames[index].lines) else { continue };
             found = last_within(machine, from, until, &level.whole())?;
             if found.is_some() {
@@ -405,19 +472,21 @@ pub fn last_step<M: Machine>(
             }
         }
     }
-    let mut found = found.unwrap_or_else(|| from.clone());
+    let Some(mut found) = found.or_else(|| from.stop.then(|| from.state.clone())) else { return Ok(None) };
     loop {
         machine.stand(&found)?;
         if machine.step(until)? == Moved::End {
-            return Ok(found);
+            return Ok(Some(found));
         }
         // It goes into a call that is over when the end comes: the stop is in there.
         let inside = machine.here()?;
         let frames = machine.frames(&inside)?;
-        found = match Level::of(&frames, 0) {
-            Some(level) => last_within(machine, &inside, until, &level.whole())?.unwrap_or(inside),
-            None => inside,
+        let begin = Beginning { state: &inside, stop: true };
+        let last = match Level::of(&frames, 0) {
+            Some(level) => last_within(machine, &begin, until, &level.whole())?,
+            None => None,
         };
+        found = last.unwrap_or(inside);
     }
 }
 
@@ -433,7 +502,7 @@ pub fn last_hit<M: Machine>(
 ) -> Result<Option<M::State>, M::Error> {
     let (near, passed) = approach(machine, from, until, level)?;
     match passed.last.last() {
-        Some(hit) => machine.at_hit(&near, level, hit.number).map(Some),
+        Some(hit) => machine.at_hit(near.as_ref().unwrap_or(from), level, hit.number).map(Some),
         None => Ok(None),
     }
 }
@@ -461,10 +530,10 @@ pub fn back<M: Machine>(
         if !ground.runs[index] {
             continue;
         }
-        let (from, until) = (&ground.anchors[index], ground.end(index));
+        let (from, until) = (ground.beginning(index), ground.end(index));
         let found = match how {
-            Back::Step => Some(last_step(machine, from, &until, level)?),
-            Back::Within(level) => last_within(machine, from, &until, level)?,
+            Back::Step => last_step(machine, &from, &until, level)?,
+            Back::Within(level) => last_within(machine, &from, &until, level)?,
         };
         if let Some(state) = found {
             return Ok(Some(Landing { state, anchor: index }));
@@ -701,11 +770,10 @@ fn step_to_change<M: Machine>(
     now: &Value,
 ) -> Result<Stepped<M::State>, M::Error> {
     let mut at = from;
-    machine.stand(&at)?;
-    let mut before = machine.value()?;
+    let mut before = value_at(machine, &at)?;
     // The first stop in a call that has returned to the middle of a line: the stop before the next one is in there.
     let mut left: Option<M::State> = None;
-    let mut moved = machine.step(until)?;
+    let mut moved = set_out(machine, &at, until)?;
     for _ in 0..MOST_STEPS {
         let next = match moved {
             Moved::End => {
@@ -758,10 +826,12 @@ fn found_before<M: Machine>(
 ) -> Result<Stepped<M::State>, M::Error> {
     let Some(inside) = left else { return Ok(Stepped::Found(Found { at, before, after })) };
     let frames = machine.frames(&inside)?;
-    let at = match Level::of(&frames, 0) {
-        Some(level) => last_step(machine, &inside, &until, &level)?,
-        None => inside,
+    let begin = Beginning { state: &inside, stop: true };
+    let found = match Level::of(&frames, 0) {
+        Some(level) => last_step(machine, &begin, &until, &level)?,
+        None => None,
     };
+    let at = found.unwrap_or(inside);
     let before = value_at(machine, &at)?;
     Ok(Stepped::Found(Found { at, before, after }))
 }

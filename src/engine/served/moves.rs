@@ -14,12 +14,17 @@ use crate::engine::{Console, Failure, Report, State as Waiting};
 use crate::history::entry::{Effect, Stop};
 use crate::history::execution::{PointId, Via};
 use crate::history::timeline::Origin;
-use crate::search::native::{After, Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit};
+use crate::search::native::{
+    After, Back, Beginning, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit, last_step,
+};
 
 /// A stretch's beginning: the state, and the last point of the history before or at it.
+#[derive(Clone)]
 pub(super) struct Anchor {
     pub(super) state: State,
     pub(super) point: PointId,
+    /// Whether the program was stopped there, and not kept on its way.
+    stop: bool,
 }
 
 /// What a search goes over.
@@ -34,6 +39,7 @@ impl Field {
         Ground {
             anchors: self.anchors.iter().map(|anchor| anchor.state.clone()).collect(),
             runs: self.runs.clone(),
+            stops: self.anchors.iter().map(|anchor| anchor.stop).collect(),
             present: self.present.clone(),
         }
     }
@@ -52,9 +58,8 @@ impl Field {
 
     /// The same, seen from an earlier place.
     fn until(&self, landing: &Landing<State>) -> Field {
-        let anchors = self.anchors[..=landing.anchor].iter();
         Field {
-            anchors: anchors.map(|anchor| Anchor { state: anchor.state.clone(), point: anchor.point }).collect(),
+            anchors: self.anchors[..=landing.anchor].to_vec(),
             runs: self.runs[..=landing.anchor].to_vec(),
             present: Until::State(landing.state.clone()),
         }
@@ -119,7 +124,7 @@ impl Engine {
                 for stride in strides {
                     let at = micros(at + stride.at);
                     let read = inputs.len() + stride.read;
-                    plan.steps.push(Step { copy: Some(stride.copy), point: pred, read, at, kind: Kind::Ran });
+                    plan.steps.push(Step { copy: Some(stride.copy), point: pred, read, at, kind: Kind::OnTheWay });
                 }
             }
             inputs.extend(point.inputs.iter().filter(|input| input.starts_with(PROGRAM)).cloned());
@@ -386,6 +391,8 @@ enum Kind {
     Origin,
     /// The program ran.
     Ran,
+    /// The program ran, and was kept on its way.
+    OnTheWay,
     /// The user changed something.
     Changed,
     /// Nothing happened to the program.
@@ -414,7 +421,7 @@ impl Native<'_> {
         let mut last = (0, 0);
         for step in plan.steps {
             match step.kind {
-                Kind::Ran => ran = true,
+                Kind::Ran | Kind::OnTheWay => ran = true,
                 Kind::Changed => changed = true,
                 Kind::Origin | Kind::Same => {}
             }
@@ -424,12 +431,12 @@ impl Native<'_> {
             if let Some(before) = anchors.last_mut() {
                 if !ran && !changed {
                     // The same state under a later name.
-                    *before = Anchor { state, point: step.point };
+                    *before = Anchor { state, point: step.point, stop: before.stop || step.kind != Kind::OnTheWay };
                     continue;
                 }
                 runs.push(!changed);
             }
-            anchors.push(Anchor { state, point: step.point });
+            anchors.push(Anchor { state, point: step.point, stop: step.kind != Kind::OnTheWay });
             (ran, changed) = (false, false);
         }
         let present = match present {
@@ -504,8 +511,9 @@ impl Native<'_> {
             Until::End => self.frames_at_end(field)?,
         };
         let Some(level) = Level::of(&frames, 0) else { return Ok(Landing { state, anchor: index }) };
-        let state = crate::search::native::last_step(self, &state, &until, &level)?;
-        Ok(Landing { state, anchor: index })
+        let begin = Beginning { state: &state, stop: field.anchors[index].stop };
+        let found = last_step(self, &begin, &until, &level)?;
+        Ok(Landing { state: found.unwrap_or(state), anchor: index })
     }
 
     fn main_address(&mut self) -> Option<u64> {
@@ -647,7 +655,8 @@ impl Native<'_> {
             let until = field.ground().end(index);
             let mut from = field.anchors[index].state.clone();
             if let Some(level) = &level {
-                from = crate::search::native::last_step(self, &from, &until, level)?;
+                let begin = Beginning { state: &from, stop: field.anchors[index].stop };
+                from = last_step(self, &begin, &until, level)?.unwrap_or(from);
             }
             let Some(state) = self.before_end(&from, &until)? else { continue };
             return Ok(Some(Landing { state, anchor: index }));
