@@ -282,6 +282,31 @@ pub struct Beginning<'s, S> {
     pub stop: bool,
 }
 
+/// What there is of stops in a stretch.
+#[derive(Debug, Clone)]
+pub enum Last<S> {
+    /// The last one.
+    Stop(S),
+    /// None.
+    Nothing,
+    /// It begins in the middle of anything, and so shortly before its end that stops cannot be told from there.
+    TooNear,
+}
+
+impl<S> Last<S> {
+    fn of(found: Option<S>) -> Last<S> {
+        found.map_or(Last::Nothing, Last::Stop)
+    }
+
+    /// The stop, if there is one.
+    pub fn stop(self) -> Option<S> {
+        match self {
+            Last::Stop(state) => Some(state),
+            Last::Nothing | Last::TooNear => None,
+        }
+    }
+}
+
 /// The last stop before the end of a stretch at a level or further out; the beginning of the stretch counts if it is a stop.
 ///
 /// # Errors
@@ -291,14 +316,14 @@ pub fn last_within<M: Machine>(
     from: &Beginning<'_, M::State>,
     until: &Until<M::State>,
     level: &Level,
-) -> Result<Option<M::State>, M::Error> {
+) -> Result<Last<M::State>, M::Error> {
     let origin = from.state;
     let (near, passed) = approach(machine, origin, until, level)?;
     if passed.count == 0 {
         // No line begins in between.
         return match near {
             Some(near) => last_within(machine, from, &Until::State(near), level),
-            None => counted(machine, from, level),
+            None => counted(machine, from, level).map(Last::of),
         };
     }
     let changes = changes_of(&passed.last);
@@ -320,13 +345,12 @@ pub fn last_within<M: Machine>(
     };
     let begin = match begin {
         Some(begin) => begin,
-        None if from.stop => return walk(machine, from, until, level),
-        // In the middle of anything, from where there may be no stepping.
-        None => machine.at_hit(origin, level, 1)?,
+        None if from.stop => return walk(machine, from, until, level).map(Last::of),
+        None => return Ok(Last::TooNear),
     };
     let found = walk(machine, &Beginning { state: &begin, stop: false }, until, level)?;
-    if found.is_some() {
-        return Ok(found);
+    if let Some(found) = found {
+        return Ok(Last::Stop(found));
     }
     // It was in the middle of the last statement.
     last_within(machine, from, &Until::State(begin), level)
@@ -458,32 +482,36 @@ pub fn last_step<M: Machine>(
     from: &Beginning<'_, M::State>,
     until: &Until<M::State>,
     level: &Level,
-) -> Result<Option<M::State>, M::Error> {
+) -> Result<Last<M::State>, M::Error> {
     let level = level.clone().whole();
     let mut found = last_within(machine, from, until, &level)?;
-    if found.is_none() {
+    if matches!(found, Last::Nothing) {
         // It begins inside a call that returns before the end: from its outermost frame inwards.
         let frames = machine.frames(from.state)?;
         for index in (0..frames.len()).rev().filter(|index| level.called(&frames[*index])) {
             let Some(level) = Level::of(&frames, index).filter(|_| frames[index].lines) else { continue };
             found = last_within(machine, from, until, &level.whole())?;
-            if found.is_some() {
+            if !matches!(found, Last::Nothing) {
                 break;
             }
         }
     }
-    let Some(mut found) = found.or_else(|| from.stop.then(|| from.state.clone())) else { return Ok(None) };
+    let mut found = match found {
+        Last::Stop(found) => found,
+        Last::Nothing if from.stop => from.state.clone(),
+        Last::Nothing | Last::TooNear => return Ok(found),
+    };
     loop {
         machine.stand(&found)?;
         if machine.step(until)? == Moved::End {
-            return Ok(Some(found));
+            return Ok(Last::Stop(found));
         }
         // It goes into a call that is over when the end comes: the stop is in there.
         let inside = machine.here()?;
         let frames = machine.frames(&inside)?;
         let begin = Beginning { state: &inside, stop: true };
         let last = match Level::of(&frames, 0) {
-            Some(level) => last_within(machine, &begin, until, &level.whole())?,
+            Some(level) => last_within(machine, &begin, until, &level.whole())?.stop(),
             None => None,
         };
         found = last.unwrap_or(inside);
@@ -526,17 +554,22 @@ pub fn back<M: Machine>(
     how: &Back,
     level: &Level,
 ) -> Result<Option<Landing<M::State>>, M::Error> {
+    let mut open = None;
     for index in (0..ground.anchors.len()).rev() {
         if !ground.runs[index] {
+            open = None;
             continue;
         }
-        let (from, until) = (ground.beginning(index), ground.end(index));
+        let from = ground.beginning(index);
+        let until = open.take().unwrap_or_else(|| ground.end(index));
         let found = match how {
             Back::Step => last_step(machine, &from, &until, level)?,
             Back::Within(level) => last_within(machine, &from, &until, level)?,
         };
-        if let Some(state) = found {
-            return Ok(Some(Landing { state, anchor: index }));
+        match found {
+            Last::Stop(state) => return Ok(Some(Landing { state, anchor: index })),
+            Last::TooNear => open = Some(until),
+            Last::Nothing => {}
         }
     }
     Ok(None)
@@ -828,7 +861,7 @@ fn found_before<M: Machine>(
     let frames = machine.frames(&inside)?;
     let begin = Beginning { state: &inside, stop: true };
     let found = match Level::of(&frames, 0) {
-        Some(level) => last_step(machine, &begin, &until, &level)?,
+        Some(level) => last_step(machine, &begin, &until, &level)?.stop(),
         None => None,
     };
     let at = found.unwrap_or(inside);

@@ -511,9 +511,10 @@ impl Native<'_> {
             Until::End => self.frames_at_end(field)?,
         };
         let Some(level) = Level::of(&frames, 0) else { return Ok(Landing { state, anchor: index }) };
-        let begin = Beginning { state: &state, stop: field.anchors[index].stop };
-        let found = last_step(self, &begin, &until, &level)?;
-        Ok(Landing { state: found.unwrap_or(state), anchor: index })
+        let before =
+            Field { anchors: field.anchors[..=index].to_vec(), runs: field.runs[..=index].to_vec(), present: until };
+        let found = back(self, &before.ground(), &Back::Step, &level)?;
+        Ok(found.unwrap_or(Landing { state, anchor: index }))
     }
 
     fn main_address(&mut self) -> Option<u64> {
@@ -656,7 +657,7 @@ impl Native<'_> {
             let mut from = field.anchors[index].state.clone();
             if let Some(level) = &level {
                 let begin = Beginning { state: &from, stop: field.anchors[index].stop };
-                from = last_step(self, &begin, &until, level)?.unwrap_or(from);
+                from = last_step(self, &begin, &until, level)?.stop().unwrap_or(from);
             }
             let Some(state) = self.before_end(&from, &until)? else { continue };
             return Ok(Some(Landing { state, anchor: index }));
