@@ -74,6 +74,8 @@ pub(super) struct Destination {
     pub(super) inputs: Vec<String>,
     /// It is the point itself.
     pub(super) same: bool,
+    /// Copies that were taken on the way from the point, before the place.
+    pub(super) behind: Vec<CopyId>,
 }
 
 /// What a reverse move has come to.
@@ -121,7 +123,9 @@ impl Engine {
                 && effect == Effect::Moves
                 && served.program_at(pred) == (program, true)
             {
-                for stride in strides {
+                let behind = served.behind.get(id);
+                let passed = |copy: &CopyId| behind.is_none_or(|behind| behind.contains(copy));
+                for stride in strides.iter().filter(|stride| passed(&stride.copy)) {
                     let at = micros(at + stride.at);
                     let read = inputs.len() + stride.read;
                     plan.steps.push(Step { copy: Some(stride.copy), point: pred, read, at, kind: Kind::OnTheWay });
@@ -282,7 +286,7 @@ impl Engine {
         let Waiting::Prompt(prompt) = self.state.clone() else {
             return Err(self.failure("the debugger has ended"));
         };
-        let Destination { state, point: anchor, inputs, same } = found.destination;
+        let Destination { state, point: anchor, inputs, same, behind } = found.destination;
         // The debugger of the present, which has seen nothing of the search.
         self.start_copy(debugger, &prompt)?;
         let lost = self.live.exchange(state.copy());
@@ -314,6 +318,7 @@ impl Engine {
             if same {
                 served.same.insert(point);
             }
+            served.behind.insert(point, behind);
         }
         self.timeline.append(line, Effect::Moves, Origin::User, point, Some(stop));
         self.checkpoint_prompt(true, true, console);
@@ -556,7 +561,9 @@ impl Native<'_> {
         let anchor = &field.anchors[landing.anchor];
         let inputs = self.inputs_between(anchor.state.read(), landing.state.read());
         let same = landing.state.copy() == anchor.state.copy();
-        Destination { state: landing.state.clone(), point: anchor.point, inputs, same }
+        let on_the_way = field.anchors[..=landing.anchor].iter().filter(|one| one.point == anchor.point && !one.stop);
+        let behind = on_the_way.map(|one| one.state.copy()).collect();
+        Destination { state: landing.state.clone(), point: anchor.point, inputs, same, behind }
     }
 
     /// The frames that the program stood in at the end of a field; for its end, those of main.
