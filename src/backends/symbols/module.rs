@@ -437,12 +437,13 @@ fn lines_of(dwarf: &Dwarf<Slice>, unit: &gimli::Unit<Slice>) -> gimli::Result<Ve
             statement: row.is_stmt(),
             end: row.end_sequence(),
         };
-        // gdb keeps the last of several rows for one address.
+        // gdb takes the last of several rows for one address, of the statements among them if there are any
+        // (find_pc_sect_line).
         match sequence.last() {
+            Some(last) if last.address == new.address && !new.end && last.statement && !new.statement => {}
             Some(last) if last.address == new.address && !new.end => {
-                let statement = new.statement || last.statement && last.line == new.line;
                 sequence.pop();
-                sequence.push(Line { statement, ..new });
+                sequence.push(new);
             }
             _ => sequence.push(new),
         }
