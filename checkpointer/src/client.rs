@@ -261,6 +261,14 @@ impl Client {
         }
     }
 
+    /// See [`Request::Halt`].
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn halt(&mut self) -> Result<(), Error> {
+        self.ask(&Request::Halt).map(|_| ())
+    }
+
     /// Runs the served program without the debugger until [`Event::Ran`].
     ///
     /// # Errors

@@ -51,6 +51,9 @@ pub enum Request {
     /// From now on the program that the debugger lets go stops where it equals the served program of this copy, too. The
     /// debugger sees a step that is done, the client [`Event::Fence`]. `None` takes it away.
     Fence(Option<CopyId>),
+    /// The next time that the debugger lets the program go, which was exchanged, it is told of a stop without a reason, and not
+    /// of one that ends a step.
+    Halt,
     /// Registers of the thread that the debugger was told of last, of the served program or of that of a copy.
     Registers(Option<CopyId>),
     /// Memory of the served program or of that of a copy. What cannot be read is cut off.

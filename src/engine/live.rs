@@ -324,6 +324,11 @@ impl Live {
         Ok(lost)
     }
 
+    /// Has the debugger told of a stop without a reason when it lets the exchanged program go.
+    pub(crate) fn halt(&mut self) -> Result<(), Error> {
+        self.client.halt()
+    }
+
     /// Runs the served program without its debugger.
     pub(crate) fn run(&mut self, run: Run) -> Result<(), Error> {
         self.client.run(run)

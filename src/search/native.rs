@@ -33,6 +33,8 @@ pub struct Frame {
     pub lines: bool,
     /// Whether a line begins exactly there. Where a call has returned to the middle of one, a step goes on.
     pub begins: bool,
+    /// How many inlined calls it is inside of the function whose stack it shares.
+    pub inlined: u32,
 }
 
 /// Frames at an address or above, in some functions.
@@ -40,6 +42,8 @@ pub struct Frame {
 pub struct Level {
     /// Frames at this address or above count.
     pub at_least: u64,
+    /// In the frame at that very address, what is inside more inlined calls does not count.
+    pub inlined: u32,
     /// An address in each function whose statements count.
     pub functions: Vec<u64>,
     /// A line that does not count, named by a hit on it.
@@ -51,10 +55,32 @@ pub struct Level {
 impl Level {
     /// That of a frame: its own function and the next one outwards that has lines too, from which it was called.
     pub fn of(frames: &[Frame], index: usize) -> Option<Level> {
-        let at_least = frames.get(index)?.address;
-        let functions: Vec<u64> =
-            frames[index..].iter().filter(|frame| frame.lines).take(2).map(|frame| frame.pc).collect();
-        (!functions.is_empty()).then_some(Level { at_least, functions, ..Level::default() })
+        let Frame { address: at_least, inlined, .. } = *frames.get(index)?;
+        let mut with_lines: Vec<Frame> = frames[index..].iter().filter(|frame| frame.lines).copied().collect();
+        with_lines.dedup_by_key(|frame| frame.address);
+        let functions: Vec<u64> = with_lines.iter().take(2).map(|frame| frame.pc).collect();
+        (!functions.is_empty()).then_some(Level { at_least, inlined, functions, ..Level::default() })
+    }
+
+    /// With all that is inlined.
+    #[must_use]
+    pub fn whole(self) -> Level {
+        Level { inlined: u32::MAX, ..self }
+    }
+
+    /// Whether a frame is at it, or further out.
+    pub fn has(&self, frame: &Frame) -> bool {
+        frame.address > self.at_least || frame.address == self.at_least && frame.inlined <= self.inlined
+    }
+
+    /// Whether a frame is in a call, not an inlined one, that was made from here.
+    fn called(&self, frame: &Frame) -> bool {
+        frame.address < self.at_least
+    }
+
+    /// How many inlined calls count in a frame.
+    fn most_inlined(&self, frame: &Frame) -> u32 {
+        if frame.address == self.at_least { self.inlined } else { u32::MAX }
     }
 
     /// Some instructions, in whatever frame.
@@ -127,6 +153,13 @@ pub trait Machine {
     /// # Errors
     /// As the trait says.
     fn frames(&mut self, at: &Self::State) -> Result<Vec<Frame>, Self::Error>;
+
+    /// The same state, in the eyes of a debugger that has entered as many as `most` of the inlined calls that it is in. Only
+    /// those that begin right there can be entered or not.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn entered(&mut self, at: &Self::State, most: u32) -> Result<Self::State, Self::Error>;
 
     /// Runs from a state to the end and notes where it meets statements of a level. The statement at which it begins is not
     /// met. Ends early after `most` hits.
@@ -316,19 +349,25 @@ fn walk<M: Machine>(
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<Option<M::State>, M::Error> {
-    let outside = |frame: &Frame| frame.address >= level.at_least;
-    let mut last = machine.frames(from)?.first().is_some_and(outside).then(|| from.clone());
+    let mut last = match machine.frames(from)?.first().filter(|frame| level.has(frame)) {
+        Some(frame) => Some(machine.entered(from, level.most_inlined(frame))?),
+        None => None,
+    };
     machine.stand(from)?;
     for _ in 0..MOST_STEPS {
         let mut moved = machine.step(until)?;
         while let Moved::Stop(frame) = moved
-            && !outside(&frame)
+            && !level.has(&frame)
         {
+            if !level.called(&frame) {
+                moved = machine.step(until)?;
+                continue;
+            }
             moved = machine.finish(until)?;
             // A step that comes out of a call into the middle of a line goes on; where a row of the line table begins, be it
             // of the same line, it stops.
             if let Moved::Stop(frame) = moved
-                && outside(&frame)
+                && !level.called(&frame)
                 && !frame.begins
             {
                 moved = machine.step(until)?;
@@ -353,13 +392,14 @@ pub fn last_step<M: Machine>(
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<M::State, M::Error> {
-    let mut found = last_within(machine, from, until, level)?;
+    let level = level.clone().whole();
+    let mut found = last_within(machine, from, until, &level)?;
     if found.is_none() {
         // It begins inside a call that returns before the end: from its outermost frame inwards.
         let frames = machine.frames(from)?;
         for index in (0..frames.len()).rev().filter(|index| frames[*index].address < level.at_least) {
             let Some(level) = Level::of(&frames, index).filter(|_| frames[index].lines) else { continue };
-            found = last_within(machine, from, until, &level)?;
+            found = last_within(machine, from, until, &level.whole())?;
             if found.is_some() {
                 break;
             }
@@ -375,7 +415,7 @@ pub fn last_step<M: Machine>(
         let inside = machine.here()?;
         let frames = machine.frames(&inside)?;
         found = match Level::of(&frames, 0) {
-            Some(level) => last_within(machine, &inside, until, &level)?.unwrap_or(inside),
+            Some(level) => last_within(machine, &inside, until, &level.whole())?.unwrap_or(inside),
             None => inside,
         };
     }
@@ -556,11 +596,12 @@ fn levels_between<M: Machine>(
     let mut levels = Vec::new();
     let first = common.unwrap_or(inner.len());
     for index in (0..=first.min(inner.len().saturating_sub(1))).rev() {
-        levels.extend(Level::of(&inner, index).filter(|_| inner[index].lines));
+        levels.extend(Level::of(&inner, index).filter(|_| inner[index].lines).map(Level::whole));
     }
     // The beginning may be before anything that has lines, or deep in something that has none.
     let there = (0..outer.len()).rev().filter(|index| outer[*index].lines);
-    levels.extend(there.filter_map(|index| Level::of(&outer, index)));
+    levels.extend(there.filter_map(|index| Level::of(&outer, index)).map(Level::whole));
+    levels.dedup();
     Ok(levels)
 }
 
@@ -632,7 +673,7 @@ fn change_at_level<M: Machine>(
             Stepped::Found(found) => return Ok(found),
             Stepped::Inside { from: inside, until: out } => {
                 let frames = machine.frames(&inside)?;
-                let Some(deeper) = Level::of(&frames, 0) else {
+                let Some(deeper) = Level::of(&frames, 0).map(Level::whole) else {
                     return Err(machine.astray("a stop is in code without line numbers"));
                 };
                 let out = Until::State(out);
@@ -677,14 +718,14 @@ fn step_to_change<M: Machine>(
         if value.same(now) {
             return found_before(machine, at, before, left, Until::State(next), value);
         }
-        let deeper = matches!(moved, Moved::Stop(frame) if frame.address < level.at_least);
+        let deeper = matches!(moved, Moved::Stop(frame) if level.called(&frame));
         if !deeper {
             (at, before, left) = (next, value, None);
             moved = machine.step(until)?;
             continue;
         }
         moved = machine.finish(until)?;
-        while matches!(moved, Moved::Stop(frame) if frame.address < level.at_least) {
+        while matches!(moved, Moved::Stop(frame) if level.called(&frame)) {
             moved = machine.finish(until)?;
         }
         let Moved::Stop(frame) = moved else {

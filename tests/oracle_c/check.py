@@ -193,6 +193,9 @@ def main():
     if done.returncode:
         raise Wrong(done.stdout)
     trace = trace_of(program, directory, names)
+    if len(trace) < 4:
+        print('%d stops: too few to go anywhere' % len(trace))
+        return
     plan = Session(trace, Dice(seed + 1)).make()
     script = os.path.join(directory, 'session')
     with open(script, 'w') as out:

@@ -44,6 +44,10 @@ impl Supervisor {
                 self.end_run();
                 Ok(Answer::Done)
             }
+            Request::Halt => {
+                self.halt();
+                Ok(Answer::Done)
+            }
             Request::Fence(at) => self.set_fence(at).map(|()| Answer::Done),
             Request::Registers(of) => self.program_registers(of).map(|found| Answer::Registers(Box::new(found))),
             Request::Memory { copy, address, length } => self.program_memory(copy, address, length).map(Answer::Memory),

@@ -58,6 +58,16 @@ pub struct Statement {
     pub line: u32,
 }
 
+/// The calls inlined into a function that an instruction is in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Inlined {
+    /// How many, one in the other.
+    pub depth: u32,
+    /// How many of them, from the innermost outwards, begin with this instruction: a debugger that stops there can show the
+    /// program before each of these calls, and enters them without letting the program go.
+    pub beginning: u32,
+}
+
 /// A mapping of a file that can be executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mapping {
@@ -137,6 +147,12 @@ impl Symbols {
             });
         }
         found
+    }
+
+    /// The inlined calls that an address is in.
+    pub fn inlined_at(&mut self, pc: u64) -> Inlined {
+        let Some((module, bias)) = self.module_at(pc) else { return Inlined::default() };
+        module.inlined_at(pc.wrapping_sub(bias))
     }
 
     /// Whether there are line numbers for the code at an address.

@@ -12,7 +12,7 @@ use gimli::{
 };
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
 
-use super::{Caller, RBP, RSP, Rule, word};
+use super::{Caller, Inlined, RBP, RSP, Rule, word};
 
 type Slice = EndianRcSlice<LittleEndian>;
 
@@ -39,6 +39,8 @@ pub(super) struct Module {
 /// What a unit has.
 struct Contents {
     functions: Vec<(String, Ranges)>,
+    /// Calls that were inlined, the outer ones before those in them.
+    inlined: Vec<Ranges>,
     /// Address, file, line, and whether a sequence ends there. Sorted by address.
     lines: Vec<Line>,
 }
@@ -166,10 +168,11 @@ impl Module {
             return Rc::clone(known);
         }
         let made = Rc::new(self.dwarf.as_ref().map_or_else(
-            || Contents { functions: Vec::new(), lines: Vec::new() },
-            |dwarf| Contents {
-                functions: functions_of(dwarf, &self.units[index].0).unwrap_or_default(),
-                lines: lines_of(dwarf, &self.units[index].0).unwrap_or_default(),
+            || Contents { functions: Vec::new(), inlined: Vec::new(), lines: Vec::new() },
+            |dwarf| {
+                let (functions, inlined) = functions_of(dwarf, &self.units[index].0).unwrap_or_default();
+                let lines = lines_of(dwarf, &self.units[index].0).unwrap_or_default();
+                Contents { functions, inlined, lines }
             },
         ));
         self.read.borrow_mut().insert(index, Rc::clone(&made));
@@ -185,6 +188,21 @@ impl Module {
         let found =
             contents.functions.iter().find(|(_, ranges)| ranges.iter().any(|(from, to)| (*from..*to).contains(&pc)));
         found.cloned()
+    }
+
+    /// How many inlined calls an address is in, and how many of them, from the innermost outwards, begin right there.
+    pub(super) fn inlined_at(&self, pc: u64) -> Inlined {
+        let Some(unit) = self.unit_at(pc) else { return Inlined::default() };
+        let contents = self.contents(unit);
+        let within = |ranges: &&Ranges, at: u64| ranges.iter().any(|(from, to)| (*from..*to).contains(&at));
+        let around: Vec<&Ranges> = contents.inlined.iter().filter(|ranges| within(ranges, pc)).collect();
+        // gdb, skip_inline_frames: the block's first address, or one that is reached from outside the block.
+        let begins = |ranges: &&&Ranges| {
+            ranges.first().is_some_and(|(from, _)| *from == pc) || !within(ranges, pc.wrapping_sub(1))
+        };
+        let beginning = around.iter().rev().take_while(begins).count();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Inlined { depth: count(around.len()), beginning: count(beginning) }
     }
 
     pub(super) fn function_named(&self, name: &str) -> Option<(String, Ranges)> {
@@ -327,11 +345,17 @@ fn units_of(dwarf: &Dwarf<Slice>) -> Vec<(Rc<gimli::Unit<Slice>>, Ranges)> {
     found
 }
 
-fn functions_of(dwarf: &Dwarf<Slice>, unit: &gimli::Unit<Slice>) -> gimli::Result<Vec<(String, Ranges)>> {
+/// The functions of a unit, and the calls that were inlined into them.
+fn functions_of(
+    dwarf: &Dwarf<Slice>,
+    unit: &gimli::Unit<Slice>,
+) -> gimli::Result<(Vec<(String, Ranges)>, Vec<Ranges>)> {
     let mut found = Vec::new();
+    let mut inlined = Vec::new();
     let mut entries = unit.entries();
     while let Some((_, entry)) = entries.next_dfs()? {
-        if entry.tag() != gimli::DW_TAG_subprogram {
+        let is_inlined = entry.tag() == gimli::DW_TAG_inlined_subroutine;
+        if entry.tag() != gimli::DW_TAG_subprogram && !is_inlined {
             continue;
         }
         let mut ranges = Ranges::new();
@@ -341,12 +365,16 @@ fn functions_of(dwarf: &Dwarf<Slice>, unit: &gimli::Unit<Slice>) -> gimli::Resul
                 ranges.push((range.begin, range.end));
             }
         }
-        if !ranges.is_empty() {
-            let name = name_of(dwarf, unit, entry, 0).unwrap_or_default();
-            found.push((name, ranges));
+        if ranges.is_empty() {
+            continue;
+        }
+        if is_inlined {
+            inlined.push(ranges);
+        } else {
+            found.push((name_of(dwarf, unit, entry, 0).unwrap_or_default(), ranges));
         }
     }
-    Ok(found)
+    Ok((found, inlined))
 }
 
 /// The name of an entry, or of what it is an instance or the definition of.

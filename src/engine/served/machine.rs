@@ -23,9 +23,10 @@ const MOST_FRAMES: usize = 512;
 /// Bytes of a stack that are fetched at once.
 const STACK_CHUNK: u64 = 16 * 1024;
 
-/// A state of the program: a copy, of the program alone or with its debugger.
+/// A state of the program: a copy, of the program alone or with its debugger; and, where inlined calls begin right there, how
+/// many of all those that it is in a debugger has entered. If that is not known, none that begins there.
 #[derive(Clone)]
-pub(in crate::engine) struct State(Rc<Kept>);
+pub(in crate::engine) struct State(Rc<Kept>, Option<u32>);
 
 struct Kept {
     copy: CopyId,
@@ -36,7 +37,8 @@ struct Kept {
     read: usize,
     /// About how long the program had run, in microseconds.
     at: u64,
-    frames: RefCell<Option<Vec<Frame>>>,
+    /// With all inlined calls entered; and how many of the innermost frame begin right there.
+    frames: RefCell<Option<(Vec<Frame>, u32)>>,
 }
 
 impl Drop for Kept {
@@ -52,6 +54,16 @@ impl State {
         self.0.copy
     }
 
+    /// How many inlined calls the debugger has entered, if that is known and some begin right there.
+    pub(super) fn entered(&self) -> Option<u32> {
+        self.1
+    }
+
+    /// The same, with another number of them.
+    pub(super) fn with_entered(&self, entered: Option<u32>) -> State {
+        State(Rc::clone(&self.0), entered)
+    }
+
     pub(super) fn read(&self) -> usize {
         self.0.read
     }
@@ -64,6 +76,17 @@ impl State {
 
 /// Instructions, and the line of each.
 type Spots = (Vec<Spot>, Vec<u32>);
+
+/// Inlined calls around an instruction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Entered {
+    /// Those that the debugger has entered.
+    pub(super) now: u32,
+    /// All.
+    pub(super) all: u32,
+    /// Those that do not begin right there.
+    pub(super) least: u32,
+}
 
 /// What is watched.
 pub(super) struct Watched {
@@ -82,6 +105,8 @@ pub(in crate::engine) struct Native<'e> {
     read: usize,
     /// When that was.
     at: u64,
+    /// How many inlined calls it has entered where it stands, if some begin there.
+    entered: Option<u32>,
     gone: Rc<RefCell<Vec<CopyId>>>,
     /// What the debugger is a copy of, for another one when it has seen the program end.
     debugger: (CopyId, Prompt),
@@ -109,6 +134,7 @@ impl<'e> Native<'e> {
             inputs,
             read: 0,
             at: 0,
+            entered: None,
             gone: Rc::default(),
             debugger,
             bereft: false,
@@ -125,7 +151,8 @@ impl<'e> Native<'e> {
     }
 
     fn state(&self, copy: CopyId, temporary: bool, read: usize, at: u64) -> State {
-        State(Rc::new(Kept { copy, temporary, gone: Rc::clone(&self.gone), read, at, frames: RefCell::default() }))
+        let kept = Kept { copy, temporary, gone: Rc::clone(&self.gone), read, at, frames: RefCell::default() };
+        State(Rc::new(kept), None)
     }
 
     /// Drops what nobody refers to any more.
@@ -160,6 +187,7 @@ impl<'e> Native<'e> {
         lost.map_err(|error| self.engine.failed("restoring a state of the program", &error))?;
         self.engine.cost.restores += 1;
         (self.read, self.at) = (at.0.read, at.0.at);
+        self.entered = None;
         Ok(())
     }
 
@@ -218,7 +246,7 @@ impl<'e> Native<'e> {
         let kept = self.engine.live.checkpoint_program();
         let kept = kept.map_err(|error| self.engine.failed("keeping a state of the program", &error))?;
         self.engine.cost.checkpoints += 1;
-        Ok(self.state(kept.id, true, self.read, self.at))
+        Ok(self.state(kept.id, true, self.read, self.at).with_entered(self.entered))
     }
 
     fn until(until: &Until<State>) -> Option<CopyId> {
@@ -236,7 +264,7 @@ impl<'e> Native<'e> {
         answer
     }
 
-    /// The stack of the program as it stands, or of a copy.
+    /// The stack of the program as it stands, or of a copy, with all inlined calls.
     pub(super) fn stack(&mut self, of: Option<CopyId>, most: usize) -> Result<Vec<(Frame, Option<String>)>, Failure> {
         let live = &mut self.engine.live;
         let found = live.registers(of);
@@ -271,7 +299,10 @@ impl<'e> Native<'e> {
             let pc = if stack.is_empty() { frame.pc } else { frame.pc.saturating_sub(1) };
             let lines = served.symbols.has_lines(pc);
             let begins = stack.is_empty() && served.symbols.begins_line(pc);
-            stack.push((Frame { pc, address: frame.cfa, lines, begins }, frame.function));
+            let inlined = served.symbols.inlined_at(pc).depth;
+            for inlined in (0..=inlined).rev() {
+                stack.push((Frame { pc, address: frame.cfa, lines, begins, inlined }, frame.function.clone()));
+            }
             if outermost {
                 break;
             }
@@ -286,9 +317,15 @@ impl<'e> Native<'e> {
         }
         let Some(served) = &mut self.engine.served else { return Rc::default() };
         let mut spots: Vec<(Spot, u32)> = Vec::new();
-        for pc in &level.functions {
+        for (index, pc) in level.functions.iter().enumerate() {
             let Some(function) = served.symbols.function_at(*pc) else { continue };
             for statement in served.symbols.statements(&function) {
+                if index == 0 && level.inlined != u32::MAX {
+                    let inlined = served.symbols.inlined_at(statement.address);
+                    if inlined.depth - inlined.beginning > level.inlined {
+                        continue;
+                    }
+                }
                 let count = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
                 let line = *self.lines.entry((statement.file.clone(), statement.line)).or_insert(count);
                 if level.without == Some(line) || spots.iter().any(|(spot, _)| spot.address == statement.address) {
@@ -324,7 +361,7 @@ impl<'e> Native<'e> {
             (Answer::Went { stop: Some(stop), .. }, _) if stop.reason != Reason::Exited => {
                 let stack = self.stack(None, 1)?;
                 match stack.first() {
-                    Some((frame, _)) => Ok(Moved::Stop(*frame)),
+                    Some((frame, _)) => self.shown(*frame).map(Moved::Stop),
                     None => Err(self.engine.failure("the place where the program stopped has no frame")),
                 }
             }
@@ -336,6 +373,55 @@ impl<'e> Native<'e> {
             (Answer::Refused(why), _) => Err(self.engine.failure(format!("the debugger does not step: {why}"))),
             (other, _) => Err(self.engine.failure(format!("the debugger answered something else: {other:?}"))),
         }
+    }
+
+    /// The innermost frame as the debugger shows it, which may not have entered inlined calls that begin there.
+    pub(super) fn shown(&mut self, frame: Frame) -> Result<Frame, Failure> {
+        let symbols = self.engine.served.as_mut().map(|served| &mut served.symbols);
+        let all = symbols.map(|symbols| symbols.inlined_at(frame.pc)).unwrap_or_default();
+        self.entered = None;
+        if all.beginning == 0 {
+            return Ok(frame);
+        }
+        let Answer::Frames(frames) = self.ask(&Question::Frames { most: all.depth + 1 })?.0 else { return Ok(frame) };
+        let here = frames.iter().take_while(|one| one.pc == frame.pc).count();
+        let entered = u32::try_from(here).unwrap_or(u32::MAX).saturating_sub(1).min(all.depth);
+        self.entered = Some(entered);
+        Ok(Frame { inlined: entered, ..frame })
+    }
+
+    /// What a debugger that comes to a state shows of its innermost frame: the inlined calls that it has entered, all that it
+    /// can enter there, and those that it has entered whatever it shows.
+    pub(super) fn inlined(&mut self, at: &State) -> Result<Entered, Failure> {
+        self.unwound(at)?;
+        let cached = at.0.frames.borrow();
+        let Some((frames, beginning)) = &*cached else { return Ok(Entered::default()) };
+        let all = frames.first().map_or(0, |frame| frame.inlined);
+        let least = all.saturating_sub(*beginning);
+        Ok(Entered { now: at.1.unwrap_or(least).clamp(least, all), all, least })
+    }
+
+    /// How many inlined calls the debugger has entered where it stands, if some begin there.
+    pub(super) fn entered_here(&mut self) -> Result<Option<u32>, Failure> {
+        if let Some((frame, _)) = self.stack(None, 1)?.first().cloned() {
+            self.shown(frame)?;
+        }
+        Ok(self.entered)
+    }
+
+    /// Unwinds the stack of a state, once.
+    fn unwound(&mut self, at: &State) -> Result<(), Failure> {
+        if at.0.frames.borrow().is_none() {
+            let stack = self.stack(Some(at.0.copy), MOST_FRAMES)?;
+            let frames: Vec<Frame> = stack.into_iter().map(|(frame, _)| frame).collect();
+            let symbols = self.engine.served.as_mut().map(|served| &mut served.symbols);
+            let beginning = match (frames.first(), symbols) {
+                (Some(frame), Some(symbols)) => symbols.inlined_at(frame.pc).beginning,
+                _ => 0,
+            };
+            *at.0.frames.borrow_mut() = Some((frames, beginning));
+        }
+        Ok(())
     }
 
     /// Makes the debugger of the copy fit for a search.
@@ -363,13 +449,14 @@ impl Machine for Native<'_> {
     type State = State;
 
     fn frames(&mut self, at: &State) -> Result<Vec<Frame>, Failure> {
-        if let Some(known) = &*at.0.frames.borrow() {
-            return Ok(known.clone());
-        }
-        let stack = self.stack(Some(at.0.copy), MOST_FRAMES)?;
-        let frames: Vec<Frame> = stack.into_iter().map(|(frame, _)| frame).collect();
-        *at.0.frames.borrow_mut() = Some(frames.clone());
-        Ok(frames)
+        let Entered { now, all, .. } = self.inlined(at)?;
+        let cached = at.0.frames.borrow();
+        Ok(cached.iter().flat_map(|(frames, _)| frames).skip((all - now) as usize).copied().collect())
+    }
+
+    fn entered(&mut self, at: &State, most: u32) -> Result<State, Failure> {
+        let Entered { all, least, .. } = self.inlined(at)?;
+        Ok(at.with_entered((all > least).then_some(most.clamp(least, all))))
     }
 
     fn pass(&mut self, from: &State, until: &Until<State>, level: &Level, most: u64) -> Result<Passed, Failure> {

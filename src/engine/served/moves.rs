@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fred_checkpointer::wire::{CopyId, Run, RunEnd, Spot};
 
-use super::machine::{Native, State};
+use super::machine::{Entered, Native, State};
 use crate::backends::aide::{Answer, BreakpointFact, Question};
 use crate::engine::core::{Engine, PROGRAM};
 use crate::engine::reverse::{Motion, NO_EARLIER};
@@ -258,7 +258,8 @@ impl Engine {
         }
         let mut search = Native::new(self, console, inputs, (debugger, prompt));
         let found = prepare(&mut search).and_then(|prepared| {
-            let field = search.lay_out(plan)?;
+            let entered = if plan.copy.is_some() { search.entered_here()? } else { None };
+            let field = search.lay_out(plan, entered)?;
             work(&mut search, prepared, &field)
         });
         search.finish_search();
@@ -292,6 +293,10 @@ impl Engine {
         for question in again {
             self.ask_served(&question, None, console)?;
         }
+        let (stop, shown) = match state.entered() {
+            Some(entered) => self.show_entered(&state, entered, console)?.unwrap_or((stop, shown)),
+            None => (stop, shown),
+        };
         let mut stop = Stop { reason: crate::history::entry::Reason::Step, ..stop };
         self.deepen(&mut stop, console);
         let point = self.execution.landed(anchor, stop.clone(), inputs);
@@ -312,6 +317,39 @@ impl Engine {
         report.incomplete = found.incomplete;
         report.result = found.result;
         Ok(report)
+    }
+}
+
+impl Engine {
+    /// Has the debugger show the program with so many inlined calls entered where it stands. After a step of an instruction it
+    /// has entered all, after any other stop none.
+    fn show_entered(
+        &mut self,
+        state: &State,
+        entered: u32,
+        console: &mut dyn Console,
+    ) -> Result<Option<(Stop, String)>, Failure> {
+        let Some(pc) = self.live.registers(None).ok().map(|registers| registers.rip) else { return Ok(None) };
+        let all = self.served.as_mut().map(|served| served.symbols.inlined_at(pc)).unwrap_or_default();
+        let mut now = all.depth;
+        let mut shown = None;
+        while now != entered {
+            let question = if now > entered {
+                let lost = self.live.exchange(state.copy());
+                self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
+                self.live.halt().map_err(|error| self.failed("showing the place", &error))?;
+                now = all.depth - all.beginning;
+                Question::Continue
+            } else {
+                now += 1;
+                Question::Step
+            };
+            shown = match self.ask_served(&question, None, console)?.0 {
+                Answer::Went { stop: Some(stop), shown } => Some((stop, shown)),
+                _ => return Err(self.failure("the debugger does not show the call of the inlined function")),
+            };
+        }
+        Ok(shown)
     }
 }
 
@@ -366,8 +404,8 @@ impl Plan {
 }
 
 impl Native<'_> {
-    /// Makes states of a plan.
-    fn lay_out(&mut self, plan: Plan) -> Result<Field, Failure> {
+    /// Makes states of a plan; in the present the debugger has entered so many inlined calls.
+    fn lay_out(&mut self, plan: Plan, entered: Option<u32>) -> Result<Field, Failure> {
         let mut anchors: Vec<Anchor> = Vec::new();
         let mut runs: Vec<bool> = Vec::new();
         // What has happened since the last anchor.
@@ -395,7 +433,7 @@ impl Native<'_> {
             (ran, changed) = (false, false);
         }
         let present = match present {
-            Some(copy) => Until::State(self.known(copy, last.0, last.1)),
+            Some(copy) => Until::State(self.known(copy, last.0, last.1).with_entered(entered)),
             None => Until::End,
         };
         if anchors.is_empty() {
@@ -570,7 +608,32 @@ impl Native<'_> {
                 )),
             },
         };
+        if let Some(found) = self.out_of_inlined(field, &here)? {
+            return Ok(Some(found));
+        }
         back(self, &field.ground(), &how, &here)
+    }
+
+    /// To the call of an inlined function that begins where the program stands and that the debugger has entered: a stop of its
+    /// own, though the program stands where it does.
+    fn out_of_inlined(&mut self, field: &Field, here: &Level) -> Result<Option<Landing<State>>, Failure> {
+        let Until::State(present) = field.present.clone() else { return Ok(None) };
+        let anchor = field.anchors.len() - 1;
+        let Entered { now, least, .. } = self.inlined(&present)?;
+        if now == least || !field.runs[anchor] {
+            return Ok(None);
+        }
+        let outer = Landing { state: present.with_entered(Some(now - 1)), anchor };
+        if now - 1 > least {
+            return Ok(Some(outer));
+        }
+        // A step from the same line goes into the call at once.
+        let Some(before) = back(self, &field.ground(), &Back::Step, here)? else { return Ok(None) };
+        self.stand(&before.state)?;
+        let Moved::Stop(frame) = self.step(&Until::End)? else { return Ok(None) };
+        let arrived = self.here()?;
+        let same = frame.inlined == least && self.same_registers(&arrived, &present)?;
+        Ok(same.then_some(outer))
     }
 
     /// To the instruction before.

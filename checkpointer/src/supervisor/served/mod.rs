@@ -72,6 +72,8 @@ pub(in crate::supervisor) struct Served {
     pub(in crate::supervisor) running: bool,
     /// The process was exchanged since the debugger last looked.
     pub(super) exchanged: bool,
+    /// That is to be told as a stop without a reason.
+    pub(super) halting: bool,
     /// Programs that are still to be loaded before the first stop.
     pub(super) loading: u32,
     /// Values that are watched for reads, as they were.
@@ -681,6 +683,12 @@ impl Supervisor {
             // Only threads that were to stay stopped are left.
             self.happened(tid, Why::Signal(0));
         }
+    }
+
+    /// The debugger is told of a stop without a reason instead of the end of a step.
+    pub(in crate::supervisor) fn halt(&mut self) {
+        self.served.exchanged = true;
+        self.served.halting = true;
     }
 
     /// A stop that was asked for.

@@ -219,6 +219,7 @@ impl Supervisor {
             return Err("none of the threads that were named is there".to_owned());
         }
         if std::mem::take(&mut self.served.exchanged) {
+            let halting = std::mem::take(&mut self.served.halting);
             let asked = actions.iter().find_map(|action| action.thread);
             let leader = self.program.as_ref().map_or(0, |program| program.virtual_id);
             let tid = asked.filter(|tid| threads.iter().any(|(_, known)| known == tid)).unwrap_or(leader);
@@ -226,6 +227,7 @@ impl Supervisor {
             let stands_at = self.served.threads.get(&tid).and_then(|control| control.signal.as_ref());
             let why = match stands_at {
                 Some((number, _)) if *number != libc::SIGTRAP => Why::Signal(*number),
+                _ if halting => Why::Signal(0),
                 _ => Why::Exchanged,
             };
             self.later(Stop::Thread { tid, why });
