@@ -219,6 +219,7 @@ impl<'e> Native<'e> {
             self.engine.live.take_told();
             let failure = match woke {
                 Woke::Ran(ran) => {
+                    tracing::debug!("ran from {}: {} hits, {} us, {:?}", from.0.at, ran.hits, ran.ran_us, ran.end);
                     self.engine.cost.replayed += ran.hits;
                     self.at += ran.ran_us;
                     return trouble.map_or(Ok(ran), Err);

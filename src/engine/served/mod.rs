@@ -96,6 +96,10 @@ impl Engine {
                 if !replaying {
                     served.programs += 1;
                     served.program = served.programs;
+                    self.ran_from = std::time::Instant::now();
+                    // Those of a program that the same command ended.
+                    let gone = std::mem::take(&mut self.strides_now);
+                    self.drop_strides(gone);
                 }
             }
             ProgramChange::Origin { copy } => {

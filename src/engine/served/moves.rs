@@ -114,9 +114,8 @@ impl Engine {
             if let Some(pred) = point.pred
                 && let Some(strides) = self.strides.get(&pred)
                 && effect == Effect::Moves
-                && served.program_at(pred) == (program, true)
             {
-                for stride in strides {
+                for stride in strides.iter().filter(|stride| stride.program == program) {
                     let at = micros(at + stride.at);
                     let read = inputs.len() + stride.read;
                     plan.steps.push(Step { copy: Some(stride.copy), point: pred, read, at, kind: Kind::Ran });
