@@ -143,6 +143,9 @@ impl Engine {
         if kind == PromptKind::Command {
             self.name_program(console)?;
         }
+        if let Some(served) = &mut self.served {
+            served.ran = false;
+        }
         let begin = Instant::now();
         self.ran_from = begin;
         self.striding = kind == PromptKind::Command && self.dialect.runs_on(&reading.send);
@@ -249,6 +252,9 @@ impl Engine {
         };
         if let Some(served) = &mut self.served {
             served.note(point);
+            if moved && !served.ran {
+                served.same.insert(point);
+            }
             if typed == Effect::Mutates && moved {
                 self.opaque.insert(point);
             }

@@ -123,7 +123,7 @@ class Program:
 
     def text(self):
         dice = self.dice
-        self.lines += ['#include <stdlib.h>', '', 'int counter;', 'struct shape { int a, b; } shape;', '']
+        self.lines += ['#include <stdlib.h>', '', 'int counter;', 'volatile int zero;', 'struct shape { int a, b; } shape;', '']
         self.lines += ['static int one(int v)', '{', '    counter += v & 3;', '    return v + 1;', '}', '']
         self.lines += ['static int two(int v) { return v * 2 & 255; }', '']
         self.lines += ['static int (*table[2])(int) = {one, two};', '']
@@ -134,7 +134,7 @@ class Program:
         self.emit('int main(void)')
         self.emit('{')
         self.depth += 1
-        self.emit('int x = %d, y = %d;' % (dice.below(9), dice.below(9)))
+        self.emit('int x = %d + zero, y = %d + zero;' % (dice.below(9), dice.below(9)))
         for _ in range(3 + dice.below(4)):
             self.statement(['x', 'y', 'counter'], 2, True)
         if dice.below(3) == 0:

@@ -34,7 +34,10 @@ pub(crate) struct Served {
     pub(super) origins: HashMap<u32, CopyId>,
     /// Which program there was at a point, and whether it lived.
     at: HashMap<PointId, (u32, bool)>,
-    /// Points at which the program is as at their predecessors: reverse moves led to the very beginning of a stretch.
+    /// Whether the program was let go, began or ended since a command was given.
+    pub(super) ran: bool,
+    /// Points at which the program is as at their predecessors: reverse moves led to the very beginning of a stretch, or a step
+    /// went into an inlined call and the program stayed where it was.
     pub(super) same: std::collections::HashSet<PointId>,
 }
 
@@ -58,6 +61,7 @@ impl Served {
             executable: None,
             origins: HashMap::new(),
             at: HashMap::new(),
+            ran: false,
             same: Default::default(),
         }
     }
@@ -90,6 +94,7 @@ impl Engine {
     pub(super) fn program_changed(&mut self, change: ProgramChange, replaying: bool) {
         let Some(served) = &mut self.served else { return };
         tracing::debug!("the program: {change:?}, replaying {replaying}");
+        served.ran |= change != ProgramChange::Stopped;
         match change {
             ProgramChange::Begun => {
                 served.alive = true;
