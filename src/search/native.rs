@@ -148,6 +148,11 @@ pub trait Machine {
     /// A state that is kept.
     type State: Clone;
 
+    /// Whether the debugger has stopped there, or would; otherwise it is wherever the program was at some time, maybe in the middle
+    /// of a loop that runs a million times, and no good end of a stretch: each time that its instruction is met the program is
+    /// compared with it.
+    fn is_stop(&self, at: &Self::State) -> bool;
+
     /// The stack of a state, innermost first, up to the program's own outermost frame.
     ///
     /// # Errors
@@ -255,6 +260,17 @@ impl<S: Clone> Ground<S> {
     pub fn end(&self, index: usize) -> Until<S> {
         self.anchors.get(index + 1).map_or_else(|| self.present.clone(), |next| Until::State(next.clone()))
     }
+
+    /// The first anchor behind one at which the debugger has stopped; the number of anchors stands for the present.
+    fn next_stop<M: Machine<State = S>>(&self, machine: &M, index: usize) -> usize {
+        let mut behind = index + 1..self.anchors.len();
+        behind.find(|at| machine.is_stop(&self.anchors[*at])).unwrap_or(self.anchors.len())
+    }
+
+    /// The last anchor at or before one at which the debugger has stopped.
+    fn stop_before<M: Machine<State = S>>(&self, machine: &M, index: usize) -> usize {
+        (0..=index).rev().find(|at| machine.is_stop(&self.anchors[*at])).unwrap_or(0)
+    }
 }
 
 /// A place that was found, and the anchor at or before it.
@@ -266,7 +282,7 @@ pub struct Landing<S> {
     pub anchor: usize,
 }
 
-/// The last stop before the end of a stretch at a level or further out; the beginning of the stretch counts as one.
+/// The last stop before the end of a stretch at a level or further out; its beginning counts, if it is one.
 ///
 /// # Errors
 /// As the machine's.
@@ -282,8 +298,17 @@ pub fn last_within<M: Machine>(
     let whole = passed.count == passed.last.len() as u64;
     let begin = if let Some(&number) = changes.len().checked_sub(RUN_UP).and_then(|index| changes.get(index)) {
         machine.at_hit(&from, level, number)?
-    } else if whole {
+    } else if whole && machine.is_stop(&from) {
         from.clone()
+    } else if whole {
+        // Steps from there on might go through a long loop; the first statement that was met need not be a stop.
+        let Some(first) = passed.last.first() else { return Ok(None) };
+        let begin = machine.at_hit(&from, level, first.number)?;
+        return match walk(machine, &begin, None, until, level)? {
+            // It was come close to the end; the stop is before that.
+            None if machine.is_stop(origin) => walk_from(machine, origin, until, level),
+            found => Ok(found),
+        };
     } else {
         // One line, over and over: what was before it?
         let other = Level { without: passed.last.last().map(|hit| hit.line), ..level.clone() };
@@ -295,7 +320,7 @@ pub fn last_within<M: Machine>(
             _ => from.clone(),
         }
     };
-    walk(machine, &begin, until, level)
+    walk_from(machine, &begin, until, level)
 }
 
 /// The numbers of the hits at which another line, or the same in another frame, begins.
@@ -342,17 +367,28 @@ fn approach<M: Machine>(
     Ok((left, passed))
 }
 
-/// Steps from a state to the end, over what is deeper than the level; the last stop before the end that is not.
-fn walk<M: Machine>(
+/// Steps from a state, which counts if the debugger stops there, to the end; the last stop before that at a level.
+fn walk_from<M: Machine>(
     machine: &mut M,
     from: &M::State,
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<Option<M::State>, M::Error> {
-    let mut last = match machine.frames(from)?.first().filter(|frame| level.has(frame)) {
-        Some(frame) => Some(machine.entered(from, level.most_inlined(frame))?),
-        None => None,
+    let last = match machine.frames(from)?.first().filter(|frame| level.has(frame)) {
+        Some(frame) if machine.is_stop(from) => Some(machine.entered(from, level.most_inlined(frame))?),
+        _ => None,
     };
+    walk(machine, from, last, until, level)
+}
+
+/// Steps from a state to the end, over what is deeper than the level; the last stop before the end that is not, or `last`.
+fn walk<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    mut last: Option<M::State>,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<Option<M::State>, M::Error> {
     machine.stand(from)?;
     for _ in 0..MOST_STEPS {
         let mut moved = machine.step(until)?;
@@ -381,8 +417,8 @@ fn walk<M: Machine>(
     Err(machine.astray("stepping does not come to the end of the stretch"))
 }
 
-/// The stop before the end of a stretch that `step` would have made, whatever its depth; the beginning of the stretch counts
-/// as one.
+/// The stop before the end of a stretch that `step` would have made, whatever its depth; the beginning of the stretch
+/// if there is none.
 ///
 /// # Errors
 /// As the machine's.
@@ -392,6 +428,16 @@ pub fn last_step<M: Machine>(
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<M::State, M::Error> {
+    Ok(step_within(machine, from, until, level)?.unwrap_or_else(|| from.clone()))
+}
+
+/// The same; `None` if there is no stop in the stretch, and its beginning is none.
+fn step_within<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<Option<M::State>, M::Error> {
     let level = level.clone().whole();
     let mut found = last_within(machine, from, until, &level)?;
     if found.is_none() {
@@ -405,11 +451,11 @@ pub fn last_step<M: Machine>(
             }
         }
     }
-    let mut found = found.unwrap_or_else(|| from.clone());
+    let Some(mut found) = found.or_else(|| machine.is_stop(from).then(|| from.clone())) else { return Ok(None) };
     loop {
         machine.stand(&found)?;
         if machine.step(until)? == Moved::End {
-            return Ok(found);
+            return Ok(Some(found));
         }
         // It goes into a call that is over when the end comes: the stop is in there.
         let inside = machine.here()?;
@@ -457,18 +503,33 @@ pub fn back<M: Machine>(
     how: &Back,
     level: &Level,
 ) -> Result<Option<Landing<M::State>>, M::Error> {
-    for index in (0..ground.anchors.len()).rev() {
-        if !ground.runs[index] {
-            continue;
-        }
-        let (from, until) = (&ground.anchors[index], ground.end(index));
-        let found = match how {
-            Back::Step => Some(last_step(machine, from, &until, level)?),
-            Back::Within(level) => last_within(machine, from, &until, level)?,
-        };
-        if let Some(state) = found {
+    over_runs(machine, ground, |machine, from, until| match how {
+        Back::Step => step_within(machine, from, until, level),
+        Back::Within(level) => last_within(machine, from, until, level),
+    })
+}
+
+/// Looks for the last place of a kind, stretch by stretch backwards. A stretch ends where the debugger has stopped, and begins
+/// further and further back among the states that were kept on the way there, so that twice of it is run at most.
+///
+/// # Errors
+/// As those of `look`.
+pub fn over_runs<M: Machine>(
+    machine: &mut M,
+    ground: &Ground<M::State>,
+    mut look: impl FnMut(&mut M, &M::State, &Until<M::State>) -> Result<Option<M::State>, M::Error>,
+) -> Result<Option<Landing<M::State>>, M::Error> {
+    let mut next = ground.anchors.len().checked_sub(1);
+    while let Some(index) = next {
+        let end = ground.next_stop(machine, index);
+        let begin = ground.stop_before(machine, index);
+        if ground.runs[index]
+            && let Some(state) = look(machine, &ground.anchors[index], &ground.end(end - 1))?
+        {
             return Ok(Some(Landing { state, anchor: index }));
         }
+        let further = end.saturating_sub(2 * (end - index)).max(begin);
+        next = if index == begin { index.checked_sub(1) } else { Some(further) };
     }
     Ok(None)
 }
@@ -537,7 +598,8 @@ pub fn watch<M: Machine>(
         return Ok(Watched::Found(Change { landing, before, after: now.clone(), by_command: true }));
     }
     let (from, until) = (ground.anchors[left].clone(), ground.end(left));
-    let (from, until) = narrow_by_time(machine, from, until, now)?;
+    let wall = ground.end(ground.next_stop(machine, left) - 1);
+    let (from, until) = narrow_by_time(machine, from, until, &wall, now)?;
     let found = change_between(machine, from, until, now)?;
     let landing = Landing { state: found.at, anchor: left };
     Ok(Watched::Found(Change { landing, before: found.before, after: found.after, by_command: false }))
@@ -551,19 +613,26 @@ fn value_at<M: Machine>(machine: &mut M, at: &M::State) -> Result<Value, M::Erro
 /// Where it begins, and where it ends.
 type Stretch<S> = (S, Until<S>);
 
-/// Halves a stretch in time until it is short, or has few statements to be met.
+/// Halves a stretch in time until it is short, or has few statements to be met. Runs are ended by `wall`, a stop at or behind the
+/// end: what lies between the two has the value that it has at both, as far as is known, and going there loses nothing.
 fn narrow_by_time<M: Machine>(
     machine: &mut M,
     mut from: M::State,
     mut until: Until<M::State>,
+    wall: &Until<M::State>,
     now: &Value,
 ) -> Result<Stretch<M::State>, M::Error> {
-    let mut span = match machine.after(&from, machine.span(&from, &until) * 2 + 10_000, &until)? {
-        After::End(micros) => micros,
-        After::At(_) => machine.span(&from, &until),
+    let estimate = machine.span(&from, &until);
+    let at_stop = matches!(&until, Until::State(state) if machine.is_stop(state)) || matches!(until, Until::End);
+    let mut span = match at_stop {
+        true => match machine.after(&from, estimate * 2 + 10_000, &until)? {
+            After::End(micros) => micros,
+            After::At(_) => estimate,
+        },
+        false => estimate,
     };
     while span > SHORT_US {
-        match machine.after(&from, span / 2, &until)? {
+        match machine.after(&from, span / 2, wall)? {
             After::End(micros) => span = micros.min(span / 2),
             After::At(middle) => {
                 span /= 2;

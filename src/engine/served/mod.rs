@@ -39,6 +39,8 @@ pub(crate) struct Served {
     /// Points at which the program is as at their predecessors: reverse moves led to the very beginning of a stretch, or a step
     /// went into an inlined call and the program stayed where it was.
     pub(super) same: std::collections::HashSet<PointId>,
+    /// The state that was kept before a point to which a reverse move has led.
+    pub(super) behind: HashMap<PointId, CopyId>,
 }
 
 /// What the program reads while it is run again.
@@ -63,6 +65,7 @@ impl Served {
             at: HashMap::new(),
             ran: false,
             same: Default::default(),
+            behind: HashMap::new(),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::engine::{Console, Failure, Report, State as Waiting};
 use crate::history::entry::{Effect, Stop};
 use crate::history::execution::{PointId, Via};
 use crate::history::timeline::Origin;
-use crate::search::native::{After, Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit};
+use crate::search::native::{After, Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit, over_runs};
 
 /// A stretch's beginning: the state, and the last point of the history before or at it.
 pub(super) struct Anchor {
@@ -69,6 +69,8 @@ pub(super) struct Destination {
     pub(super) inputs: Vec<String>,
     /// It is the point itself.
     pub(super) same: bool,
+    /// The anchor before it.
+    pub(super) anchor: CopyId,
 }
 
 /// What a reverse move has come to.
@@ -115,10 +117,19 @@ impl Engine {
                 && let Some(strides) = self.strides.get(&pred)
                 && effect == Effect::Moves
             {
-                for stride in strides.iter().filter(|stride| stride.program == program) {
+                let strides = strides.iter().filter(|stride| stride.program == program);
+                // Where a search has landed on the way, the later ones are not yet.
+                let before = match (&point.via, served.behind.get(id)) {
+                    (Via::Landed, Some(behind)) => {
+                        strides.clone().position(|stride| stride.copy == *behind).map_or(0, |index| index + 1)
+                    }
+                    (Via::Landed, None) => 0,
+                    _ => usize::MAX,
+                };
+                for stride in strides.take(before) {
                     let at = micros(at + stride.at);
                     let read = inputs.len() + stride.read;
-                    plan.steps.push(Step { copy: Some(stride.copy), point: pred, read, at, kind: Kind::Ran });
+                    plan.steps.push(Step { copy: Some(stride.copy), point: pred, read, at, kind: Kind::OnTheWay });
                 }
             }
             inputs.extend(point.inputs.iter().filter(|input| input.starts_with(PROGRAM)).cloned());
@@ -276,7 +287,7 @@ impl Engine {
         let Waiting::Prompt(prompt) = self.state.clone() else {
             return Err(self.failure("the debugger has ended"));
         };
-        let Destination { state, point: anchor, inputs, same } = found.destination;
+        let Destination { state, point: anchor, inputs, same, anchor: behind } = found.destination;
         // The debugger of the present, which has seen nothing of the search.
         self.start_copy(debugger, &prompt)?;
         let lost = self.live.exchange(state.copy());
@@ -305,6 +316,7 @@ impl Engine {
         if let Some(served) = &mut self.served {
             served.alive = true;
             served.note(point);
+            served.behind.insert(point, behind);
             if same {
                 served.same.insert(point);
             }
@@ -385,6 +397,8 @@ enum Kind {
     Origin,
     /// The program ran.
     Ran,
+    /// The same; it was kept while it ran on.
+    OnTheWay,
     /// The user changed something.
     Changed,
     /// Nothing happened to the program.
@@ -413,13 +427,16 @@ impl Native<'_> {
         let mut last = (0, 0);
         for step in plan.steps {
             match step.kind {
-                Kind::Ran => ran = true,
+                Kind::Ran | Kind::OnTheWay => ran = true,
                 Kind::Changed => changed = true,
                 Kind::Origin | Kind::Same => {}
             }
             last = (step.read, step.at);
             let Some(copy) = step.copy else { continue };
-            let state = self.known(copy, step.read, step.at);
+            let state = match step.kind {
+                Kind::OnTheWay => self.known_on_the_way(copy, step.read, step.at),
+                _ => self.known(copy, step.read, step.at),
+            };
             if let Some(before) = anchors.last_mut() {
                 if !ran && !changed {
                     // The same state under a later name.
@@ -546,7 +563,7 @@ impl Native<'_> {
         let anchor = &field.anchors[landing.anchor];
         let inputs = self.inputs_between(anchor.state.read(), landing.state.read());
         let same = landing.state.copy() == anchor.state.copy();
-        Destination { state: landing.state.clone(), point: anchor.point, inputs, same }
+        Destination { state: landing.state.clone(), point: anchor.point, inputs, same, anchor: anchor.state.copy() }
     }
 
     /// The frames that the program stood in at the end of a field; for its end, those of main.
@@ -639,19 +656,13 @@ impl Native<'_> {
     fn instruction_back(&mut self, field: &Field) -> Result<Option<Landing<State>>, Failure> {
         let frames = self.frames_at_end(field)?;
         let level = Level::of(&frames, 0);
-        for index in (0..field.anchors.len()).rev() {
-            if !field.runs[index] {
-                continue;
+        over_runs(self, &field.ground(), |search, from, until| match &level {
+            Some(level) => {
+                let from = crate::search::native::last_step(search, from, until, level)?;
+                search.before_end(&from, until)
             }
-            let until = field.ground().end(index);
-            let mut from = field.anchors[index].state.clone();
-            if let Some(level) = &level {
-                from = crate::search::native::last_step(self, &from, &until, level)?;
-            }
-            let Some(state) = self.before_end(&from, &until)? else { continue };
-            return Ok(Some(Landing { state, anchor: index }));
-        }
-        Ok(None)
+            None => search.before_end(from, until),
+        })
     }
 
     /// Steps by instructions to an end; the state one before it.
@@ -685,31 +696,21 @@ impl Native<'_> {
         let level = Level::at(breakpoints.iter().flat_map(|one| one.addresses.clone()).collect());
         let mut landing: Option<Landing<State>> = None;
         let mut done = 0;
-        'moves: while done < n {
+        while done < n && !breakpoints.is_empty() {
             let seen = landing.as_ref().map(|landing| field.until(landing));
             let field = seen.as_ref().unwrap_or(field);
-            for index in (0..field.anchors.len()).rev() {
-                if !field.runs[index] {
-                    continue;
+            let found = over_runs(self, &field.ground(), |search, from, until| {
+                if !plain {
+                    return search.last_debugger_stop(from, until, &breakpoints);
                 }
-                let (from, until) = (field.anchors[index].state.clone(), field.ground().end(index));
-                let state = if breakpoints.is_empty() {
-                    None
-                } else if plain {
-                    match last_hit(self, &from, &until, &level)? {
-                        Some(state) => Some(state),
-                        None => self.stands_at(&from, &level)?.then_some(from),
-                    }
-                } else {
-                    self.last_debugger_stop(&from, &until, &breakpoints)?
-                };
-                if let Some(state) = state {
-                    landing = Some(Landing { state, anchor: index });
-                    done += 1;
-                    continue 'moves;
+                match last_hit(search, from, until, &level)? {
+                    Some(state) => Ok(Some(state)),
+                    None => Ok(search.stands_at(from, &level)?.then(|| from.clone())),
                 }
-            }
-            break;
+            })?;
+            let Some(found) = found else { break };
+            landing = Some(found);
+            done += 1;
         }
         if done == n
             && let Some(landing) = landing
