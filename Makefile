@@ -27,6 +27,7 @@ packages:
 demo: packages
 	cargo build --release
 	target/release/fred demo
+	@echo "(target/release/fred demo gdb plays one with gdb and a C program)"
 
 bench:
 	benches/run

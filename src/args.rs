@@ -98,7 +98,7 @@ pub enum Sub {
     /// Show reverse-watch finding a bug in a bundled program
     Demo {
         /// The debugger to show
-        #[arg(default_value = "pdb", value_parser = ["pdb"])]
+        #[arg(default_value = "pdb", value_parser = crate::demo::DEBUGGERS)]
         debugger: String,
     },
     /// Say what works here, and how to mend what does not

@@ -59,7 +59,7 @@ fn run(parsed: &Parsed) -> anyhow::Result<u8> {
                 format!("cannot resume {}: fred resume is not available yet in this version", session.display());
             Err(Trouble::Usage(message).into())
         }
-        Some(Sub::Demo { debugger: _ }) => Ok(demo::run()?),
+        Some(Sub::Demo { debugger }) => Ok(demo::run(debugger)?),
         Some(Sub::Doctor { json }) => Ok(doctor::run(*json)),
         Some(Sub::Completions { shell }) => {
             clap_complete::generate(*shell, &mut Cli::command(), "fred", &mut std::io::stdout());

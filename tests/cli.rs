@@ -72,6 +72,18 @@ fn usage_errors_have_status_2_and_say_something() {
 }
 
 #[test]
+fn a_demo_without_a_compiler_says_what_to_install() {
+    let output = Command::new(env!("CARGO_BIN_EXE_fred"))
+        .args(["demo", "gdb"])
+        .env("PATH", "/nowhere/at/all")
+        .stdin(Stdio::null())
+        .output()
+        .expect("fred starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("apt-get install gcc"), "{}", stderr(&output));
+}
+
+#[test]
 fn completions_for_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let output = fred(&["completions", shell]);

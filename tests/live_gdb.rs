@@ -257,3 +257,17 @@ fn sessions_read_as_with_plain_gdb() {
     let begin = |lines: &[String]| lines.iter().position(|line| line.starts_with("Breakpoint 1 at")).unwrap_or(0);
     assert_eq!(plain[begin(&plain)..], fred[begin(&fred)..]);
 }
+
+#[test]
+fn the_demo_finds_the_statement() {
+    let demo = Command::new(env!("CARGO_BIN_EXE_fred")).args(["demo", "gdb"]).stdin(Stdio::null()).output();
+    let demo = demo.expect("fred runs");
+    let text = String::from_utf8_lossy(&demo.stdout);
+    assert_eq!(demo.status.code(), Some(0), "{demo:?}");
+    let source = include_str!("../sample-programs/c/bank.c");
+    let culprit = source.lines().position(|line| line.contains("owner[length] = ")).expect("the statement") + 1;
+    let found = format!("limits_hold() was 1, becomes 0 by executing bank.c:{culprit} in set_owner");
+    assert!(text.contains(&found), "{text}");
+    assert!(text.contains("= 16\n\n# A name of 16 letters"), "{text}");
+    assert!(!text.contains('\u{1b}'), "colours where there is no terminal: {text}");
+}

@@ -40,6 +40,8 @@ pub struct Engine {
     pub(super) next_auto: u32,
     /// How long the debugger took from the predecessor to a point.
     pub(super) ran: HashMap<PointId, Duration>,
+    /// When the command that runs now began, or when it started its program.
+    pub(super) ran_from: Instant,
     /// Whether copies are to be taken on the way of the command that runs now.
     pub(super) striding: bool,
     /// Those of the command that runs now.

@@ -64,6 +64,7 @@ impl Engine {
             ways: HashMap::new(),
             desk,
             ran: HashMap::new(),
+            ran_from: Instant::now(),
             striding: false,
             strides_now: Vec::new(),
             strides: HashMap::new(),
@@ -146,6 +147,7 @@ impl Engine {
             served.ran = false;
         }
         let begin = Instant::now();
+        self.ran_from = begin;
         self.striding = kind == PromptKind::Command && self.dialect.runs_on(&reading.send);
         let mut feed = Feed::User(console);
         // In a nested interpreter or an unfinished command only the debugger knows what comes next.
@@ -258,7 +260,7 @@ impl Engine {
             }
         }
         self.shown.insert(point, text);
-        self.ran.insert(point, elapsed);
+        self.ran.insert(point, self.ran_from.elapsed().min(elapsed));
         self.timeline.append(line, effect, origin, point, stop.clone());
         self.since.moves += 1;
         self.since.running += elapsed;

@@ -22,7 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Stride {
     pub(super) copy: CopyId,
     pid: i32,
-    /// Time since the command began.
+    /// Which program it is of, where programs are served.
+    pub(super) program: u32,
+    /// Time since the command began, or since it started this program.
     pub(super) at: Duration,
     /// How much input the command had read by then.
     pub(super) read: usize,
@@ -34,10 +36,15 @@ impl Engine {
         if !self.striding {
             return;
         }
-        let at = self.begun.elapsed();
+        let at = self.ran_from.elapsed();
+        let program = match &self.served {
+            Some(served) if !served.alive => return,
+            Some(served) => served.program,
+            None => 0,
+        };
         let kept = if self.served.is_some() { self.live.checkpoint_program() } else { self.live.checkpoint() };
         match kept {
-            Ok(stopped) => self.strides_now.push(Stride { copy: stopped.id, pid: stopped.pid, at, read }),
+            Ok(stopped) => self.strides_now.push(Stride { copy: stopped.id, pid: stopped.pid, program, at, read }),
             Err(error) => return tracing::info!("no checkpoint on the way: {error}"),
         }
         self.cost.checkpoints += 1;

@@ -148,6 +148,11 @@ pub trait Machine {
     /// A state that is kept.
     type State: Clone;
 
+    /// Whether the debugger has stopped there, or would; otherwise it is wherever the program was at some time, maybe in the middle
+    /// of a loop that runs a million times, and no good end of a stretch: each time that its instruction is met the program is
+    /// compared with it.
+    fn is_stop(&self, at: &Self::State) -> bool;
+
     /// The stack of a state, innermost first, up to the program's own outermost frame.
     ///
     /// # Errors
@@ -246,21 +251,25 @@ pub struct Ground<S> {
     pub anchors: Vec<S>,
     /// For each anchor, whether the program ran from it to the next; otherwise the user changed something there.
     pub runs: Vec<bool>,
-    /// For each anchor, whether the program was stopped there; otherwise it was kept on its way, at any instruction.
-    pub stops: Vec<bool>,
     /// Where it ends: the present.
     pub present: Until<S>,
 }
 
 impl<S: Clone> Ground<S> {
-    /// The beginning of the stretch that begins at an anchor.
-    pub fn beginning(&self, index: usize) -> Beginning<'_, S> {
-        Beginning { state: &self.anchors[index], stop: self.stops[index] }
-    }
-
     /// The end of the stretch that begins at an anchor.
     pub fn end(&self, index: usize) -> Until<S> {
         self.anchors.get(index + 1).map_or_else(|| self.present.clone(), |next| Until::State(next.clone()))
+    }
+
+    /// The first anchor behind one at which the debugger has stopped; the number of anchors stands for the present.
+    fn next_stop<M: Machine<State = S>>(&self, machine: &M, index: usize) -> usize {
+        let mut behind = index + 1..self.anchors.len();
+        behind.find(|at| machine.is_stop(&self.anchors[*at])).unwrap_or(self.anchors.len())
+    }
+
+    /// The last anchor at or before one at which the debugger has stopped.
+    fn stop_before<M: Machine<State = S>>(&self, machine: &M, index: usize) -> usize {
+        (0..=index).rev().find(|at| machine.is_stop(&self.anchors[*at])).unwrap_or(0)
     }
 }
 
@@ -273,87 +282,68 @@ pub struct Landing<S> {
     pub anchor: usize,
 }
 
-/// Where a stretch begins.
-#[derive(Debug, Clone)]
-pub struct Beginning<'s, S> {
-    /// The state.
-    pub state: &'s S,
-    /// Whether it is a stop; otherwise it can be in the middle of anything.
-    pub stop: bool,
-}
-
-/// What there is of stops in a stretch.
-#[derive(Debug, Clone)]
-pub enum Last<S> {
-    /// The last one.
-    Stop(S),
-    /// None.
-    Nothing,
-    /// It begins in the middle of anything, and so shortly before its end that stops cannot be told from there.
-    TooNear,
-}
-
-impl<S> Last<S> {
-    fn of(found: Option<S>) -> Last<S> {
-        found.map_or(Last::Nothing, Last::Stop)
-    }
-
-    /// The stop, if there is one.
-    pub fn stop(self) -> Option<S> {
-        match self {
-            Last::Stop(state) => Some(state),
-            Last::Nothing | Last::TooNear => None,
-        }
-    }
-}
-
-/// The last stop before the end of a stretch at a level or further out; the beginning of the stretch counts if it is a stop.
+/// The last stop before the end of a stretch at a level or further out; its beginning counts, if it is one.
 ///
 /// # Errors
 /// As the machine's.
 pub fn last_within<M: Machine>(
     machine: &mut M,
-    from: &Beginning<'_, M::State>,
+    from: &M::State,
     until: &Until<M::State>,
     level: &Level,
-) -> Result<Last<M::State>, M::Error> {
-    let origin = from.state;
-    let (near, passed) = approach(machine, origin, until, level)?;
-    if passed.count == 0 {
-        // No line begins in between.
-        return match near {
-            Some(near) => last_within(machine, from, &Until::State(near), level),
-            None => counted(machine, from, level).map(Last::of),
-        };
+) -> Result<Option<M::State>, M::Error> {
+    let (mut nearer, mut passed) = approach(machine, from, until, level)?;
+    loop {
+        let near = nearer.pop();
+        let found = last_of(machine, near.as_ref().unwrap_or(from), until, level, &passed)?;
+        if found.is_some() || near.is_none() {
+            return Ok(found);
+        }
+        // That was in the middle of the last statement: from further back.
+        passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX)?;
     }
+}
+
+/// The last stop of a stretch on which statements of the level were passed.
+fn last_of<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    passed: &Passed,
+) -> Result<Option<M::State>, M::Error> {
+    let Some(first) = passed.last.first() else {
+        // No line begins in between.
+        return counted(machine, from, level);
+    };
     let changes = changes_of(&passed.last);
     let whole = passed.count == passed.last.len() as u64;
     let begin = if let Some(&number) = changes.len().checked_sub(RUN_UP).and_then(|index| changes.get(index)) {
-        Some(machine.at_hit(near.as_ref().unwrap_or(origin), level, number)?)
+        machine.at_hit(from, level, number)?
+    } else if whole && machine.is_stop(from) {
+        return walk_from(machine, from, until, level);
     } else if whole {
-        near
+        // Steps from there on might go through a long loop; the first statement that was met need not be a stop.
+        machine.at_hit(from, level, first.number)?
     } else {
         // One line, over and over: what was before it?
         let other = Level { without: passed.last.last().map(|hit| hit.line), ..level.clone() };
-        let passed = machine.pass(origin, until, &other, MOST_HITS)?;
+        let passed = machine.pass(from, until, &other, MOST_HITS)?;
         let changes = changes_of(&passed.last);
         match changes.len().checked_sub(RUN_UP - 1).and_then(|index| changes.get(index)) {
-            Some(&number) if passed.reached => Some(machine.at_hit(origin, &other, number)?),
-            None if passed.reached => None,
-            _ => near,
+            Some(&number) if passed.reached => machine.at_hit(from, &other, number)?,
+            _ => return walk_from(machine, from, until, level),
         }
     };
-    let begin = match begin {
-        Some(begin) => begin,
-        None if from.stop => return walk(machine, from, until, level).map(Last::of),
-        None => return Ok(Last::TooNear),
-    };
-    let found = walk(machine, &Beginning { state: &begin, stop: false }, until, level)?;
-    if let Some(found) = found {
-        return Ok(Last::Stop(found));
+    walk(machine, &begin, None, until, level)
+}
+
+/// A beginning, if it is a stop at a level, with all inlined calls entered that are of the level.
+fn counted<M: Machine>(machine: &mut M, from: &M::State, level: &Level) -> Result<Option<M::State>, M::Error> {
+    match machine.frames(from)?.first().filter(|frame| level.has(frame)) {
+        Some(frame) if machine.is_stop(from) => machine.entered(from, level.most_inlined(frame)).map(Some),
+        _ => Ok(None),
     }
-    // It was in the middle of the last statement.
-    last_within(machine, from, &Until::State(begin), level)
 }
 
 /// The numbers of the hits at which another line, or the same in another frame, begins.
@@ -362,65 +352,65 @@ fn changes_of(hits: &[Hit]) -> Vec<u64> {
     hits.windows(2).filter(same).map(|pair| pair[1].number).collect()
 }
 
-/// A state after `from`, if one is needed, and the hits from there to the end, which are not too many.
+/// States after `from`, nearer and nearer to the end, and the hits from the last of them (or from `from`, if there are none) to
+/// the end, which are not too many.
 fn approach<M: Machine>(
     machine: &mut M,
     from: &M::State,
     until: &Until<M::State>,
     level: &Level,
-) -> Result<(Option<M::State>, Passed), M::Error> {
+) -> Result<(Vec<M::State>, Passed), M::Error> {
+    let mut nearer: Vec<M::State> = Vec::new();
     let passed = machine.pass(from, until, level, MOST_HITS)?;
     if passed.reached {
-        return Ok((None, passed));
+        return Ok((nearer, passed));
     }
-    let mut left = from.clone();
-    let mut span = match machine.after(&left, machine.span(&left, until) * 2 + 10_000, until)? {
+    let mut span = match machine.after(from, machine.span(from, until) * 2 + 10_000, until)? {
         After::End(micros) => micros,
-        After::At(_) => machine.span(&left, until),
+        After::At(_) => machine.span(from, until),
     };
     while span > SHORT_US {
         // Close before the end, with room for the clock's error.
         let ahead = span - (span / 4).max(SHORT_US / 2);
-        match machine.after(&left, ahead, until)? {
+        match machine.after(nearer.last().unwrap_or(from), ahead, until)? {
             After::End(micros) => span = micros.min(ahead),
             After::At(middle) => match machine.reaches(&middle, (span - ahead) * 4 + 20_000, until)? {
                 Some(micros) => {
-                    left = middle;
                     span = micros.min(span - 1);
-                    let passed = machine.pass(&left, until, level, MOST_HITS)?;
+                    let passed = machine.pass(&middle, until, level, MOST_HITS)?;
+                    nearer.push(middle);
                     if passed.reached {
-                        return Ok((Some(left), passed));
+                        return Ok((nearer, passed));
                     }
                 }
                 None => span = ahead,
             },
         }
     }
-    let passed = machine.pass(&left, until, level, u64::MAX)?;
-    Ok((Some(left), passed))
+    let passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX)?;
+    Ok((nearer, passed))
 }
 
-/// The beginning of a stretch, if it is a stop at a level.
-fn counted<M: Machine>(
+/// Steps from a state, which counts if the debugger stops there, to the end; the last stop before that at a level.
+fn walk_from<M: Machine>(
     machine: &mut M,
-    from: &Beginning<'_, M::State>,
-    level: &Level,
-) -> Result<Option<M::State>, M::Error> {
-    match machine.frames(from.state)?.first().filter(|frame| from.stop && level.has(frame)) {
-        Some(frame) => machine.entered(from.state, level.most_inlined(frame)).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Steps from a state to the end, over what is deeper than the level; the last stop before the end that is not.
-fn walk<M: Machine>(
-    machine: &mut M,
-    from: &Beginning<'_, M::State>,
+    from: &M::State,
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<Option<M::State>, M::Error> {
-    let mut last = counted(machine, from, level)?;
-    let mut first = Some(set_out(machine, from.state, until)?);
+    let last = counted(machine, from, level)?;
+    walk(machine, from, last, until, level)
+}
+
+/// Steps from a state to the end, over what is deeper than the level; the last stop before the end that is not, or `last`.
+fn walk<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    mut last: Option<M::State>,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<Option<M::State>, M::Error> {
+    let mut first = Some(set_out(machine, from, until)?);
     for _ in 0..MOST_STEPS {
         let mut moved = match first.take() {
             Some(moved) => moved,
@@ -451,8 +441,7 @@ fn walk<M: Machine>(
     Err(machine.astray("stepping does not come to the end of the stretch"))
 }
 
-/// The first step from a state. Where that is in code without lines, which a copy that was taken on the way can be, it is left
-/// first.
+/// The first step from a state. Where that is in code without lines it is left first.
 fn set_out<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::State>) -> Result<Moved, M::Error> {
     let frames = machine.frames(from)?;
     machine.stand(from)?;
@@ -472,49 +461,53 @@ fn set_out<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::State>
     machine.step(until)
 }
 
-/// The stop before the end of a stretch that `step` would have made, whatever its depth; the beginning of the stretch counts
-/// if it is a stop.
+/// The stop before the end of a stretch that `step` would have made, whatever its depth; the beginning of the stretch
+/// if there is none.
 ///
 /// # Errors
 /// As the machine's.
 pub fn last_step<M: Machine>(
     machine: &mut M,
-    from: &Beginning<'_, M::State>,
+    from: &M::State,
     until: &Until<M::State>,
     level: &Level,
-) -> Result<Last<M::State>, M::Error> {
+) -> Result<M::State, M::Error> {
+    Ok(step_within(machine, from, until, level)?.unwrap_or_else(|| from.clone()))
+}
+
+/// The same; `None` if there is no stop in the stretch, and its beginning is none.
+fn step_within<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<Option<M::State>, M::Error> {
     let level = level.clone().whole();
     let mut found = last_within(machine, from, until, &level)?;
-    if matches!(found, Last::Nothing) {
+    if found.is_none() {
         // It begins inside a call that returns before the end: from its outermost frame inwards.
-        let frames = machine.frames(from.state)?;
-        for index in (0..frames.len()).rev().filter(|index| level.called(&frames[*index])) {
+        let frames = machine.frames(from)?;
+        for index in (0..frames.len()).rev().filter(|index| frames[*index].address < level.at_least) {
             let Some(level) = Level::of(&frames, index).filter(|_| frames[index].lines) else { continue };
             found = last_within(machine, from, until, &level.whole())?;
-            if !matches!(found, Last::Nothing) {
+            if found.is_some() {
                 break;
             }
         }
     }
-    let mut found = match found {
-        Last::Stop(found) => found,
-        Last::Nothing if from.stop => from.state.clone(),
-        Last::Nothing | Last::TooNear => return Ok(found),
-    };
+    let Some(mut found) = found.or_else(|| machine.is_stop(from).then(|| from.clone())) else { return Ok(None) };
     loop {
         machine.stand(&found)?;
         if machine.step(until)? == Moved::End {
-            return Ok(Last::Stop(found));
+            return Ok(Some(found));
         }
         // It goes into a call that is over when the end comes: the stop is in there.
         let inside = machine.here()?;
         let frames = machine.frames(&inside)?;
-        let begin = Beginning { state: &inside, stop: true };
-        let last = match Level::of(&frames, 0) {
-            Some(level) => last_within(machine, &begin, until, &level.whole())?.stop(),
-            None => None,
+        found = match Level::of(&frames, 0) {
+            Some(level) => last_within(machine, &inside, until, &level.whole())?.unwrap_or(inside),
+            None => inside,
         };
-        found = last.unwrap_or(inside);
     }
 }
 
@@ -528,9 +521,9 @@ pub fn last_hit<M: Machine>(
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<Option<M::State>, M::Error> {
-    let (near, passed) = approach(machine, from, until, level)?;
+    let (nearer, passed) = approach(machine, from, until, level)?;
     match passed.last.last() {
-        Some(hit) => machine.at_hit(near.as_ref().unwrap_or(from), level, hit.number).map(Some),
+        Some(hit) => machine.at_hit(nearer.last().unwrap_or(from), level, hit.number).map(Some),
         None => Ok(None),
     }
 }
@@ -554,23 +547,33 @@ pub fn back<M: Machine>(
     how: &Back,
     level: &Level,
 ) -> Result<Option<Landing<M::State>>, M::Error> {
-    let mut open = None;
-    for index in (0..ground.anchors.len()).rev() {
-        if !ground.runs[index] {
-            open = None;
-            continue;
+    over_runs(machine, ground, |machine, from, until| match how {
+        Back::Step => step_within(machine, from, until, level),
+        Back::Within(level) => last_within(machine, from, until, level),
+    })
+}
+
+/// Looks for the last place of a kind, stretch by stretch backwards. A stretch ends where the debugger has stopped, and begins
+/// further and further back among the states that were kept on the way there, so that twice of it is run at most.
+///
+/// # Errors
+/// As those of `look`.
+pub fn over_runs<M: Machine>(
+    machine: &mut M,
+    ground: &Ground<M::State>,
+    mut look: impl FnMut(&mut M, &M::State, &Until<M::State>) -> Result<Option<M::State>, M::Error>,
+) -> Result<Option<Landing<M::State>>, M::Error> {
+    let mut next = ground.anchors.len().checked_sub(1);
+    while let Some(index) = next {
+        let end = ground.next_stop(machine, index);
+        let begin = ground.stop_before(machine, index);
+        if ground.runs[index]
+            && let Some(state) = look(machine, &ground.anchors[index], &ground.end(end - 1))?
+        {
+            return Ok(Some(Landing { state, anchor: index }));
         }
-        let from = ground.beginning(index);
-        let until = open.take().unwrap_or_else(|| ground.end(index));
-        let found = match how {
-            Back::Step => last_step(machine, &from, &until, level)?,
-            Back::Within(level) => last_within(machine, &from, &until, level)?,
-        };
-        match found {
-            Last::Stop(state) => return Ok(Some(Landing { state, anchor: index })),
-            Last::TooNear => open = Some(until),
-            Last::Nothing => {}
-        }
+        let further = end.saturating_sub(2 * (end - index)).max(begin);
+        next = if index == begin { index.checked_sub(1) } else { Some(further) };
     }
     Ok(None)
 }
@@ -639,7 +642,8 @@ pub fn watch<M: Machine>(
         return Ok(Watched::Found(Change { landing, before, after: now.clone(), by_command: true }));
     }
     let (from, until) = (ground.anchors[left].clone(), ground.end(left));
-    let (from, until) = narrow_by_time(machine, from, until, now)?;
+    let wall = ground.end(ground.next_stop(machine, left) - 1);
+    let (from, until) = narrow_by_time(machine, from, until, &wall, now)?;
     let found = change_between(machine, from, until, now)?;
     let landing = Landing { state: found.at, anchor: left };
     Ok(Watched::Found(Change { landing, before: found.before, after: found.after, by_command: false }))
@@ -653,19 +657,26 @@ fn value_at<M: Machine>(machine: &mut M, at: &M::State) -> Result<Value, M::Erro
 /// Where it begins, and where it ends.
 type Stretch<S> = (S, Until<S>);
 
-/// Halves a stretch in time until it is short, or has few statements to be met.
+/// Halves a stretch in time until it is short, or has few statements to be met. Runs are ended by `wall`, a stop at or behind the
+/// end: what lies between the two has the value that it has at both, as far as is known, and going there loses nothing.
 fn narrow_by_time<M: Machine>(
     machine: &mut M,
     mut from: M::State,
     mut until: Until<M::State>,
+    wall: &Until<M::State>,
     now: &Value,
 ) -> Result<Stretch<M::State>, M::Error> {
-    let mut span = match machine.after(&from, machine.span(&from, &until) * 2 + 10_000, &until)? {
-        After::End(micros) => micros,
-        After::At(_) => machine.span(&from, &until),
+    let estimate = machine.span(&from, &until);
+    let at_stop = matches!(&until, Until::State(state) if machine.is_stop(state)) || matches!(until, Until::End);
+    let mut span = match at_stop {
+        true => match machine.after(&from, estimate * 2 + 10_000, &until)? {
+            After::End(micros) => micros,
+            After::At(_) => estimate,
+        },
+        false => estimate,
     };
     while span > SHORT_US {
-        match machine.after(&from, span / 2, &until)? {
+        match machine.after(&from, span / 2, wall)? {
             After::End(micros) => span = micros.min(span / 2),
             After::At(middle) => {
                 span /= 2;
@@ -859,12 +870,10 @@ fn found_before<M: Machine>(
 ) -> Result<Stepped<M::State>, M::Error> {
     let Some(inside) = left else { return Ok(Stepped::Found(Found { at, before, after })) };
     let frames = machine.frames(&inside)?;
-    let begin = Beginning { state: &inside, stop: true };
-    let found = match Level::of(&frames, 0) {
-        Some(level) => last_step(machine, &begin, &until, &level)?.stop(),
-        None => None,
+    let at = match Level::of(&frames, 0) {
+        Some(level) => last_step(machine, &inside, &until, &level)?,
+        None => inside,
     };
-    let at = found.unwrap_or(inside);
     let before = value_at(machine, &at)?;
     Ok(Stepped::Found(Found { at, before, after }))
 }

@@ -240,6 +240,7 @@ pub fn to_execute(argv: &[OsString], serving: &Serving) -> Vec<OsString> {
     if serving.unattended {
         first("set confirm off".into());
         first("set pagination off".into());
+        first("set style enabled off".into());
     }
     // A question may be answered by a function of the program that takes long.
     first("set remotetimeout 100000".into());

@@ -39,6 +39,8 @@ struct Kept {
     at: u64,
     /// With all inlined calls entered; and how many of the innermost frame begin right there.
     frames: RefCell<Option<(Vec<Frame>, u32)>>,
+    /// The debugger would not have stopped there.
+    on_the_way: bool,
 }
 
 impl Drop for Kept {
@@ -147,12 +149,19 @@ impl<'e> Native<'e> {
 
     /// A state that somebody else keeps.
     pub(super) fn known(&self, copy: CopyId, read: usize, at: u64) -> State {
-        self.state(copy, false, read, at)
+        State(Rc::new(self.kept(copy, read, at)), None)
     }
 
-    fn state(&self, copy: CopyId, temporary: bool, read: usize, at: u64) -> State {
-        let kept = Kept { copy, temporary, gone: Rc::clone(&self.gone), read, at, frames: RefCell::default() };
+    /// The same, taken while the program ran.
+    pub(super) fn known_on_the_way(&self, copy: CopyId, read: usize, at: u64) -> State {
+        let mut kept = self.kept(copy, read, at);
+        kept.on_the_way = true;
         State(Rc::new(kept), None)
+    }
+
+    fn kept(&self, copy: CopyId, read: usize, at: u64) -> Kept {
+        let gone = Rc::clone(&self.gone);
+        Kept { copy, temporary: false, gone, read, at, frames: RefCell::default(), on_the_way: false }
     }
 
     /// Drops what nobody refers to any more.
@@ -219,6 +228,7 @@ impl<'e> Native<'e> {
             self.engine.live.take_told();
             let failure = match woke {
                 Woke::Ran(ran) => {
+                    tracing::debug!("ran from {}: {} hits, {} us, {:?}", from.0.at, ran.hits, ran.ran_us, ran.end);
                     self.engine.cost.replayed += ran.hits;
                     self.at += ran.ran_us;
                     return trouble.map_or(Ok(ran), Err);
@@ -243,10 +253,17 @@ impl<'e> Native<'e> {
 
     /// Keeps the state in which the program stands.
     pub(super) fn keep(&mut self) -> Result<State, Failure> {
-        let kept = self.engine.live.checkpoint_program();
-        let kept = kept.map_err(|error| self.engine.failed("keeping a state of the program", &error))?;
+        let kept = self.temporary()?;
+        Ok(State(Rc::new(kept), self.entered))
+    }
+
+    fn temporary(&mut self) -> Result<Kept, Failure> {
+        let copy = self.engine.live.checkpoint_program();
+        let copy = copy.map_err(|error| self.engine.failed("keeping a state of the program", &error))?;
         self.engine.cost.checkpoints += 1;
-        Ok(self.state(kept.id, true, self.read, self.at).with_entered(self.entered))
+        let mut kept = self.kept(copy.id, self.read, self.at);
+        kept.temporary = true;
+        Ok(kept)
     }
 
     fn until(until: &Until<State>) -> Option<CopyId> {
@@ -448,6 +465,10 @@ impl Machine for Native<'_> {
     type Error = Failure;
     type State = State;
 
+    fn is_stop(&self, at: &State) -> bool {
+        !at.0.on_the_way
+    }
+
     fn frames(&mut self, at: &State) -> Result<Vec<Frame>, Failure> {
         let Entered { now, all, .. } = self.inlined(at)?;
         let cached = at.0.frames.borrow();
@@ -509,7 +530,11 @@ impl Machine for Native<'_> {
         let run = Run { fence: Native::until(until), micros: Some(micros), ..Run::default() };
         let ran = self.run(from, run)?;
         match (ran.end, until) {
-            (RunEnd::Time, _) => Ok(After::At(self.keep()?)),
+            (RunEnd::Time, _) => {
+                let mut kept = self.temporary()?;
+                kept.on_the_way = true;
+                Ok(After::At(State(Rc::new(kept), None)))
+            }
             (RunEnd::Fence, _) | (RunEnd::Exited(_) | RunEnd::Killed(_) | RunEnd::Dying(_), Until::End) => {
                 Ok(After::End(ran.ran_us))
             }

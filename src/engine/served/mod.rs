@@ -39,8 +39,8 @@ pub(crate) struct Served {
     /// Points at which the program is as at their predecessors: reverse moves led to the very beginning of a stretch, or a step
     /// went into an inlined call and the program stayed where it was.
     pub(super) same: std::collections::HashSet<PointId>,
-    /// For the point of a landing, the copies taken on the way of a command that it lies behind.
-    behind: HashMap<PointId, Vec<CopyId>>,
+    /// The state that was kept before a point to which a reverse move has led.
+    pub(super) behind: HashMap<PointId, CopyId>,
 }
 
 /// What the program reads while it is run again.
@@ -104,6 +104,10 @@ impl Engine {
                 if !replaying {
                     served.programs += 1;
                     served.program = served.programs;
+                    self.ran_from = std::time::Instant::now();
+                    // Those of a program that the same command ended.
+                    let gone = std::mem::take(&mut self.strides_now);
+                    self.drop_strides(gone);
                 }
             }
             ProgramChange::Origin { copy } => {

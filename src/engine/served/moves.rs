@@ -15,16 +15,13 @@ use crate::history::entry::{Effect, Stop};
 use crate::history::execution::{PointId, Via};
 use crate::history::timeline::Origin;
 use crate::search::native::{
-    After, Back, Beginning, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit, last_step,
+    After, Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit, over_runs,
 };
 
 /// A stretch's beginning: the state, and the last point of the history before or at it.
-#[derive(Clone)]
 pub(super) struct Anchor {
     pub(super) state: State,
     pub(super) point: PointId,
-    /// Whether the program was stopped there, and not kept on its way.
-    stop: bool,
 }
 
 /// What a search goes over.
@@ -39,7 +36,6 @@ impl Field {
         Ground {
             anchors: self.anchors.iter().map(|anchor| anchor.state.clone()).collect(),
             runs: self.runs.clone(),
-            stops: self.anchors.iter().map(|anchor| anchor.stop).collect(),
             present: self.present.clone(),
         }
     }
@@ -58,8 +54,9 @@ impl Field {
 
     /// The same, seen from an earlier place.
     fn until(&self, landing: &Landing<State>) -> Field {
+        let anchors = self.anchors[..=landing.anchor].iter();
         Field {
-            anchors: self.anchors[..=landing.anchor].to_vec(),
+            anchors: anchors.map(|anchor| Anchor { state: anchor.state.clone(), point: anchor.point }).collect(),
             runs: self.runs[..=landing.anchor].to_vec(),
             present: Until::State(landing.state.clone()),
         }
@@ -74,8 +71,8 @@ pub(super) struct Destination {
     pub(super) inputs: Vec<String>,
     /// It is the point itself.
     pub(super) same: bool,
-    /// Copies that were taken on the way from the point, before the place.
-    pub(super) behind: Vec<CopyId>,
+    /// The anchor before it.
+    pub(super) anchor: CopyId,
 }
 
 /// What a reverse move has come to.
@@ -121,11 +118,17 @@ impl Engine {
             if let Some(pred) = point.pred
                 && let Some(strides) = self.strides.get(&pred)
                 && effect == Effect::Moves
-                && served.program_at(pred) == (program, true)
             {
-                let behind = served.behind.get(id);
-                let passed = |copy: &CopyId| behind.is_none_or(|behind| behind.contains(copy));
-                for stride in strides.iter().filter(|stride| passed(&stride.copy)) {
+                let strides = strides.iter().filter(|stride| stride.program == program);
+                // Where a search has landed on the way, the later ones are not yet.
+                let before = match (&point.via, served.behind.get(id)) {
+                    (Via::Landed, Some(behind)) => {
+                        strides.clone().position(|stride| stride.copy == *behind).map_or(0, |index| index + 1)
+                    }
+                    (Via::Landed, None) => 0,
+                    _ => usize::MAX,
+                };
+                for stride in strides.take(before) {
                     let at = micros(at + stride.at);
                     let read = inputs.len() + stride.read;
                     plan.steps.push(Step { copy: Some(stride.copy), point: pred, read, at, kind: Kind::OnTheWay });
@@ -286,7 +289,7 @@ impl Engine {
         let Waiting::Prompt(prompt) = self.state.clone() else {
             return Err(self.failure("the debugger has ended"));
         };
-        let Destination { state, point: anchor, inputs, same, behind } = found.destination;
+        let Destination { state, point: anchor, inputs, same, anchor: behind } = found.destination;
         // The debugger of the present, which has seen nothing of the search.
         self.start_copy(debugger, &prompt)?;
         let lost = self.live.exchange(state.copy());
@@ -315,10 +318,10 @@ impl Engine {
         if let Some(served) = &mut self.served {
             served.alive = true;
             served.note(point);
+            served.behind.insert(point, behind);
             if same {
                 served.same.insert(point);
             }
-            served.behind.insert(point, behind);
         }
         self.timeline.append(line, Effect::Moves, Origin::User, point, Some(stop));
         self.checkpoint_prompt(true, true, console);
@@ -396,7 +399,7 @@ enum Kind {
     Origin,
     /// The program ran.
     Ran,
-    /// The program ran, and was kept on its way.
+    /// The same; it was kept while it ran on.
     OnTheWay,
     /// The user changed something.
     Changed,
@@ -432,16 +435,19 @@ impl Native<'_> {
             }
             last = (step.read, step.at);
             let Some(copy) = step.copy else { continue };
-            let state = self.known(copy, step.read, step.at);
+            let state = match step.kind {
+                Kind::OnTheWay => self.known_on_the_way(copy, step.read, step.at),
+                _ => self.known(copy, step.read, step.at),
+            };
             if let Some(before) = anchors.last_mut() {
                 if !ran && !changed {
                     // The same state under a later name.
-                    *before = Anchor { state, point: step.point, stop: before.stop || step.kind != Kind::OnTheWay };
+                    *before = Anchor { state, point: step.point };
                     continue;
                 }
                 runs.push(!changed);
             }
-            anchors.push(Anchor { state, point: step.point, stop: step.kind != Kind::OnTheWay });
+            anchors.push(Anchor { state, point: step.point });
             (ran, changed) = (false, false);
         }
         let present = match present {
@@ -516,10 +522,8 @@ impl Native<'_> {
             Until::End => self.frames_at_end(field)?,
         };
         let Some(level) = Level::of(&frames, 0) else { return Ok(Landing { state, anchor: index }) };
-        let before =
-            Field { anchors: field.anchors[..=index].to_vec(), runs: field.runs[..=index].to_vec(), present: until };
-        let found = back(self, &before.ground(), &Back::Step, &level)?;
-        Ok(found.unwrap_or(Landing { state, anchor: index }))
+        let state = crate::search::native::last_step(self, &state, &until, &level)?;
+        Ok(Landing { state, anchor: index })
     }
 
     fn main_address(&mut self) -> Option<u64> {
@@ -561,9 +565,7 @@ impl Native<'_> {
         let anchor = &field.anchors[landing.anchor];
         let inputs = self.inputs_between(anchor.state.read(), landing.state.read());
         let same = landing.state.copy() == anchor.state.copy();
-        let on_the_way = field.anchors[..=landing.anchor].iter().filter(|one| one.point == anchor.point && !one.stop);
-        let behind = on_the_way.map(|one| one.state.copy()).collect();
-        Destination { state: landing.state.clone(), point: anchor.point, inputs, same, behind }
+        Destination { state: landing.state.clone(), point: anchor.point, inputs, same, anchor: anchor.state.copy() }
     }
 
     /// The frames that the program stood in at the end of a field; for its end, those of main.
@@ -656,20 +658,13 @@ impl Native<'_> {
     fn instruction_back(&mut self, field: &Field) -> Result<Option<Landing<State>>, Failure> {
         let frames = self.frames_at_end(field)?;
         let level = Level::of(&frames, 0);
-        for index in (0..field.anchors.len()).rev() {
-            if !field.runs[index] {
-                continue;
+        over_runs(self, &field.ground(), |search, from, until| match &level {
+            Some(level) => {
+                let from = crate::search::native::last_step(search, from, until, level)?;
+                search.before_end(&from, until)
             }
-            let until = field.ground().end(index);
-            let mut from = field.anchors[index].state.clone();
-            if let Some(level) = &level {
-                let begin = Beginning { state: &from, stop: field.anchors[index].stop };
-                from = last_step(self, &begin, &until, level)?.stop().unwrap_or(from);
-            }
-            let Some(state) = self.before_end(&from, &until)? else { continue };
-            return Ok(Some(Landing { state, anchor: index }));
-        }
-        Ok(None)
+            None => search.before_end(from, until),
+        })
     }
 
     /// Steps by instructions to an end; the state one before it.
@@ -703,31 +698,21 @@ impl Native<'_> {
         let level = Level::at(breakpoints.iter().flat_map(|one| one.addresses.clone()).collect());
         let mut landing: Option<Landing<State>> = None;
         let mut done = 0;
-        'moves: while done < n {
+        while done < n && !breakpoints.is_empty() {
             let seen = landing.as_ref().map(|landing| field.until(landing));
             let field = seen.as_ref().unwrap_or(field);
-            for index in (0..field.anchors.len()).rev() {
-                if !field.runs[index] {
-                    continue;
+            let found = over_runs(self, &field.ground(), |search, from, until| {
+                if !plain {
+                    return search.last_debugger_stop(from, until, &breakpoints);
                 }
-                let (from, until) = (field.anchors[index].state.clone(), field.ground().end(index));
-                let state = if breakpoints.is_empty() {
-                    None
-                } else if plain {
-                    match last_hit(self, &from, &until, &level)? {
-                        Some(state) => Some(state),
-                        None => self.stands_at(&from, &level)?.then_some(from),
-                    }
-                } else {
-                    self.last_debugger_stop(&from, &until, &breakpoints)?
-                };
-                if let Some(state) = state {
-                    landing = Some(Landing { state, anchor: index });
-                    done += 1;
-                    continue 'moves;
+                match last_hit(search, from, until, &level)? {
+                    Some(state) => Ok(Some(state)),
+                    None => Ok(search.stands_at(from, &level)?.then(|| from.clone())),
                 }
-            }
-            break;
+            })?;
+            let Some(found) = found else { break };
+            landing = Some(found);
+            done += 1;
         }
         if done == n
             && let Some(landing) = landing
