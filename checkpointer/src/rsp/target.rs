@@ -248,7 +248,7 @@ pub trait Target {
     /// System calls that are reported.
     fn catch(&mut self, calls: Caught);
 
-    /// Base address of a thread's thread-local block of a module is asked of nobody: the debugger reads memory. This is fs_base.
+    /// The thread pointer, which leads to a thread's own variables: fs_base.
     ///
     /// # Errors
     /// ESRCH.
