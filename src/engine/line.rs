@@ -39,7 +39,7 @@ impl Engine {
         let (rows, columns) = options.size;
         let live = match dialect.hosting() {
             Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), rows, columns),
-            Hosting::Served => Live::start_served(rows, columns, |socket, channel| {
+            Hosting::Served => Live::start_served(rows, columns, dialect.first_arguments(&options.argv).as_deref(), |socket, channel| {
                 to_execute(
                     &options.argv,
                     Some(&Serving { socket: socket.into(), channel: channel.into(), unattended: options.unattended }),
@@ -141,6 +141,7 @@ impl Engine {
         }
         if kind == PromptKind::Command {
             self.name_program(console)?;
+            self.note_arguments(&reading.send)?;
         }
         let begin = Instant::now();
         self.striding = kind == PromptKind::Command && self.dialect.runs_on(&reading.send);

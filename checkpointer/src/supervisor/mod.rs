@@ -73,6 +73,8 @@ pub(crate) struct Supervisor {
     server: Option<Server>,
     /// A stop that it has not been told yet.
     waiting: Option<Stop>,
+    /// Arguments as the user typed them, the newest last.
+    typed_arguments: Vec<Vec<u8>>,
     /// The served program, if there is one.
     program: Option<Program>,
     served: Served,
@@ -132,6 +134,7 @@ pub fn main() -> io::Result<()> {
         connection: None,
         server: None,
         waiting: None,
+        typed_arguments: Vec::new(),
         program: None,
         served: Served::default(),
         fence: None,

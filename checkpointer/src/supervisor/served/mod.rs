@@ -1,6 +1,7 @@
 //! The served program: what the supervisor does with the threads of the process that a debugger looks at. All-stop: either
 //! every thread is stopped, or the program runs.
 
+mod arguments;
 mod breakpoints;
 mod debug_registers;
 mod fence;
@@ -167,13 +168,19 @@ impl Supervisor {
         if self.running.is_some() {
             return self.signal_in_run(tid, number, signal);
         }
-        if self.served.passed.contains(&number) {
+        if self.is_passed(number) {
             self.deliver(tid, signal);
             self.go_on(tid);
             return None;
         }
         self.control(tid).signal = signal;
         Some(Why::Signal(number))
+    }
+
+    /// Whether a signal is delivered without a stop: because the debugger says so, or because glibc's threads use it among
+    /// themselves (SIGCANCEL and SIGSETXID, nptl/internaltypes.h), which native debuggers do not show either.
+    pub(super) fn is_passed(&self, number: i32) -> bool {
+        self.served.passed.contains(&number) || matches!(number, 32 | 33)
     }
 
     /// The signal that a thread gets when it goes on.

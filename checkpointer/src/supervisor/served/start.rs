@@ -60,13 +60,11 @@ impl Supervisor {
         let argv = match &wanted.shell {
             None => std::iter::once(program).chain(wanted.arguments.iter().cloned()).collect(),
             Some(shell) => {
-                // The arguments are the user's words, which the shell is to read; the program's name is ours.
+                // The shell is to read the arguments; the program's name is ours.
                 let mut command = b"exec ".to_vec();
                 command.extend(quoted(&program));
-                for argument in &wanted.arguments {
-                    command.push(b' ');
-                    command.extend(argument);
-                }
+                command.push(b' ');
+                command.extend(self.as_typed(&wanted.arguments));
                 vec![shell.clone(), b"-c".to_vec(), command]
             }
         };

@@ -1,5 +1,6 @@
 //! What the protocol server asks of the served program.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use nix::unistd::Pid;
@@ -231,14 +232,23 @@ impl Supervisor {
             self.later(Stop::Thread { tid, why });
             return Ok(());
         }
-        // What has been met already comes first.
-        let told = chosen.iter().find_map(|(real, known, _)| {
-            let why = self.served.threads.get_mut(known)?.pending.take()?;
-            Some((*real, *known, why))
-        });
-        if let Some((_, tid, why)) = told {
+        // What has been met already comes first; but not signals of which nobody wants to hear.
+        let is_passed = |why: &Why| matches!(why, Why::Signal(number) if self.is_passed(*number));
+        let (passing, told): (Vec<_>, Vec<_>) = chosen
+            .iter()
+            .filter_map(|(real, known, _)| {
+                self.served.threads.get(known)?.pending.as_ref().map(|why| (*real, *known, is_passed(why)))
+            })
+            .partition(|(_, _, passed)| *passed);
+        if let Some((real, tid, _)) = told.first().copied()
+            && let Some(why) = self.control(real).pending.take()
+        {
             self.later(Stop::Thread { tid, why });
             return Ok(());
+        }
+        let passing: BTreeSet<Pid> = passing.into_iter().map(|(real, _, _)| real).collect();
+        for real in &passing {
+            self.control(*real).pending = None;
         }
         self.served.running = true;
         let steps = |action: &Action| !matches!(action.motion, Motion::Continue);
@@ -259,6 +269,7 @@ impl Supervisor {
                 Some((at, info)) if at == number => (number, info),
                 _ => (number, own_signal(number)),
             });
+            let signal = signal.or(stood.filter(|_| passing.contains(real)));
             self.deliver(*real, signal);
         }
         // The terminal may be read by it from now on; a thread that is parked there stays so.
