@@ -11,7 +11,8 @@ const SUPPORTED: &str = "PacketSize=20000;QStartNoAckMode+;multiprocess+;vContSu
     qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:siginfo:read+;qXfer:siginfo:write+;\
     qXfer:threads:read+;qXfer:libraries-svr4:read+;augmented-libraries-svr4-read+;QPassSignals+;QProgramSignals+;\
     QCatchSyscalls+;QEnvironmentHexEncoded+;QEnvironmentUnset+;QEnvironmentReset+;QSetWorkingDir+;\
-    QStartupWithShell+;QDisableRandomization+;exec-events+;error-message+";
+    QStartupWithShell+;QDisableRandomization+;exec-events+;fork-events+;vfork-events+;\
+    error-message+";
 
 impl Server {
     pub(super) fn query(&mut self, data: &[u8], target: &mut dyn Target) -> Reply {
@@ -19,7 +20,7 @@ impl Server {
         let (name, rest) = (&data[..end], data.get(end + 1..).unwrap_or(b""));
         match name {
             b"qSupported" => {
-                self.agree(rest);
+                self.agree(rest, target);
                 text(SUPPORTED)
             }
             b"QStartNoAckMode" => {

@@ -4,6 +4,7 @@
 mod arguments;
 mod breakpoints;
 mod debug_registers;
+mod family;
 mod fence;
 mod pinning;
 mod run;
@@ -18,6 +19,7 @@ use super::Supervisor;
 use super::tasks::{Activity, Task};
 pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
 pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
+pub(in crate::supervisor) use family::Held;
 pub(in crate::supervisor) use fence::Fence;
 pub(in crate::supervisor) use pinning::Pinned;
 pub(in crate::supervisor) use run::Running;
@@ -79,6 +81,8 @@ pub(in crate::supervisor) struct Served {
     pub(super) watched_values: BTreeMap<(u64, u64), Vec<u8>>,
     /// A stop was asked for, and is to be told as this signal.
     pub(super) interrupting: Option<i32>,
+    /// The debugger waits to hear that a vfork'ed child is out of the program's memory.
+    pub(super) vforked: bool,
     /// Where the program's sequence of random bytes is.
     pub(super) random: u64,
 }
@@ -125,8 +129,13 @@ impl Supervisor {
             Change::GroupStop(_) => self.leave_group_stopped(tid),
             Change::Born => {
                 let newborn = self.await_newborn(tid);
-                self.served_birth(tid, newborn);
-                self.go_on(tid);
+                match self.served_birth(tid, newborn) {
+                    Some(why) => self.happened(tid, why),
+                    None => self.go_on(tid),
+                }
+            }
+            Change::VforkDone if std::mem::take(&mut self.served.vforked) && self.running.is_none() => {
+                self.happened(tid, Why::VforkDone);
             }
             Change::VforkDone => {
                 self.insert_breakpoints();
@@ -378,9 +387,10 @@ impl Supervisor {
             Change::Syscall => self.back_out_if_entering(tid),
             Change::Born => {
                 let newborn = self.await_newborn(tid);
-                if let Some((newborn, _)) = newborn {
-                    self.born(tid, newborn);
-                }
+                self.control(tid).pending = self.served_birth(tid, newborn);
+            }
+            Change::VforkDone if std::mem::take(&mut self.served.vforked) => {
+                self.control(tid).pending = Some(Why::VforkDone);
             }
             Change::Signal(number) => self.keep_signal(tid, number),
             _ => {}
@@ -422,14 +432,19 @@ impl Supervisor {
         control.pending = Some(Why::Signal(number));
     }
 
-    fn served_birth(&mut self, parent: Pid, newborn: Option<(Pid, Change)>) {
-        let Some((newborn, what)) = newborn else { return };
+    /// A thread or a process has been made by the program; gives back what the debugger is to be told.
+    fn served_birth(&mut self, parent: Pid, newborn: Option<(Pid, Change)>) -> Option<Why> {
+        let (newborn, what) = newborn?;
         self.born(parent, newborn);
         if self.is_served(newborn) {
             self.go_on(newborn);
-        } else {
+            return None;
+        }
+        let told = self.hold_child(parent, newborn);
+        if told.is_none() {
             self.react(newborn, what);
         }
+        told
     }
 
     /// A thread or a process has been made by the program.
@@ -654,6 +669,7 @@ impl Supervisor {
     /// The served process has ended.
     pub(in crate::supervisor) fn served_ended(&mut self, what: Change) {
         self.program = None;
+        self.free_held();
         let loading = self.served.loading > 0;
         let known = std::mem::take(&mut self.served);
         self.served.passed = known.passed;

@@ -157,6 +157,7 @@ impl Supervisor {
     /// Lets the program go.
     pub(super) fn detach_served(&mut self) -> Result<(), String> {
         self.stop_served();
+        self.free_held();
         let Some(program) = self.program.take() else { return Ok(()) };
         let threads: Vec<Pid> =
             self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect();
@@ -185,6 +186,7 @@ impl Supervisor {
     /// Kills the program.
     pub(in crate::supervisor) fn kill_served(&mut self) {
         let Some(program) = self.program.take() else { return };
+        self.free_held();
         let mut gone = Tasks::new();
         let threads: Vec<Pid> =
             self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect();

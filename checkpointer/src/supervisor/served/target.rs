@@ -50,6 +50,26 @@ impl Target for View<'_> {
         self.0.kill_served();
     }
 
+    fn tell_forks(&mut self, told: bool) {
+        self.0.fork_events = told;
+    }
+
+    fn child(&self) -> Option<(Tid, bool)> {
+        Some((self.0.held_child()?, self.0.held.is_some_and(|held| held.vfork)))
+    }
+
+    fn let_child_go(&mut self) {
+        self.0.free_held();
+    }
+
+    fn follow_child(&mut self) -> Result<(), String> {
+        self.0.follow_held()
+    }
+
+    fn kill_child(&mut self) {
+        self.0.kill_held();
+    }
+
     fn process(&self) -> Option<i32> {
         self.0.program.as_ref().map(|program| program.virtual_id)
     }
@@ -208,6 +228,12 @@ impl Supervisor {
     fn resume_served(&mut self, actions: &[Action]) -> Result<(), String> {
         if self.program.is_none() {
             return Err("there is no program".to_owned());
+        }
+        if let Some(child) = self.held_child() {
+            return Err(format!(
+                "process {child} was forked and is kept stopped (`set detach-on-fork off'), and only one process can be looked \
+                 at here: `detach inferiors 2' or `kill inferiors 2' lets the program go on"
+            ));
         }
         let action_of = |tid: Tid| actions.iter().find(|action| action.thread.is_none_or(|wanted| wanted == tid));
         let threads: Vec<(Pid, Tid)> =
