@@ -49,7 +49,8 @@ int main(void) {
     int made = apply(square, 5) + apply(cube, 3);
     strcat(text, names[2]);
     number.bits++;
-    volatile __m128i kept = wide;
+    volatile __m128i kept = _mm_setzero_si128();
+    kept = wide;
     (void)kept;
     return all + made + (int)halves[2] + colour - 77;
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -109,6 +110,8 @@ impl Session {
         let mut client =
             Client::start(supervisor, &["__supervisor"], debugger.slave, Some(program.slave)).expect("a supervisor");
         let socket = client.serve().expect("a socket").into_string().expect("text");
+        let folder = Path::new(&socket).parent().expect("a folder");
+        assert_eq!(std::fs::metadata(folder).expect("a folder").mode() & 0o777, 0o700, "nobody else can connect");
         client.launch(&gdb(sample, &socket, lines)).expect("launch");
         Session {
             client,
@@ -190,7 +193,7 @@ pub fn by_gdbserver(sample: &Sample, lines: &[&str]) -> String {
 fn plain(output: &str) -> String {
     let ids = regex::Regex::new(r"(Thread|process|LWP|Remote target, process|Inferior 1 \(process) \d+(\.\d+)?").expect("a pattern");
     let addresses = regex::Regex::new(r"0x[0-9a-f]+").expect("a pattern");
-    let chatter = ["Reading ", "warning: ", "[Detaching", "[New Thread", "[Switching"];
+    let chatter = ["Reading ", "warning: ", "[Detaching after vfork", "[New Thread", "[Switching"];
     let mut plain = String::new();
     for line in output.lines() {
         let line = line.trim_end();
