@@ -195,7 +195,15 @@ fn templates_exceptions_and_containers() {
 #[test]
 fn arguments_environment_and_redirections() {
     let output = Session::new("args", "gcc args.c").alike();
-    shows(&output, &["\"two words\", ADDRESS \"three here\", ADDRESS \"*.so\"", "lines: 2", "exited with code 02", "argument 1: [a b]"]);
+    shows(
+        &output,
+        &[
+            "\"two words\", ADDRESS \"three here\", ADDRESS \"*.so\"",
+            "lines: 2",
+            "exited with code 02",
+            "argument 1: [a b]",
+        ],
+    );
 }
 
 #[test]

@@ -80,7 +80,8 @@ impl Target for MadeUp {
     }
     fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         for (index, byte) in bytes.iter().enumerate() {
-            let at = address.checked_add(index as u64).filter(|at| (BASE..BASE + 4096).contains(at)).ok_or(libc::EFAULT)?;
+            let at =
+                address.checked_add(index as u64).filter(|at| (BASE..BASE + 4096).contains(at)).ok_or(libc::EFAULT)?;
             self.memory.insert(at, *byte);
         }
         Ok(())
@@ -139,11 +140,56 @@ fn answer(server: &mut Server, target: &mut MadeUp, packet: &[u8]) -> Option<Vec
 /// Starts of packets that mean something, so that what follows is reached.
 fn beginning() -> impl Strategy<Value = String> {
     let known = [
-        "m", "M", "X", "x", "g", "G", "p", "P", "Z0,", "z1,", "Z2,", "Z9,", "H", "Hg", "Hcp64.", "T", "vCont;", "vCont;c:", "vRun;",
-        "vAttach;", "vKill;", "vFile:open:", "vFile:pread:", "vFile:readlink:", "vFile:", "qXfer:features:read:target.xml:",
-        "qXfer:siginfo:write::", "qXfer:threads:read::", "qXfer:", "qSupported:", "QPassSignals:", "QCatchSyscalls:",
-        "QEnvironmentHexEncoded:", "QSetWorkingDir:", "qGetTLSAddr:", "qThreadExtraInfo,", "D", "D;", "c", "s", "C", "S", "R", "k", "?",
-        "!", "qC", "qfThreadInfo", "vCont?", "",
+        "m",
+        "M",
+        "X",
+        "x",
+        "g",
+        "G",
+        "p",
+        "P",
+        "Z0,",
+        "z1,",
+        "Z2,",
+        "Z9,",
+        "H",
+        "Hg",
+        "Hcp64.",
+        "T",
+        "vCont;",
+        "vCont;c:",
+        "vRun;",
+        "vAttach;",
+        "vKill;",
+        "vFile:open:",
+        "vFile:pread:",
+        "vFile:readlink:",
+        "vFile:",
+        "qXfer:features:read:target.xml:",
+        "qXfer:siginfo:write::",
+        "qXfer:threads:read::",
+        "qXfer:",
+        "qSupported:",
+        "QPassSignals:",
+        "QCatchSyscalls:",
+        "QEnvironmentHexEncoded:",
+        "QSetWorkingDir:",
+        "qGetTLSAddr:",
+        "qThreadExtraInfo,",
+        "D",
+        "D;",
+        "c",
+        "s",
+        "C",
+        "S",
+        "R",
+        "k",
+        "?",
+        "!",
+        "qC",
+        "qfThreadInfo",
+        "vCont?",
+        "",
     ];
     prop::sample::select(known.to_vec()).prop_map(str::to_owned)
 }
@@ -151,9 +197,36 @@ fn beginning() -> impl Strategy<Value = String> {
 /// Words of the kind that packets are made of, and numbers at the edges.
 fn rest() -> impl Strategy<Value = Vec<u8>> {
     let edge = prop::sample::select(vec![
-        "0", "1", "-1", "p64.64", "p-1.-1", "p64.", "p", ".", "1000", "1000,4", "1000,8000000000000000", "ffffffffffffffff,ffffffffffffffff",
-        "8000000000000000,1", "1000,4:00112233", "1000,5:0011", "1000,ffffffffffffffff:", ":", ";", ",", "=", "c", "C0b", "r1000,1004",
-        "r", "s:64", "c:p64.ffffffff", "zz", "0*~", "}", "12345678901234567890",
+        "0",
+        "1",
+        "-1",
+        "p64.64",
+        "p-1.-1",
+        "p64.",
+        "p",
+        ".",
+        "1000",
+        "1000,4",
+        "1000,8000000000000000",
+        "ffffffffffffffff,ffffffffffffffff",
+        "8000000000000000,1",
+        "1000,4:00112233",
+        "1000,5:0011",
+        "1000,ffffffffffffffff:",
+        ":",
+        ";",
+        ",",
+        "=",
+        "c",
+        "C0b",
+        "r1000,1004",
+        "r",
+        "s:64",
+        "c:p64.ffffffff",
+        "zz",
+        "0*~",
+        "}",
+        "12345678901234567890",
     ]);
     let word = prop_oneof![edge.prop_map(|word| word.as_bytes().to_vec()), prop::collection::vec(any::<u8>(), 0..12)];
     prop::collection::vec(word, 0..5).prop_map(|words| words.concat())
@@ -214,7 +287,9 @@ proptest! {
 #[test]
 fn lengths_are_not_believed() {
     let (mut server, mut target) = (Server::new(), there());
-    let mut said = |packet: &str| answer(&mut server, &mut target, packet.as_bytes()).map(|said| String::from_utf8_lossy(&said).into_owned());
+    let mut said = |packet: &str| {
+        answer(&mut server, &mut target, packet.as_bytes()).map(|said| String::from_utf8_lossy(&said).into_owned())
+    };
     assert_eq!(said("m1000,8000000000000000").map(|said| said.len()), Some(2 * 4096));
     assert_eq!(said("m1ffe,ffffffffffffffff").as_deref(), Some("0000"));
     assert_eq!(said("m8000000000000000,4").as_deref(), Some("E0e"));

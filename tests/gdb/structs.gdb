@@ -71,12 +71,6 @@ delete
 tbreak main
 run
 rbreak ^squ
-break cube if n == 3
-commands
-silent
-printf "at cube %d\n", n
-continue
-end
 watch points[2].x
 rwatch total
 continue
@@ -92,6 +86,14 @@ info frame
 jump 55
 print $_exitcode
 info program
+delete
+break cube if n == 3
+commands
+silent
+printf "at cube %d\n", n
+continue
+end
+run
 starti
 info sharedlibrary
 break main

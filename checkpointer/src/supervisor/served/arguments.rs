@@ -83,7 +83,10 @@ mod tests {
     #[test]
     fn what_nobody_typed_still_reaches_the_program_in_one_piece() {
         let back = |word: &str| String::from_utf8(quoted(word.as_bytes())).unwrap();
-        assert_eq!((back("two words").as_str(), back("").as_str(), back("*.c").as_str()), ("\"two words\"", "\"\"", "*.c"));
+        assert_eq!(
+            (back("two words").as_str(), back("").as_str(), back("*.c").as_str()),
+            ("\"two words\"", "\"\"", "*.c")
+        );
         assert_eq!(back("it's \"so\""), r#""it's \"so\"""#);
     }
 }
