@@ -241,6 +241,14 @@ impl Client {
         }
     }
 
+    /// Notes arguments of a program as the user typed them. See [`Request::Arguments`].
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn arguments(&mut self, typed: &[u8]) -> Result<(), Error> {
+        self.ask(&Request::Arguments(typed.to_vec())).map(|_| ())
+    }
+
     /// Forks the served program alone.
     ///
     /// # Errors

@@ -38,6 +38,8 @@ pub enum Request {
     /// Opens a socket to which a debugger can connect to be served a program; answered by [`Answer::Serving`]. To be asked
     /// before [`Request::Launch`].
     Serve,
+    /// Arguments that the user may give to a program, as they were typed: debuggers take the quotes off that the shell is to see.
+    Arguments(Vec<u8>),
     /// Forks the served program alone, running or stopped; it goes on as it was.
     CheckpointProgram,
     /// Puts a fresh copy of the served program of a copy (of a session, or of a program alone) in the place of the served

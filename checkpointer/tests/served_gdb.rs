@@ -2,7 +2,7 @@
 
 #[path = "served/session.rs"]
 mod session;
-use session::{Sample, by_gdbserver, by_us};
+use session::{Sample, Session, by_gdbserver, by_us};
 
 /// Both show the same; what it is, without ids and addresses.
 fn alike(sample: &str, lines: &[&str]) -> String {
@@ -135,6 +135,41 @@ fn forks_vforks_and_execs() {
         ],
     );
     shows(&output, &["after_fork", "after_vfork", "is executing new program", "exited with code 05"]);
+}
+
+#[test]
+fn children_are_told_of() {
+    let output = alike(
+        "family.c",
+        &[
+            "catch fork",
+            "catch vfork",
+            "catch exec",
+            "run",
+            "continue",
+            "info breakpoints",
+            "delete",
+            "break child_work",
+            "continue",
+        ],
+    );
+    shows(&output, &["Catchpoint 1 (forked process", "[Detaching after fork", "Catchpoint 2 (vforked process"]);
+}
+
+#[test]
+fn children_are_followed() {
+    let lines = ["set follow-fork-mode child", "break child_work", "run", "bt", "finish", "delete", "continue"];
+    let output = alike("family.c", &lines);
+    shows(&output, &["child_work", "main", "exited with code 03"]);
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let lines = ["set detach-on-fork off", "run", "print worked", "detach inferiors 2", "break after_fork", "continue"];
+    let sample = Sample::new("family.c");
+    let mut session = Session::start(&sample, &lines);
+    session.until_end();
+    shows(&session.output, &["`detach inferiors 2' or `kill inferiors 2'", "$1 = 0", "after_fork"]);
 }
 
 #[test]

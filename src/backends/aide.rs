@@ -132,6 +132,17 @@ pub trait Aide: Send {
     /// Tells the server which program is to be started.
     fn name_program(&self, executable: &str) -> Question;
 
+    /// What is asked to learn the arguments that the program would be started with; `None` where they come as typed anyway.
+    fn ask_arguments(&self) -> Option<Question> {
+        None
+    }
+
+    /// These arguments, as typed, in the text of the answer.
+    fn arguments(&self, text: &str) -> Option<String> {
+        let _ = text;
+        None
+    }
+
     /// What makes it look at a program that has been exchanged.
     fn look_again(&self) -> Vec<Question>;
 }

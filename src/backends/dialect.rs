@@ -130,6 +130,19 @@ pub trait Dialect: Send {
         None
     }
 
+    /// The arguments that a line gives to the program, as they are typed; `None` if it gives none, or debugger and server
+    /// do not lose how they were typed.
+    fn arguments_in(&self, line: &str) -> Option<String> {
+        let _ = line;
+        None
+    }
+
+    /// The same for the command line.
+    fn first_arguments(&self, argv: &[std::ffi::OsString]) -> Option<String> {
+        let _ = argv;
+        None
+    }
+
     /// A copy with the same state.
     fn fork(&self) -> Box<dyn Dialect>;
 }

@@ -39,12 +39,21 @@ impl Engine {
         let (rows, columns) = options.size;
         let live = match dialect.hosting() {
             Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), rows, columns),
-            Hosting::Served => Live::start_served(rows, columns, |socket, channel| {
-                to_execute(
-                    &options.argv,
-                    Some(&Serving { socket: socket.into(), channel: channel.into(), unattended: options.unattended }),
-                )
-            }),
+            Hosting::Served => Live::start_served(
+                rows,
+                columns,
+                dialect.first_arguments(&options.argv).as_deref(),
+                |socket, channel| {
+                    to_execute(
+                        &options.argv,
+                        Some(&Serving {
+                            socket: socket.into(),
+                            channel: channel.into(),
+                            unattended: options.unattended,
+                        }),
+                    )
+                },
+            ),
         };
         let live = live.map_err(|error| supervisor(error.to_string()))?;
         let served = dialect.aide().map(Served::new);
@@ -142,6 +151,7 @@ impl Engine {
         }
         if kind == PromptKind::Command {
             self.name_program(console)?;
+            self.note_arguments(&reading.send)?;
         }
         if let Some(served) = &mut self.served {
             served.ran = false;

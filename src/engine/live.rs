@@ -99,6 +99,7 @@ impl Live {
     pub(crate) fn start_served(
         rows: u16,
         columns: u16,
+        arguments: Option<&str>,
         argv: impl FnOnce(&Path, &Path) -> Vec<OsString>,
     ) -> Result<Live, Error> {
         let failed = |source| Error::Start { program: "of the session".to_owned(), source };
@@ -109,9 +110,17 @@ impl Live {
         let executable = std::env::current_exe().map_err(failed)?;
         let mut client = Client::start(&executable, &["__supervisor"], slave, Some(program_slave))?;
         let socket = client.serve()?;
+        if let Some(arguments) = arguments {
+            client.arguments(arguments.as_bytes())?;
+        }
         client.launch(&argv(Path::new(&socket), &name))?;
         let served = Served { program, printed: String::new(), channel, _slave: channel_slave, told: String::new() };
         Ok(Live { client, pty, output: String::new(), served: Some(served) })
+    }
+
+    /// Notes arguments of a program as they were typed.
+    pub(crate) fn arguments(&mut self, typed: &str) -> Result<(), Error> {
+        self.client.arguments(typed.as_bytes())
     }
 
     /// Waits until something happens. `watched` is a descriptor to wake up for; `until` the time to give up at.

@@ -14,5 +14,6 @@ pub mod registers;
 mod server;
 pub mod signals;
 pub mod target;
+mod thread_local;
 
 pub use server::Server;

@@ -5,12 +5,14 @@ use super::packet::{hex, number, pair, unhex};
 use super::server::{Reply, Server, error, ok, text, unknown};
 use super::signals::from_gdb;
 use super::target::Target;
+use super::thread_local;
 
 const SUPPORTED: &str = "PacketSize=20000;QStartNoAckMode+;multiprocess+;vContSupported+;swbreak+;hwbreak+;\
     qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:siginfo:read+;qXfer:siginfo:write+;\
     qXfer:threads:read+;qXfer:libraries-svr4:read+;augmented-libraries-svr4-read+;QPassSignals+;QProgramSignals+;\
     QCatchSyscalls+;QEnvironmentHexEncoded+;QEnvironmentUnset+;QEnvironmentReset+;QSetWorkingDir+;\
-    QStartupWithShell+;QDisableRandomization+;exec-events+;error-message+";
+    QStartupWithShell+;QDisableRandomization+;exec-events+;fork-events+;vfork-events+;\
+    error-message+";
 
 impl Server {
     pub(super) fn query(&mut self, data: &[u8], target: &mut dyn Target) -> Reply {
@@ -18,7 +20,7 @@ impl Server {
         let (name, rest) = (&data[..end], data.get(end + 1..).unwrap_or(b""));
         match name {
             b"qSupported" => {
-                self.agree(rest);
+                self.agree(rest, target);
                 text(SUPPORTED)
             }
             b"QStartNoAckMode" => {
@@ -40,6 +42,19 @@ impl Server {
                 Some(name) => text(hex(name.as_bytes())),
                 None => error(libc::ESRCH),
             },
+            b"qGetTLSAddr" => {
+                let mut words = rest.split(|byte| *byte == b',');
+                let tid = words.next().and_then(|word| self.thread_of(word));
+                let (Some(tid), Some(offset), Some(module)) =
+                    (tid, words.next().and_then(number), words.next().and_then(number))
+                else {
+                    return error(libc::EINVAL);
+                };
+                match thread_local::address(target, tid, offset, module) {
+                    Ok(address) => text(format!("{address:x}")),
+                    Err(why) => self.refuse(&why),
+                }
+            }
             b"qAttached" => text(if self.is_attached() { "1" } else { "0" }),
             b"qSymbol" | b"QProgramSignals" => ok(),
             b"QPassSignals" => {

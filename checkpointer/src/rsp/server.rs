@@ -30,6 +30,8 @@ pub struct Server {
     /// The description of registers, so that it is made once.
     pub(super) description: String,
     attached: bool,
+    /// The debugger's packets are meant for the child that is held.
+    at_child: bool,
     /// The last process, which an exit is told of.
     pid: i32,
 }
@@ -176,6 +178,11 @@ impl Server {
                     Why::Entering(number) => format!("syscall_entry:{number:x};"),
                     Why::Leaving(number) => format!("syscall_return:{number:x};"),
                     // An exec is news only if there was a program before.
+                    Why::Forked { child, vfork } => {
+                        let name = if *vfork { "vfork" } else { "fork" };
+                        format!("{name}:{};", self.thread_name(*child, *child))
+                    }
+                    Why::VforkDone => "vforkdone:;".to_owned(),
                     Why::Exec { path } if !self.starting => format!("exec:{};", hex(path)),
                     _ => String::new(),
                 };
@@ -220,10 +227,7 @@ impl Server {
                 target.kill();
                 Reply::Later
             }
-            b'D' => match target.detach() {
-                Ok(()) => ok(),
-                Err(why) => self.refuse(&why),
-            },
+            b'D' => self.detach(rest, target),
             b'R' => {
                 target.kill();
                 self.launch(target);
@@ -231,6 +235,42 @@ impl Server {
             }
             _ => unknown(),
         }
+    }
+
+    /// The process that a packet names, if it names one.
+    fn process_of(text: &[u8]) -> Option<i32> {
+        let text = text.strip_prefix(b"p")?;
+        let end = text.iter().position(|byte| *byte == b'.').unwrap_or(text.len());
+        number(&text[..end]).and_then(|pid| i32::try_from(pid).ok())
+    }
+
+    /// `D;PID`: the program is let go, or the child; the program rather than the child is what following means.
+    fn detach(&mut self, rest: &[u8], target: &mut dyn Target) -> Reply {
+        let named = rest.strip_prefix(b";").and_then(number).and_then(|pid| i32::try_from(pid).ok());
+        let child = target.child().map(|(child, _)| child);
+        let done = match named {
+            Some(pid) if Some(pid) == child => {
+                target.let_child_go();
+                Ok(())
+            }
+            Some(pid) if child.is_some() && Some(pid) == target.process() => self.follow(target),
+            // One that was left behind when its child was followed.
+            Some(pid) if target.process().is_some_and(|process| process != pid) => Ok(()),
+            _ => target.detach(),
+        };
+        self.at_child = false;
+        match done {
+            Ok(()) => ok(),
+            Err(why) => self.refuse(&why),
+        }
+    }
+
+    fn follow(&mut self, target: &mut dyn Target) -> Result<(), String> {
+        target.follow_child()?;
+        self.at_child = false;
+        self.general = target.process();
+        self.resumed = None;
+        Ok(())
     }
 
     fn while_running(&mut self, data: &[u8], target: &mut dyn Target) -> Reply {
@@ -275,6 +315,15 @@ impl Server {
 
     fn choose_thread(&mut self, rest: &[u8], target: &mut dyn Target) -> Reply {
         let Some((&operation, id)) = rest.split_first() else { return error(libc::EINVAL) };
+        let process = Server::process_of(id);
+        let child = target.child().map(|(child, _)| child);
+        if process.is_some() && process == child {
+            self.at_child |= operation == b'g';
+            return ok();
+        }
+        if operation == b'g' && process.is_some() {
+            self.at_child = false;
+        }
         let tid = self.thread_of(id);
         if tid.is_some_and(|tid| !target.threads().contains(&tid)) {
             return error(libc::ESRCH);
@@ -410,6 +459,10 @@ impl Server {
         };
         let fields = rest.get(2..).unwrap_or(b"").split(|byte| *byte == b';').next().unwrap_or(b"");
         let Some((address, length)) = pair(fields) else { return error(libc::EINVAL) };
+        if self.at_child && target.child().is_some_and(|(_, vfork)| !vfork) {
+            // Its memory is its own, and none of ours is in it.
+            return ok();
+        }
         outcome(match insert {
             true => target.insert(kind, address, length),
             false => target.remove(kind, address, length),
@@ -470,6 +523,10 @@ impl Server {
         };
         match name {
             b"vCont?" => text("vCont;c;C;s;S;t;r"),
+            b"vCont" if self.at_child && self.goes_to_child(rest, target) => match self.follow(target) {
+                Ok(()) => self.verbose(data, target),
+                Err(why) => self.refuse(&why),
+            },
             b"vCont" => match self.actions(rest) {
                 Some(actions) => self.resume(&actions, target),
                 None => error(libc::EINVAL),
@@ -505,13 +562,27 @@ impl Server {
                 }
             }
             b"vKill" => {
-                target.kill();
+                let child = target.child().and_then(|(child, _)| u64::try_from(child).ok());
+                match child.filter(|_| number(rest) == child) {
+                    Some(_) => target.kill_child(),
+                    None => target.kill(),
+                }
                 ok()
             }
             b"vCtrlC" => ok(),
             b"vFile" => self.files.packet(rest),
             _ => unknown(),
         }
+    }
+
+    /// Whether all that is let go is of the child: the program waits for it after a vfork.
+    fn goes_to_child(&self, rest: &[u8], target: &dyn Target) -> bool {
+        let child = target.child().filter(|(_, vfork)| *vfork).map(|(child, _)| child);
+        child.is_some()
+            && rest.split(|byte| *byte == b';').all(|action| {
+                let thread = action.iter().position(|byte| *byte == b':').map(|at| &action[at + 1..]);
+                thread.and_then(Server::process_of) == child
+            })
     }
 
     /// A launch that could not even be tried is answered at once.
@@ -554,10 +625,14 @@ impl Server {
         self.attached
     }
 
-    pub(super) fn agree(&mut self, features: &[u8]) {
+    pub(super) fn agree(&mut self, features: &[u8], target: &mut dyn Target) {
         let has = |name: &[u8]| features.split(|byte| *byte == b';').any(|feature| feature == name);
         self.multiprocess = has(b"multiprocess+");
-        self.error_messages = has(b"error-message+");
+        // Which child is let go has to be said, and what follows after an exec.
+        let tells = [b"fork-events+".as_slice(), b"vfork-events+", b"exec-events+"].into_iter().all(has);
+        target.tell_forks(tells && self.multiprocess);
+        // gdb reads words long before it says so (its remote.c, packet_check_result); it is the one that wants these events.
+        self.error_messages = has(b"error-message+") || tells;
     }
 
     pub(super) fn start_no_ack(&mut self) {

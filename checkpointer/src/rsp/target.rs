@@ -100,6 +100,15 @@ pub enum Why {
         /// Its path.
         path: Vec<u8>,
     },
+    /// A child has been made, and is held until [`Target::let_child_go`] or [`Target::follow_child`].
+    Forked {
+        /// The child's process.
+        child: Tid,
+        /// The program waits until the child is out of its memory.
+        vfork: bool,
+    },
+    /// The child of a vfork is out of the program's memory.
+    VforkDone,
     /// The process has been exchanged for another state of itself: everything that the debugger remembers of memory, threads and
     /// libraries is stale. Told as the end of whatever it asked for.
     Exchanged,
@@ -169,6 +178,24 @@ pub trait Target {
 
     /// Kills it.
     fn kill(&mut self);
+
+    /// Whether the debugger wants to be told of children. If not, they run free.
+    fn tell_forks(&mut self, told: bool);
+
+    /// The child that is held, and whether it uses the memory of the program.
+    fn child(&self) -> Option<(Tid, bool)>;
+
+    /// Lets the child go that is held, for good.
+    fn let_child_go(&mut self);
+
+    /// The child that is held is the program from now on; what was the program runs free.
+    ///
+    /// # Errors
+    /// In words.
+    fn follow_child(&mut self) -> Result<(), String>;
+
+    /// Kills the child that is held.
+    fn kill_child(&mut self);
 
     /// Its id, if there is one.
     fn process(&self) -> Option<i32>;
@@ -248,7 +275,7 @@ pub trait Target {
     /// System calls that are reported.
     fn catch(&mut self, calls: Caught);
 
-    /// Base address of a thread's thread-local block of a module is asked of nobody: the debugger reads memory. This is fs_base.
+    /// The thread pointer, which leads to a thread's own variables: fs_base.
     ///
     /// # Errors
     /// ESRCH.

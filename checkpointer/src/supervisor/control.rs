@@ -37,6 +37,10 @@ impl Supervisor {
                 Ok(Answer::Done)
             }
             Request::Serve => self.open_door(),
+            Request::Arguments(typed) => {
+                self.note_arguments(typed);
+                Ok(Answer::Done)
+            }
             Request::CheckpointProgram => self.stop_clock(Supervisor::checkpoint_program),
             Request::Exchange(id) => self.exchange(id).map(|warnings| Answer::Started { warnings }),
             Request::Run(run) => self.run_program(run).map(|()| Answer::Done),

@@ -281,6 +281,9 @@ impl Supervisor {
     pub(super) fn await_newborn(&mut self, parent: Pid) -> Option<(Pid, Change)> {
         let born = nix::sys::ptrace::getevent(parent).ok()?;
         let born = Pid::from_raw(i32::try_from(born).ok()?);
+        if self.early.remove(&born) {
+            return Some((born, Change::Interrupted));
+        }
         if self.tasks.contains_key(&born) {
             return None;
         }
@@ -295,7 +298,7 @@ impl Supervisor {
             .iter()
             .filter(|(_, task)| task.is_stopped() && task.parked.is_none() && !task.group_stopped)
             .map(|(tid, _)| *tid)
-            .filter(|tid| !self.is_served(*tid))
+            .filter(|tid| !self.is_served(*tid) && self.held.is_none_or(|held| held.pid != *tid))
             .collect();
         for tid in stopped {
             self.let_go(tid, How::Continue);

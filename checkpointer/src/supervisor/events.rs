@@ -36,7 +36,13 @@ impl Supervisor {
                 self.copy_changed(tid, status);
                 continue;
             }
+            let unknown = !self.tasks.contains_key(&tid);
             let what = self.record(tid, status);
+            if unknown && what == Change::Interrupted && self.program.is_some() && !self.is_served(tid) {
+                // Breakpoints may be in its memory: its parent's stop comes, and then it is seen to.
+                self.early.insert(tid);
+                continue;
+            }
             self.react(tid, what);
         }
     }
@@ -154,6 +160,10 @@ impl Supervisor {
         let known = self.virtual_id(tid);
         let task = self.tasks.remove(&tid);
         self.virtual_ids.remove(&tid);
+        self.early.remove(&tid);
+        if self.held.is_some_and(|held| held.pid == tid) {
+            self.held = None;
+        }
         if let Some(program) = &self.program {
             if program.leader == tid {
                 return self.served_ended(what);

@@ -73,6 +73,14 @@ pub(crate) struct Supervisor {
     server: Option<Server>,
     /// A stop that it has not been told yet.
     waiting: Option<Stop>,
+    /// Processes whose first stop was reported before their parent's call; they are let go with it.
+    early: std::collections::BTreeSet<Pid>,
+    /// Whether the debugger is told of children of the program.
+    fork_events: bool,
+    /// A child that the debugger has been told of and has not let go.
+    held: Option<served::Held>,
+    /// Arguments as the user typed them, the newest last.
+    typed_arguments: Vec<Vec<u8>>,
     /// The served program, if there is one.
     program: Option<Program>,
     served: Served,
@@ -132,6 +140,10 @@ pub fn main() -> io::Result<()> {
         connection: None,
         server: None,
         waiting: None,
+        early: Default::default(),
+        fork_events: false,
+        held: None,
+        typed_arguments: Vec::new(),
         program: None,
         served: Served::default(),
         fence: None,

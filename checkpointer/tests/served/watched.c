@@ -1,5 +1,5 @@
 static volatile int counter, other, sum;
-static volatile struct {
+static volatile struct wide {
     long parts[3];
 } wide;
 

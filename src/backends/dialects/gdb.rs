@@ -245,7 +245,8 @@ pub fn to_execute(argv: &[OsString], serving: &Serving) -> Vec<OsString> {
     // A question may be answered by a function of the program that takes long.
     first("set remotetimeout 100000".into());
     first(with("target extended-remote ", &serving.socket));
-    if let Some(program) = &line.program {
+    // Without such a file gdb says so itself.
+    if let Some(program) = line.program.as_ref().filter(|program| program.is_file()) {
         first(with("set remote exec-file ", program));
     }
     let at = line.arguments.iter().position(|word| word == "--args" || word == "-args").unwrap_or(line.arguments.len());
@@ -477,9 +478,42 @@ impl Dialect for Gdb {
         }
     }
 
+    fn arguments_in(&self, line: &str) -> Option<String> {
+        let (word, rest) = split(line);
+        let given = match whole_name(word)? {
+            "run" | "start" | "starti" => rest,
+            "set" => rest.strip_prefix("args")?.trim(),
+            _ => return None,
+        };
+        (!given.is_empty()).then(|| given.to_owned())
+    }
+
+    fn first_arguments(&self, argv: &[OsString]) -> Option<String> {
+        let at = argv.iter().position(|word| word == "--args" || word == "-args")?;
+        let words = argv.get(at + 2..)?.iter().map(|word| escaped(&word.to_string_lossy()));
+        Some(words.collect::<Vec<_>>().join(" "))
+    }
+
     fn fork(&self) -> Box<dyn Dialect> {
         Box::new(self.clone())
     }
+}
+
+/// A word of the command line as gdb writes it for the shell (`construct_inferior_arguments` in its source).
+fn escaped(word: &str) -> String {
+    let mut text = String::new();
+    for c in word.chars() {
+        match c {
+            '\n' => text.push_str("'\n'"),
+            _ => {
+                if "\"!#$&*()\\|[]{}<>?'`~^; \t".contains(c) {
+                    text.push('\\');
+                }
+                text.push(c);
+            }
+        }
+    }
+    if text.is_empty() { "''".to_owned() } else { text }
 }
 
 fn without_colours(line: &str) -> String {

@@ -213,6 +213,16 @@ impl Aide for GdbAide {
         Question::Tell(format!("set remote exec-file {executable}"))
     }
 
+    fn ask_arguments(&self) -> Option<Question> {
+        Some(Question::Tell("show args".to_owned()))
+    }
+
+    fn arguments(&self, text: &str) -> Option<String> {
+        // Argument list to give program being debugged when it is started is "...".
+        let (start, end) = (text.find(" is \"")? + 5, text.rfind("\".")?);
+        text.get(start..end).map(str::to_owned)
+    }
+
     fn look_again(&self) -> Vec<Question> {
         vec![Question::Tell("sharedlibrary".to_owned())]
     }

@@ -30,6 +30,8 @@ pub(crate) struct Served {
     stopped: u32,
     /// What the debugger would start, as last told to the server.
     executable: Option<String>,
+    /// Arguments of a program, as last told to the server.
+    arguments: Option<String>,
     /// A copy of each at its beginning.
     pub(super) origins: HashMap<u32, CopyId>,
     /// Which program there was at a point, and whether it lived.
@@ -61,6 +63,7 @@ impl Served {
             alive: false,
             stopped: 0,
             executable: None,
+            arguments: None,
             origins: HashMap::new(),
             at: HashMap::new(),
             ran: false,
@@ -197,7 +200,31 @@ impl Engine {
                 served.executable = Some(executable);
             }
         }
+        let question = self.served.as_ref().and_then(|served| served.aide.ask_arguments());
+        if let Some(question) = question
+            && let (Answer::Text(text), _) = self.ask_served(&question, None, console)?
+            && let Some(typed) = self.served.as_ref().and_then(|served| served.aide.arguments(&text))
+        {
+            self.tell_arguments(typed)?;
+        }
         Ok(())
+    }
+
+    /// Tells the server what arguments a line gives to a program, if it does.
+    pub(super) fn note_arguments(&mut self, line: &str) -> Result<(), Failure> {
+        match self.dialect.arguments_in(line) {
+            Some(typed) if self.served.is_some() => self.tell_arguments(typed),
+            _ => Ok(()),
+        }
+    }
+
+    fn tell_arguments(&mut self, typed: String) -> Result<(), Failure> {
+        let Some(served) = &mut self.served else { return Ok(()) };
+        if served.arguments.as_ref() == Some(&typed) {
+            return Ok(());
+        }
+        served.arguments = Some(typed.clone());
+        self.live.arguments(&typed).map_err(|error| self.failed("telling the program's arguments", &error))
     }
 
     /// Evaluates at the present, on a throw-away copy: whether it could be, and the value or the reason.

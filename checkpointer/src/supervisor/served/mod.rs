@@ -1,8 +1,10 @@
 //! The served program: what the supervisor does with the threads of the process that a debugger looks at. All-stop: either
 //! every thread is stopped, or the program runs.
 
+mod arguments;
 mod breakpoints;
 mod debug_registers;
+mod family;
 mod fence;
 mod pinning;
 mod run;
@@ -17,6 +19,7 @@ use super::Supervisor;
 use super::tasks::{Activity, Task};
 pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
 pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
+pub(in crate::supervisor) use family::Held;
 pub(in crate::supervisor) use fence::Fence;
 pub(in crate::supervisor) use pinning::Pinned;
 pub(in crate::supervisor) use run::Running;
@@ -80,6 +83,8 @@ pub(in crate::supervisor) struct Served {
     pub(super) watched_values: BTreeMap<(u64, u64), Vec<u8>>,
     /// A stop was asked for, and is to be told as this signal.
     pub(super) interrupting: Option<i32>,
+    /// The debugger waits to hear that a vfork'ed child is out of the program's memory.
+    pub(super) vforked: bool,
     /// Where the program's sequence of random bytes is.
     pub(super) random: u64,
 }
@@ -126,8 +131,13 @@ impl Supervisor {
             Change::GroupStop(_) => self.leave_group_stopped(tid),
             Change::Born => {
                 let newborn = self.await_newborn(tid);
-                self.served_birth(tid, newborn);
-                self.go_on(tid);
+                match self.served_birth(tid, newborn) {
+                    Some(why) => self.happened(tid, why),
+                    None => self.go_on(tid),
+                }
+            }
+            Change::VforkDone if std::mem::take(&mut self.served.vforked) && self.running.is_none() => {
+                self.happened(tid, Why::VforkDone);
             }
             Change::VforkDone => {
                 self.insert_breakpoints();
@@ -169,13 +179,19 @@ impl Supervisor {
         if self.running.is_some() {
             return self.signal_in_run(tid, number, signal);
         }
-        if self.served.passed.contains(&number) {
+        if self.is_passed(number) {
             self.deliver(tid, signal);
             self.go_on(tid);
             return None;
         }
         self.control(tid).signal = signal;
         Some(Why::Signal(number))
+    }
+
+    /// Whether a signal is delivered without a stop: because the debugger says so, or because glibc's threads use it among
+    /// themselves (SIGCANCEL and SIGSETXID, nptl/internaltypes.h), which native debuggers do not show either.
+    pub(super) fn is_passed(&self, number: i32) -> bool {
+        self.served.passed.contains(&number) || matches!(number, 32 | 33)
     }
 
     /// The signal that a thread gets when it goes on.
@@ -373,9 +389,10 @@ impl Supervisor {
             Change::Syscall => self.back_out_if_entering(tid),
             Change::Born => {
                 let newborn = self.await_newborn(tid);
-                if let Some((newborn, _)) = newborn {
-                    self.born(tid, newborn);
-                }
+                self.control(tid).pending = self.served_birth(tid, newborn);
+            }
+            Change::VforkDone if std::mem::take(&mut self.served.vforked) => {
+                self.control(tid).pending = Some(Why::VforkDone);
             }
             Change::Signal(number) => self.keep_signal(tid, number),
             _ => {}
@@ -417,14 +434,19 @@ impl Supervisor {
         control.pending = Some(Why::Signal(number));
     }
 
-    fn served_birth(&mut self, parent: Pid, newborn: Option<(Pid, Change)>) {
-        let Some((newborn, what)) = newborn else { return };
+    /// A thread or a process has been made by the program; gives back what the debugger is to be told.
+    fn served_birth(&mut self, parent: Pid, newborn: Option<(Pid, Change)>) -> Option<Why> {
+        let (newborn, what) = newborn?;
         self.born(parent, newborn);
         if self.is_served(newborn) {
             self.go_on(newborn);
-        } else {
+            return None;
+        }
+        let told = self.hold_child(parent, newborn);
+        if told.is_none() {
             self.react(newborn, what);
         }
+        told
     }
 
     /// A thread or a process has been made by the program.
@@ -649,6 +671,7 @@ impl Supervisor {
     /// The served process has ended.
     pub(in crate::supervisor) fn served_ended(&mut self, what: Change) {
         self.program = None;
+        self.free_held();
         let loading = self.served.loading > 0;
         let known = std::mem::take(&mut self.served);
         self.served.passed = known.passed;

@@ -60,13 +60,11 @@ impl Supervisor {
         let argv = match &wanted.shell {
             None => std::iter::once(program).chain(wanted.arguments.iter().cloned()).collect(),
             Some(shell) => {
-                // The arguments are the user's words, which the shell is to read; the program's name is ours.
+                // The shell is to read the arguments; the program's name is ours.
                 let mut command = b"exec ".to_vec();
                 command.extend(quoted(&program));
-                for argument in &wanted.arguments {
-                    command.push(b' ');
-                    command.extend(argument);
-                }
+                command.push(b' ');
+                command.extend(self.as_typed(&wanted.arguments));
                 vec![shell.clone(), b"-c".to_vec(), command]
             }
         };
@@ -159,6 +157,7 @@ impl Supervisor {
     /// Lets the program go.
     pub(super) fn detach_served(&mut self) -> Result<(), String> {
         self.stop_served();
+        self.free_held();
         let Some(program) = self.program.take() else { return Ok(()) };
         let threads: Vec<Pid> =
             self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect();
@@ -187,6 +186,7 @@ impl Supervisor {
     /// Kills the program.
     pub(in crate::supervisor) fn kill_served(&mut self) {
         let Some(program) = self.program.take() else { return };
+        self.free_held();
         let mut gone = Tasks::new();
         let threads: Vec<Pid> =
             self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect();

@@ -1,5 +1,6 @@
 //! What the protocol server asks of the served program.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use nix::unistd::Pid;
@@ -47,6 +48,26 @@ impl Target for View<'_> {
 
     fn kill(&mut self) {
         self.0.kill_served();
+    }
+
+    fn tell_forks(&mut self, told: bool) {
+        self.0.fork_events = told;
+    }
+
+    fn child(&self) -> Option<(Tid, bool)> {
+        Some((self.0.held_child()?, self.0.held.is_some_and(|held| held.vfork)))
+    }
+
+    fn let_child_go(&mut self) {
+        self.0.free_held();
+    }
+
+    fn follow_child(&mut self) -> Result<(), String> {
+        self.0.follow_held()
+    }
+
+    fn kill_child(&mut self) {
+        self.0.kill_held();
     }
 
     fn process(&self) -> Option<i32> {
@@ -208,6 +229,12 @@ impl Supervisor {
         if self.program.is_none() {
             return Err("there is no program".to_owned());
         }
+        if let Some(child) = self.held_child() {
+            return Err(format!(
+                "process {child} was forked and is kept stopped (`set detach-on-fork off'), and only one process can be looked \
+                 at here: `detach inferiors 2' or `kill inferiors 2' lets the program go on"
+            ));
+        }
         let action_of = |tid: Tid| actions.iter().find(|action| action.thread.is_none_or(|wanted| wanted == tid));
         let threads: Vec<(Pid, Tid)> =
             self.served_threads().into_iter().map(|tid| (tid, self.virtual_id(tid))).collect();
@@ -233,14 +260,23 @@ impl Supervisor {
             self.later(Stop::Thread { tid, why });
             return Ok(());
         }
-        // What has been met already comes first.
-        let told = chosen.iter().find_map(|(real, known, _)| {
-            let why = self.served.threads.get_mut(known)?.pending.take()?;
-            Some((*real, *known, why))
-        });
-        if let Some((_, tid, why)) = told {
+        // What has been met already comes first; but not signals of which nobody wants to hear.
+        let is_passed = |why: &Why| matches!(why, Why::Signal(number) if self.is_passed(*number));
+        let (passing, told): (Vec<_>, Vec<_>) = chosen
+            .iter()
+            .filter_map(|(real, known, _)| {
+                self.served.threads.get(known)?.pending.as_ref().map(|why| (*real, *known, is_passed(why)))
+            })
+            .partition(|(_, _, passed)| *passed);
+        if let Some((real, tid, _)) = told.first().copied()
+            && let Some(why) = self.control(real).pending.take()
+        {
             self.later(Stop::Thread { tid, why });
             return Ok(());
+        }
+        let passing: BTreeSet<Pid> = passing.into_iter().map(|(real, _, _)| real).collect();
+        for real in &passing {
+            self.control(*real).pending = None;
         }
         self.served.running = true;
         let steps = |action: &Action| !matches!(action.motion, Motion::Continue);
@@ -261,6 +297,7 @@ impl Supervisor {
                 Some((at, info)) if at == number => (number, info),
                 _ => (number, own_signal(number)),
             });
+            let signal = signal.or(stood.filter(|_| passing.contains(real)));
             self.deliver(*real, signal);
         }
         // The terminal may be read by it from now on; a thread that is parked there stays so.

@@ -1,0 +1,12 @@
+catch fork
+catch vfork
+catch exec
+break worked
+run
+continue
+continue
+continue
+continue
+continue
+continue
+continue

@@ -1,0 +1,7 @@
+set follow-fork-mode child
+break worked
+run
+bt
+finish
+print $_inferior
+continue

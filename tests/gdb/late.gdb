@@ -1,0 +1,8 @@
+break reached
+run
+continue
+continue
+print late
+continue
+print late
+continue

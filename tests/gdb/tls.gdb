@@ -1,0 +1,9 @@
+break reached
+run
+print counted
+print empty
+continue
+print counted
+thread apply all print counted
+continue
+continue

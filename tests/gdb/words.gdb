@@ -1,0 +1,4 @@
+break show
+run
+print *argv@argc
+kill
