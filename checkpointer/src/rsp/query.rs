@@ -3,7 +3,6 @@
 use super::libraries;
 use super::packet::{hex, number, pair, unhex};
 use super::server::{Reply, Server, error, ok, text, unknown};
-use super::signals::from_gdb;
 use super::target::Target;
 
 const SUPPORTED: &str = "PacketSize=20000;QStartNoAckMode+;multiprocess+;vContSupported+;swbreak+;hwbreak+;\
@@ -44,7 +43,7 @@ impl Server {
             b"qSymbol" | b"QProgramSignals" => ok(),
             b"QPassSignals" => {
                 let signals = rest.split(|byte| *byte == b';').filter_map(number);
-                let signals: Vec<i32> = signals.filter_map(|gdb| from_gdb(u8::try_from(gdb).ok()?)).collect();
+                let signals: Vec<i32> = signals.filter_map(|n| self.signal_of(u8::try_from(n).ok()?)).collect();
                 target.pass_signals(&signals);
                 ok()
             }
@@ -89,7 +88,7 @@ impl Server {
         }
     }
 
-    fn set_variable(&mut self, name: &[u8], value: Option<Vec<u8>>) {
+    pub(super) fn set_variable(&mut self, name: &[u8], value: Option<Vec<u8>>) {
         self.program.environment.retain(|(known, _)| known != name);
         self.program.environment.push((name.to_vec(), value));
     }

@@ -53,6 +53,9 @@ const GENERAL: &[(&str, usize)] = &[
     ("rip", 16),
 ];
 
+/// How many general registers there are; the flags have this number.
+pub const GENERAL_COUNT: usize = GENERAL.len();
+
 const SEGMENTS: &[(&str, usize)] = &[("cs", 17), ("ss", 20), ("ds", 23), ("es", 24), ("fs", 25), ("gs", 26)];
 
 const CORE: &str = "org.gnu.gdb.i386.core";

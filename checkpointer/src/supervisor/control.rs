@@ -37,6 +37,7 @@ impl Supervisor {
                 Ok(Answer::Done)
             }
             Request::Serve => self.open_door(),
+            Request::ServeExecuted => Ok(Answer::Serving { path: self.expect_execution() }),
             Request::CheckpointProgram => self.stop_clock(Supervisor::checkpoint_program),
             Request::Exchange(id) => self.exchange(id).map(|warnings| Answer::Started { warnings }),
             Request::Run(run) => self.run_program(run).map(|()| Answer::Done),
@@ -210,6 +211,7 @@ impl Supervisor {
     /// The end of the session.
     pub(super) fn end_all(&mut self) {
         self.kill_live();
+        self.end_stand_ins();
         let ids: Vec<_> = self.copies.keys().copied().collect();
         for id in ids {
             self.drop_copy(id);

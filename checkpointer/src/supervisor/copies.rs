@@ -5,6 +5,7 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use super::Supervisor;
+use super::connection::Connection;
 use super::served::{Memory, Program, Served};
 use super::tasks::{Activity, Task, Tasks, name_of};
 use super::terminal::Modes;
@@ -65,6 +66,7 @@ pub(super) struct Copy {
     pub(super) program: Option<Part>,
     pub(super) served: Served,
     server: Option<Server>,
+    connection: Option<Connection>,
 }
 
 impl Copy {
@@ -149,7 +151,7 @@ impl Supervisor {
         // At a stop there is nothing of ours in memory; while it runs there was until it was held.
         let mut served = self.served.clone();
         served.breakpoints.forget_inserted();
-        Copy { main, program, served, server: self.server.clone() }
+        Copy { main, program, served, server: self.server.clone(), connection: self.connection.clone() }
     }
 
     /// Stops the running process and puts it aside, with the program that is served to it.
@@ -368,6 +370,7 @@ impl Supervisor {
         }
         self.served = copy.served.clone();
         self.server = copy.server.clone();
+        self.connection = copy.connection.clone();
         let made = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot, Role::Main));
         let outcome = made.and_then(|mut warnings| {
             if let Some((leader, snapshot)) = program {
@@ -513,6 +516,7 @@ impl Supervisor {
         };
         self.served = copy.served;
         self.server = copy.server;
+        self.connection = copy.connection;
         self.run += 1;
         let mut put_back = Ok(());
         for (part, role) in [(copy.main, Role::Main), (copy.program, Role::Program)] {

@@ -243,7 +243,7 @@ pub fn to_execute(argv: &[OsString], serving: &Serving) -> Vec<OsString> {
     }
     // A question may be answered by a function of the program that takes long.
     first("set remotetimeout 100000".into());
-    first(with("target extended-remote ", &serving.socket));
+    first(with("target extended-remote ", &serving.server));
     if let Some(program) = &line.program {
         first(with("set remote exec-file ", program));
     }
