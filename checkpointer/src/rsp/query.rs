@@ -138,7 +138,7 @@ impl Server {
                 target.signal_information(tid)?
             }
             b"threads" => self.threads(target),
-            b"libraries-svr4" => libraries::list(target).into_bytes(),
+            b"libraries-svr4" => libraries::list(target, self.lldb.is_none()).into_bytes(),
             _ => return Ok(None),
         }))
     }
