@@ -145,6 +145,11 @@ pub trait Aide: Send {
         false
     }
 
+    /// Whether a step that returns from a call always stops in the caller. Otherwise it goes on from the middle of a line.
+    fn stops_after_return(&self) -> bool {
+        false
+    }
+
     /// What is to be asked when the debugger prompts again after a line of the user's, if it does not tell of stops by itself.
     fn after_line(&self) -> Option<Question> {
         None

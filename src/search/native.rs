@@ -31,7 +31,8 @@ pub struct Frame {
     pub address: u64,
     /// Whether the debugger knows lines for it.
     pub lines: bool,
-    /// Whether a line begins exactly there. Where a call has returned to the middle of one, a step goes on.
+    /// Whether a step that comes out of a call stops there: because a line begins exactly there, or because the debugger always
+    /// does.
     pub begins: bool,
 }
 
@@ -325,8 +326,8 @@ fn walk<M: Machine>(
             && !outside(&frame)
         {
             moved = machine.finish(until)?;
-            // A step that comes out of a call into the middle of a line goes on; where a row of the line table begins, be it
-            // of the same line, it stops.
+            // gdb goes on from the middle of a line after a call; where a row of the line table begins, be it of the same line,
+            // it stops. lldb always does.
             if let Moved::Stop(frame) = moved
                 && outside(&frame)
                 && !frame.begins

@@ -173,6 +173,10 @@ impl Aide for LldbAide {
         true
     }
 
+    fn stops_after_return(&self) -> bool {
+        true
+    }
+
     fn after_line(&self) -> Option<Question> {
         Some(Question::Fresh)
     }

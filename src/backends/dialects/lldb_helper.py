@@ -230,7 +230,9 @@ class Helper:
 
     def do_debug_folders(self, _):
         folders = [value for value in self.setting("target.debug-file-search-paths") if value]
-        return {"text": ":".join(folders + ["/usr/lib/debug"])}
+        if self.setting("symbols.enable-external-lookup") != ["false"]:
+            folders.append("/usr/lib/debug")
+        return {"text": ":".join(folders)}
 
     def setting(self, name):
         values = lldb.SBDebugger.GetInternalVariableValue(name, self.debugger.GetInstanceName())
