@@ -70,6 +70,7 @@ impl Server {
         match data.first()? {
             b'q' | b'Q' => self.lldb_query(data, target),
             b'j' => Some(unknown()),
+            b'_' => Some(memory(&data[1..], target)),
             b'A' => Some(self.arguments(&data[1..], target)),
             b'k' => {
                 let pid = target.process().unwrap_or(0);
@@ -279,6 +280,26 @@ impl Server {
         };
         reply
     }
+}
+
+/// `_M size,permissions` and `_m address`: memory for the debugger.
+fn memory(rest: &[u8], target: &mut dyn Target) -> Reply {
+    let answer = match rest.split_first() {
+        Some((b'M', rest)) => {
+            let comma = rest.iter().position(|byte| *byte == b',').unwrap_or(rest.len());
+            let Some(length) = number(&rest[..comma]) else { return error(libc::EINVAL) };
+            let allowed = |letter: u8, bit: i32| if rest[comma..].contains(&letter) { bit } else { 0 };
+            let protection =
+                allowed(b'r', libc::PROT_READ) | allowed(b'w', libc::PROT_WRITE) | allowed(b'x', libc::PROT_EXEC);
+            target.allocate(length, u64::try_from(protection).unwrap_or(0)).map(|address| text(format!("{address:x}")))
+        }
+        Some((b'm', rest)) => match number(rest) {
+            Some(address) => target.deallocate(address).map(|()| ok()),
+            None => Err(libc::EINVAL),
+        },
+        _ => return unknown(),
+    };
+    answer.unwrap_or_else(error)
 }
 
 /// What is mapped at an address, or how far there is nothing.

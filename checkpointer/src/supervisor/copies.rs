@@ -420,6 +420,7 @@ impl Supervisor {
         }
         let (leader, snapshot) = (part.leader, Rc::clone(&part.snapshot));
         let served = copy.served.with_settings_of(&self.served);
+        let blocks = self.debugger_blocks();
         // The threads of the present are taken down when the others stand: that would contend with the fork.
         let mut former = Tasks::new();
         if let Some(program) = self.program.take() {
@@ -437,6 +438,9 @@ impl Supervisor {
         self.served = served;
         let made = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot, Role::Program));
         self.kill_tasks(&former);
+        if made.is_ok() {
+            self.put_blocks(&blocks);
+        }
         made.map_err(|error| {
             self.kill_served();
             self.restore_failed(error)

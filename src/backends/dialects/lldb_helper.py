@@ -6,6 +6,7 @@ leaves a trace at the user's prompt: commands stay out of the history, values ou
 
 import json
 import os
+import re
 import signal
 import threading
 
@@ -13,6 +14,8 @@ import lldb
 
 MOST_CHILDREN = 2000
 DEEPEST = 8
+# A variable, and a way into it.
+PATH = re.compile(r"([A-Za-z_]\w*)((?:\.\w+|->\w+|\[\d+\])*)")
 
 
 class Refused(Exception):
@@ -167,8 +170,8 @@ class Helper:
     def do_evaluate(self, question):
         frame = self.thread().GetFrameAtIndex(question["frame"])
         expression = question["expression"]
-        value = frame.GetValueForVariablePath(expression)
-        if not value.IsValid() or value.GetError().Fail():
+        value = self.variable(frame, expression)
+        if value is None:
             options = lldb.SBExpressionOptions()
             options.SetSuppressPersistentResult(True)
             options.SetIgnoreBreakpoints(True)
@@ -180,6 +183,18 @@ class Helper:
             words = [line for line in lines if "error:" in line] or lines or ["it cannot be evaluated"]
             raise Refused(words[-1].split("error:")[-1].strip())
         return {"text": text_of(value)}
+
+    def variable(self, frame, expression):
+        """The value of a variable or a part of one, without the expression evaluator, which is slower; None if it is more."""
+        found = PATH.fullmatch(expression.strip())
+        if not found:
+            return None
+        value = frame.FindVariable(found[1])
+        if not value.IsValid():
+            value = self.target().FindFirstGlobalVariable(found[1])
+        if value.IsValid() and found[2]:
+            value = value.GetValueForExpressionPath(found[2])
+        return value if value.IsValid() and not value.GetError().Fail() else None
 
     def do_frames(self, question):
         return {"frames": [self.fact(frame) for frame in self.frames(self.thread(), question["most"])]}

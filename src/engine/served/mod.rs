@@ -6,6 +6,7 @@ mod moves;
 mod watching;
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use fred_checkpointer::wire::{CopyId, ProgramChange};
 
@@ -173,7 +174,27 @@ impl Engine {
                 && let Some(served) = &self.served
                 && let Some(answer) = served.aide.answer(question, &told)
             {
+                if apart {
+                    fence |= self.fence_was_told()?;
+                }
                 return Ok((answer, fence, told));
+            }
+        }
+    }
+
+    /// Takes what the supervisor told before an answer came: an answer and events arrive on different ways, and the text of the
+    /// one may have been read with the first of the others.
+    fn fence_was_told(&mut self) -> Result<bool, Failure> {
+        let mut fence = false;
+        loop {
+            match self.live.wait(None, Some(Instant::now())) {
+                Ok(Woke::Timeout) => return Ok(fence),
+                Ok(Woke::Fence) => fence = true,
+                Ok(Woke::Exited(status)) => {
+                    return Err(self.failure(format!("the debugger ended with status {status} while it was asked")));
+                }
+                Ok(_) => {}
+                Err(error) => return Err(self.failed("waiting for the debugger", &error)),
             }
         }
     }
