@@ -114,6 +114,9 @@ impl Supervisor {
     /// Sends a signal to every live process, as a terminal would to its foreground group (in which the stopped copies are
     /// too, so that the group itself cannot be signalled).
     fn signal_live(&mut self, number: i32) {
+        if number == libc::SIGINT && self.interrupt_for_debugger() {
+            return;
+        }
         let parked: Vec<(Pid, u64)> =
             self.tasks.iter().filter_map(|(tid, task)| task.parked.map(|parked| (*tid, parked.call))).collect();
         // A served program hears of it from its debugger.

@@ -10,8 +10,10 @@ use nix::unistd::Pid;
 
 use super::Supervisor;
 use super::connection::Connection;
+use super::served::View;
 use crate::raw;
 use crate::rsp::Server;
+use crate::rsp::target::Target;
 
 /// What stands in for servers.
 #[derive(Debug, Default)]
@@ -62,6 +64,16 @@ impl Supervisor {
         self.virtual_ids.remove(&tid);
         self.stand_ins.processes.insert(tid);
         true
+    }
+
+    /// Ctrl-C for a debugger whose command waits until its program stops: it would note the wish and go on waiting, so the program
+    /// is stopped for it. False if that is not so.
+    pub(super) fn interrupt_for_debugger(&mut self) -> bool {
+        let waits = self.stand_ins.path.is_some() && self.program.is_some() && self.served.running;
+        if waits {
+            View(self).interrupt(libc::SIGSTOP);
+        }
+        waits
     }
 
     /// Something has become of a process that stands in; false if it is none.
