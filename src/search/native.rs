@@ -322,8 +322,9 @@ fn walk<M: Machine>(
     machine.stand(from)?;
     for _ in 0..MOST_STEPS {
         let mut moved = machine.step(until)?;
+        // A step of lldb's can stop in code without lines: behind main, or in a library that has called back.
         while let Moved::Stop(frame) = moved
-            && !outside(&frame)
+            && !(outside(&frame) && frame.lines)
         {
             moved = machine.finish(until)?;
             // gdb goes on from the middle of a line after a call; where a row of the line table begins, be it of the same line,
@@ -377,7 +378,8 @@ pub fn last_step<M: Machine>(
         let frames = machine.frames(&inside)?;
         found = match Level::of(&frames, 0) {
             Some(level) => last_within(machine, &inside, until, &level)?.unwrap_or(inside),
-            None => inside,
+            // Behind main.
+            None => return Ok(found),
         };
     }
 }
