@@ -83,7 +83,7 @@ impl Server {
     pub fn for_lldb() -> Server {
         Server {
             program: Program { fixed_addresses: true, ..Program::default() },
-            description: registers::description(),
+            description: registers::lldb_description(),
             lldb: Some(Lldb::default()),
             ..Server::default()
         }
