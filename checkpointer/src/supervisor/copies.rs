@@ -283,7 +283,8 @@ impl Supervisor {
     pub(super) fn await_newborn(&mut self, parent: Pid) -> Option<(Pid, Change)> {
         let born = nix::sys::ptrace::getevent(parent).ok()?;
         let born = Pid::from_raw(i32::try_from(born).ok()?);
-        if self.tasks.contains_key(&born) {
+        // Its first stop may have been reported before its birth, and it may have come far since.
+        if self.tasks.contains_key(&born) || self.is_stand_in(born) {
             return None;
         }
         let (tid, status) = raw::wait(Some(born), true).ok()??;

@@ -78,7 +78,7 @@ impl Supervisor {
 
     /// Something has become of a process that stands in; false if it is none.
     pub(super) fn stand_in_changed(&mut self, tid: Pid, status: i32) -> bool {
-        if !self.stand_ins.processes.contains(&tid) {
+        if !self.is_stand_in(tid) {
             return false;
         }
         if libc::WIFSTOPPED(status) {
@@ -90,9 +90,14 @@ impl Supervisor {
         true
     }
 
+    /// Whether a process stands in.
+    pub(super) fn is_stand_in(&self, pid: Pid) -> bool {
+        self.stand_ins.processes.contains(&pid)
+    }
+
     /// Ends a process that stands in, because its debugger does not need it any more; false if it is none.
     pub(super) fn end_stand_in(&mut self, pid: Pid) -> bool {
-        self.stand_ins.processes.contains(&pid) && raw::kill(pid, libc::SIGKILL).is_ok()
+        self.is_stand_in(pid) && raw::kill(pid, libc::SIGKILL).is_ok()
     }
 
     /// The end of the session.
