@@ -13,15 +13,18 @@ test: tools
 tools: packages
 	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked
 
-# Installs only what is missing; the package list is read once, and only then.
+# Installs only what is missing; the package list is read once, and only then. Debian 12's lldb is 14, whose Python does not load.
 packages:
 	@missing=; \
 	command -v python3 >/dev/null || missing="$$missing python3"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v g++ >/dev/null || missing="$$missing g++"; \
 	command -v gdb >/dev/null || missing="$$missing gdb"; \
-	if [ -n "$$missing" ]; then \
-		$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; \
+	for folder in $$(echo "$$PATH" | tr : ' '); do ls "$$folder"/lldb "$$folder"/lldb-[0-9]*; done 2>/dev/null | grep -q . || lldb=lldb; \
+	if [ -n "$$missing$$lldb" ]; then \
+		$(SUDO) apt-get update -q; \
+		if [ -n "$$lldb" ] && apt-cache show lldb-16 >/dev/null 2>&1; then lldb=lldb-16; fi; \
+		$(SUDO) apt-get install -y -q --no-install-recommends $$missing $$lldb; \
 	fi
 
 demo: packages

@@ -97,7 +97,7 @@ fn checks() -> Vec<Check> {
         Check::new("pdb", true, pdb(), "install Python 3.6 or later (apt-get install python3)"),
         Check::new("ipdb", false, ipdb(), "python3 -m pip install ipdb"),
         Check::new("gdb", false, version("gdb"), "apt-get install gdb; not needed for Python"),
-        Check::new("lldb", false, later("lldb"), "not needed"),
+        Check::new("lldb", false, lldb(), "apt-get install lldb-16; not needed for Python"),
     ]
 }
 
@@ -174,8 +174,31 @@ fn version(name: &'static str) -> Result<String, String> {
     Ok(first_line(Command::new(path).arg("--version")).unwrap_or_else(|| name.to_owned()))
 }
 
-fn later(name: &'static str) -> Result<String, String> {
-    version(name).map(|version| format!("{version} (served in a later version of fred)"))
+/// Every lldb under a name of its own, and whether it can load the helper.
+fn lldb() -> Result<String, String> {
+    let is_lldb = |name: &str| {
+        let rest = name.strip_prefix("lldb");
+        rest.is_some_and(|rest| rest.strip_prefix('-').unwrap_or(rest).chars().all(|c| c.is_ascii_digit()))
+    };
+    let mut files = BTreeSet::new();
+    for directory in directories() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(is_lldb) {
+                files.insert(entry.path());
+            }
+        }
+    }
+    let found: Vec<String> = files.into_iter().filter_map(lldb_version).collect();
+    if found.is_empty() { Err("not found in PATH".into()) } else { Ok(found.join("\n")) }
+}
+
+fn lldb_version(path: PathBuf) -> Option<String> {
+    let version = first_line(Command::new(&path).arg("--version"))?;
+    let print = "script import lldb; print('lo' + 'aded')";
+    let asked = Command::new(&path).args(["-x", "-b", "-o", print]).stdin(Stdio::null()).output().ok()?;
+    let loads = String::from_utf8_lossy(&asked.stdout).contains("loaded");
+    let python = if loads { "" } else { ": its Python does not load, fred cannot use it" };
+    Some(format!("{version} {}{python}", path.display()))
 }
 
 /// What the program prints under each different Python 3, where it succeeds.

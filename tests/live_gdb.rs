@@ -1,83 +1,24 @@
 //! Sessions with gdb, from outside: the `fred` binary, a script, and its event stream.
 
-use std::path::{Path, PathBuf};
+mod native;
+
 use std::process::{Command, Stdio};
 
+use native::{Sample, is_done, place};
 use serde_json::Value;
 
-/// A C program of the samples, compiled.
-struct Sample {
-    directory: tempfile::TempDir,
-}
-
 impl Sample {
-    fn new(name: &str) -> Sample {
-        let directory = tempfile::tempdir().expect("a directory");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-programs/c").join(name);
-        let copy = directory.path().join(name);
-        std::fs::copy(source, copy).expect("the source");
-        let compiled = Command::new("gcc")
-            .args(["-g", "-O0", "-pthread", "-o", "program", name])
-            .current_dir(directory.path())
-            .status()
-            .expect("gcc runs");
-        assert!(compiled.success());
-        Sample { directory }
+    /// Runs lines below fred with gdb.
+    fn gdb(&self, lines: &[&str]) -> Vec<Value> {
+        let lines: Vec<&str> = ["set debug-file-directory /none"].into_iter().chain(lines.iter().copied()).collect();
+        self.fred(&["gdb", "-q", "-nx"], &lines)
     }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// Runs lines below fred; its events, without the first and the last.
-    fn fred(&self, lines: &[&str]) -> Vec<Value> {
-        let events = self.path().join("events");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fred"));
-        command.arg("--batch").arg("--json").arg(&events);
-        for line in ["set debug-file-directory /none"].iter().chain(lines) {
-            command.args(["-e", line]);
-        }
-        command.args(["--", "gdb", "-q", "-nx", "./program"]);
-        let mark = format!("mark-{}", self.path().display());
-        let done = command
-            .current_dir(self.path())
-            .env("TERM", "dumb")
-            .env("FRED_TEST_MARK", &mark)
-            .stdin(Stdio::null())
-            .output()
-            .expect("fred runs");
-        let text = std::fs::read_to_string(&events).expect("events");
-        let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
-        assert_eq!(events.last().map(|event| &event["event"]), Some(&Value::from("end")), "{done:?}");
-        assert!(survivors(&mark).is_empty(), "processes survived: {:?}", survivors(&mark));
-        let wanted = |event: &Value| event["event"] == "command" || event["event"] == "fred";
-        events.into_iter().filter(wanted).skip(1).collect()
-    }
-}
-
-/// Processes that carry a mark in their environment.
-fn survivors(mark: &str) -> Vec<PathBuf> {
-    let processes = std::fs::read_dir("/proc").expect("proc").flatten().map(|entry| entry.path());
-    let carries = |process: &PathBuf| {
-        let Ok(environment) = std::fs::read(process.join("environ")) else { return false };
-        // A zombie has none.
-        environment.windows(mark.len()).any(|part| part == mark.as_bytes())
-    };
-    processes.filter(carries).collect()
-}
-
-fn place(event: &Value) -> (Option<u64>, Option<&str>) {
-    (event["stop"]["line"].as_u64(), event["stop"]["function"].as_str())
-}
-
-fn is_done(event: &Value) -> bool {
-    event["event"] == "command" || event["ok"] == true
 }
 
 #[test]
 fn a_call_in_a_reverse_watchpoint_finds_the_statement() {
     let events =
-        Sample::new("list.c").fred(&["break 31", "run", "fred-reverse-watch list_len(head) < 10", "print *head"]);
+        Sample::new("list.c").gdb(&["break 31", "run", "fred-reverse-watch list_len(head) < 10", "print *head"]);
     let found = &events[2];
     assert!(is_done(found), "{found}");
     assert_eq!(found["result"]["changed_by"]["line"], 22, "{found}");
@@ -105,7 +46,7 @@ fn undo_gives_breakpoints_variables_and_values_back() {
         "print $mine",
         "info breakpoints",
     ];
-    let events = Sample::new("list.c").fred(&lines);
+    let events = Sample::new("list.c").gdb(&lines);
     let said = |index: usize| events[index]["output"].as_str().unwrap_or("").to_owned();
     assert!(events.iter().all(is_done), "{events:#?}");
     assert!(said(8).contains("= 5"), "{}", said(8));
@@ -117,7 +58,7 @@ fn undo_gives_breakpoints_variables_and_values_back() {
 
 #[test]
 fn a_crash_is_followed_back_to_its_cause() {
-    let events = Sample::new("crash.c").fred(&[
+    let events = Sample::new("crash.c").gdb(&[
         "run",
         "fred-reverse-watch items->next->name == 0",
         "fred-reverse-finish",
@@ -135,7 +76,7 @@ fn a_crash_is_followed_back_to_its_cause() {
 
 #[test]
 fn the_end_of_the_program_can_be_left_backwards() {
-    let events = Sample::new("list.c").fred(&["break 31", "run", "continue", "fred-reverse-step", "fred-reverse-next"]);
+    let events = Sample::new("list.c").gdb(&["break 31", "run", "continue", "fred-reverse-step", "fred-reverse-next"]);
     assert_eq!(
         (events[2]["stop"]["reason"].as_str(), events[2]["stop"]["exit_code"].as_i64()),
         (Some("exited"), Some(0))
@@ -146,7 +87,7 @@ fn the_end_of_the_program_can_be_left_backwards() {
 
 #[test]
 fn a_change_by_the_user_is_found_and_can_be_undone() {
-    let events = Sample::new("list.c").fred(&[
+    let events = Sample::new("list.c").gdb(&[
         "break 31",
         "run",
         "set var i = 77",
@@ -161,14 +102,8 @@ fn a_change_by_the_user_is_found_and_can_be_undone() {
 
 #[test]
 fn threads_that_have_been_joined_do_not_keep_from_going_back() {
-    let events = Sample::new("threads.c").fred(&[
-        "break 24",
-        "run",
-        "next",
-        "fred-reverse-next",
-        "fred-undo 2",
-        "print counter",
-    ]);
+    let events =
+        Sample::new("threads.c").gdb(&["break 24", "run", "next", "fred-reverse-next", "fred-undo 2", "print counter"]);
     assert!(events.iter().all(is_done), "{events:#?}");
     assert_eq!(place(&events[3]), (Some(24), Some("main")));
     assert!(events[5]["output"].as_str().is_some_and(|text| text.contains("= 400")), "{}", events[5]);

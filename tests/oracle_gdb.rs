@@ -1,62 +1,14 @@
 //! The trace oracle for native programs, from outside: whatever `fred` shows while it goes back and forth below gdb is what a
-//! plain forward run under plain gdb shows. `oracle_c/check.py` does one program; this runs it over many.
-//!
-//! The environment decides what is tried (`oracle_c/run` sets it): `FRED_ORACLE_COUNT` random programs from seed
-//! `FRED_ORACLE_SEED` on.
+//! plain forward run under plain gdb shows.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-fn here() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle_c")
-}
-
-fn number(name: &str, otherwise: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text}, which is no number")),
-        Err(_) => otherwise,
-    }
-}
-
-fn check(seed: u64, program: Option<&Path>) -> Result<String, String> {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut command = Command::new("python3");
-    command.arg(here().join("check.py")).arg(env!("CARGO_BIN_EXE_fred")).arg(seed.to_string()).arg(directory.path());
-    command.args(program);
-    let done = command.output().expect("python3 runs");
-    let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    if done.status.success() { Ok(said) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
-}
+mod oracle_c;
 
 #[test]
 fn random_programs() {
-    let (count, first) = (number("FRED_ORACLE_COUNT", 8), number("FRED_ORACLE_SEED", 1));
-    let mut wrong = Vec::new();
-    for seed in first..first + count {
-        match check(seed, None) {
-            Ok(said) => print!("seed {seed}: {said}"),
-            Err(why) => wrong.push(why),
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    oracle_c::random_programs(&["gdb".to_owned()]);
 }
 
 #[test]
 fn written_programs() {
-    let mut programs: Vec<PathBuf> = std::fs::read_dir(here().join("programs"))
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    programs.sort();
-    assert!(!programs.is_empty());
-    let mut wrong = Vec::new();
-    for program in programs {
-        for seed in [1, 2] {
-            match check(seed, Some(&program)) {
-                Ok(said) => print!("{} with seed {seed}: {said}", program.display()),
-                Err(why) => wrong.push(format!("{}: {why}", program.display())),
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    oracle_c::written_programs(&["gdb".to_owned()]);
 }

@@ -249,6 +249,23 @@ impl Client {
         self.ask(&Request::Arguments(typed.to_vec())).map(|_| ())
     }
 
+    /// Serves a debugger that executes its server itself; returns the path that it must execute. See
+    /// [`Request::ServeExecuted`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn serve_executed(&mut self) -> Result<OsString, Error> {
+        match self.ask(&Request::ServeExecuted)? {
+            Answer::Serving { path } => Ok(OsString::from_vec(path)),
+            _ => Err(Error::Gone),
+        }
+    }
+
+    /// Forgets that the debugger waits for its terminal, when something has been typed there since.
+    pub fn forget_reading(&mut self) {
+        self.events.retain(|event| !matches!(event, Event::Reading { main: true, program: false, .. }));
+    }
+
     /// Forks the served program alone.
     ///
     /// # Errors

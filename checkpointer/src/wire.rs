@@ -40,6 +40,9 @@ pub enum Request {
     Serve,
     /// Arguments that the user may give to a program, as they were typed: debuggers take the quotes off that the shell is to see.
     Arguments(Vec<u8>),
+    /// Serves a debugger that starts its server itself, as `PATH ... --fd=N ...` with a socket in descriptor N, once for every
+    /// program; answered by [`Answer::Serving`] with what PATH must be. To be asked before [`Request::Launch`].
+    ServeExecuted,
     /// Forks the served program alone, running or stopped; it goes on as it was.
     CheckpointProgram,
     /// Puts a fresh copy of the served program of a copy (of a session, or of a program alone) in the place of the served
@@ -182,7 +185,7 @@ pub enum Answer {
     },
     /// A debugger can connect here.
     Serving {
-        /// Path of a Unix socket, for this user only, gone as soon as somebody has connected.
+        /// Path of a Unix socket, for this user only, gone as soon as somebody has connected; or of the program to be executed.
         path: Vec<u8>,
     },
     /// What [`Request::Registers`] found.

@@ -47,6 +47,8 @@ pub enum Question {
     Complete(String),
     /// A command of the debugger, whose output is the answer.
     Tell(String),
+    /// Where the program has stopped since it was last asked or moved, if it has.
+    Fresh,
 }
 
 /// A frame as the debugger sees it.
@@ -129,8 +131,29 @@ pub trait Aide: Send {
     /// What makes a copy of the debugger fit for a search: nothing of the user's stops or prints any more.
     fn quiet(&self) -> Vec<Question>;
 
-    /// Tells the server which program is to be started.
-    fn name_program(&self, executable: &str) -> Question;
+    /// Tells the server which program is to be started; `None` if the debugger does so itself.
+    fn name_program(&self, executable: &str) -> Option<Question>;
+
+    /// Whether the interface has shown that it is there, once the debugger has prompted.
+    fn is_there(&self, text: &str) -> bool {
+        let _ = text;
+        true
+    }
+
+    /// Whether questions are read by a thread of their own, which waits for nothing else: then nobody else need be let go for one.
+    fn listens_apart(&self) -> bool {
+        false
+    }
+
+    /// Whether a step that returns from a call always stops in the caller. Otherwise it goes on from the middle of a line.
+    fn stops_after_return(&self) -> bool {
+        false
+    }
+
+    /// What is to be asked when the debugger prompts again after a line of the user's, if it does not tell of stops by itself.
+    fn after_line(&self) -> Option<Question> {
+        None
+    }
 
     /// What is asked to learn the arguments that the program would be started with; `None` where they come as typed anyway.
     fn ask_arguments(&self) -> Option<Question> {

@@ -11,13 +11,28 @@ pub enum Hosting {
     Served,
 }
 
+/// How a served debugger comes to its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It connects to a socket, once (gdb).
+    Connects,
+    /// It starts a server for every program (lldb).
+    Executes,
+}
+
 /// Where a debugger is served its program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serving {
-    /// Path of the Unix socket at which the program is served.
-    pub socket: std::path::PathBuf,
+    /// Path of the Unix socket at which the program is served, or of the server to be started.
+    pub server: std::path::PathBuf,
     /// Name of the terminal for the debugger's second interface.
     pub channel: std::path::PathBuf,
+    /// Name of the program's terminal.
+    pub terminal: std::path::PathBuf,
+    /// Path of the file with [`Dialect::helper`].
+    pub helper: Option<std::path::PathBuf>,
+    /// Columns of the user's terminal.
+    pub columns: u16,
     /// Nobody is there to answer questions.
     pub unattended: bool,
 }
@@ -116,6 +131,22 @@ pub trait Dialect: Send {
 
     /// How facts are asked of a served debugger.
     fn aide(&self) -> Option<Box<dyn super::aide::Aide>> {
+        None
+    }
+
+    /// How it comes to its server, if it is served.
+    fn reach(&self) -> Reach {
+        Reach::Connects
+    }
+
+    /// Whether its line editor draws even on a terminal that does not echo. Such a debugger is given a terminal without a width,
+    /// on which it reads plain lines.
+    fn draws(&self) -> bool {
+        false
+    }
+
+    /// The source of what is loaded into it, from a file that is gone with the session.
+    fn helper(&self) -> Option<&'static str> {
         None
     }
 

@@ -225,6 +225,7 @@ impl Engine {
                             if let Feed::Log { inputs, .. } = feed {
                                 outcome.unread = std::mem::take(inputs);
                             }
+                            self.ask_after_line(feed, &mut outcome)?;
                             return Ok(outcome);
                         }
                     }

@@ -18,6 +18,8 @@ pub(super) struct Desk {
     code: File,
     ask: File,
     answer: File,
+    /// What a served debugger loads.
+    loaded: File,
     seq: u64,
     /// Whether the helper has been compiled for the session's interpreter.
     pub(super) compiled: bool,
@@ -50,9 +52,19 @@ impl Desk {
             code: memory_file("fred-code")?,
             ask: memory_file("fred-ask")?,
             answer: memory_file("fred-answer")?,
+            loaded: memory_file("fred-loaded")?,
             seq: 0,
             compiled: false,
         })
+    }
+
+    /// Keeps a source for a served debugger to load; returns the path of the file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn keep_source(&self, source: &str) -> io::Result<PathBuf> {
+        put(&self.loaded, source.as_bytes())?;
+        Ok(path(&self.loaded))
     }
 
     /// The line to type that compiles the helper.

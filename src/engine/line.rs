@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::core::{Accept, Engine, Feed, Outcome};
 use super::desk::Desk;
-use super::live::Live;
+use super::live::{Doors, Live};
 use super::served::Served;
 use super::start::{Options, StartError};
 use super::{Console, Cost, Failure, LineReport, State};
@@ -37,27 +37,23 @@ impl Engine {
         options.memory_limit = options.memory_limit.or_else(half_of_free);
         let begun = Instant::now();
         let (rows, columns) = options.size;
+        let desk = Desk::new().map_err(|error| supervisor(error.to_string()))?;
+        let helper = dialect.helper().map(|source| desk.keep_source(source)).transpose();
+        let helper = helper.map_err(|error| supervisor(error.to_string()))?;
         let live = match dialect.hosting() {
             Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), rows, columns),
-            Hosting::Served => Live::start_served(
-                rows,
-                columns,
-                dialect.first_arguments(&options.argv).as_deref(),
-                |socket, channel| {
-                    to_execute(
-                        &options.argv,
-                        Some(&Serving {
-                            socket: socket.into(),
-                            channel: channel.into(),
-                            unattended: options.unattended,
-                        }),
-                    )
-                },
-            ),
+            Hosting::Served => {
+                let arguments = dialect.first_arguments(&options.argv);
+                Live::start_served(&*dialect, options.size, arguments.as_deref(), |doors| {
+                    let Doors { server, channel, terminal } = doors;
+                    let unattended = options.unattended;
+                    let serving = Serving { server, channel, terminal, helper, columns, unattended };
+                    to_execute(&options.argv, Some(&serving))
+                })
+            }
         };
         let live = live.map_err(|error| supervisor(error.to_string()))?;
         let served = dialect.aide().map(Served::new);
-        let desk = Desk::new().map_err(|error| supervisor(error.to_string()))?;
         let execution = Execution::new(nowhere(Reason::Entry), Vec::new());
         let timeline = Timeline::new(execution.start(), None);
         let mut engine = Engine {
@@ -103,6 +99,9 @@ impl Engine {
             });
         };
         engine.state = State::Prompt(prompt);
+        if engine.served.as_ref().is_some_and(|served| !served.aide.is_there(&outcome.told)) {
+            return Err(StartError::Mute { command });
+        }
         let told = engine.served.as_ref().and_then(|served| served.aide.stop(&outcome.told));
         let stop = told.or_else(|| engine.dialect.parse_stop("", &outcome.output));
         let mut stop = stop.unwrap_or_else(|| nowhere(Reason::Entry));

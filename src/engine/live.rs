@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
 use fred_checkpointer::wire::{CopyId, Event, ProgramChange, ProgramRegisters, Ran, ReadMode, Run};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::backends::dialect::{Dialect, Reach};
 use crate::backends::pty::Pty;
 use crate::engine::InputMode;
 
@@ -67,6 +68,19 @@ struct Served {
     _slave: OwnedFd,
     /// Printed there and not yet taken.
     told: String,
+    /// The debugger's own terminal claims no width.
+    narrow: bool,
+}
+
+/// Where a debugger finds what it is served.
+#[derive(Debug, Clone)]
+pub(crate) struct Doors {
+    /// The socket of the server, or the server that is to be started.
+    pub(crate) server: PathBuf,
+    /// The terminal for its second interface.
+    pub(crate) channel: PathBuf,
+    /// The program's terminal.
+    pub(crate) terminal: PathBuf,
 }
 
 impl Served {
@@ -94,27 +108,32 @@ impl Live {
         Ok(Live { client, pty, output: String::new(), served: None })
     }
 
-    /// Starts a supervisor and, under it, a debugger whose program it serves. `argv` is told the path of the socket and the
-    /// name of the terminal for the debugger's second interface.
+    /// Starts a supervisor and, under it, a debugger whose program it serves. `argv` is told where.
     pub(crate) fn start_served(
-        rows: u16,
-        columns: u16,
+        dialect: &dyn Dialect,
+        (rows, columns): (u16, u16),
         arguments: Option<&str>,
-        argv: impl FnOnce(&Path, &Path) -> Vec<OsString>,
+        argv: impl FnOnce(Doors) -> Vec<OsString>,
     ) -> Result<Live, Error> {
         let failed = |source| Error::Start { program: "of the session".to_owned(), source };
-        let (pty, slave) = Pty::open(rows, columns).map_err(failed)?;
+        let narrow = dialect.draws();
+        let (pty, slave) = Pty::open(rows, if narrow { 0 } else { columns }).map_err(failed)?;
         let (program, program_slave) = Pty::open(rows, columns).map_err(failed)?;
         let (channel, channel_slave) = Pty::open_raw().map_err(failed)?;
-        let name = nix::unistd::ttyname(&channel_slave).map_err(|error| failed(error.into()))?;
+        let name = |slave: &OwnedFd| nix::unistd::ttyname(slave).map_err(|error| failed(error.into()));
+        let (channel_name, terminal) = (name(&channel_slave)?, name(&program_slave)?);
         let executable = std::env::current_exe().map_err(failed)?;
         let mut client = Client::start(&executable, &["__supervisor"], slave, Some(program_slave))?;
-        let socket = client.serve()?;
+        let server = match dialect.reach() {
+            Reach::Connects => client.serve()?,
+            Reach::Executes => client.serve_executed()?,
+        };
         if let Some(arguments) = arguments {
             client.arguments(arguments.as_bytes())?;
         }
-        client.launch(&argv(Path::new(&socket), &name))?;
-        let served = Served { program, printed: String::new(), channel, _slave: channel_slave, told: String::new() };
+        client.launch(&argv(Doors { server: server.into(), channel: channel_name, terminal }))?;
+        let served =
+            Served { program, printed: String::new(), channel, _slave: channel_slave, told: String::new(), narrow };
         Ok(Live { client, pty, output: String::new(), served: Some(served) })
     }
 
@@ -227,13 +246,14 @@ impl Live {
         self.served.as_mut().map(|served| std::mem::take(&mut served.told)).unwrap_or_default()
     }
 
-    /// Writes a line to the debugger's second interface and lets whoever waits for it go on.
-    pub(crate) fn question(&mut self, line: &str) -> Result<(), Error> {
+    /// Writes a line to the debugger's second interface. Unless a thread of its own listens there (`apart`), whoever waits for it
+    /// is let go on.
+    pub(crate) fn question(&mut self, line: &str, apart: bool) -> Result<(), Error> {
         if let Some(served) = &mut self.served {
             served.channel.type_bytes(line.as_bytes());
             served.channel.type_bytes(b"\n");
         }
-        self.client.go()
+        if apart { Ok(()) } else { self.client.go() }
     }
 
     /// Types bytes for the served program.
@@ -264,7 +284,12 @@ impl Live {
     /// Types bytes and lets whoever waits for them go on.
     pub(crate) fn type_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.pty.type_bytes(bytes);
-        self.client.go()
+        self.client.go()?;
+        if self.served.is_some() {
+            // It waited when it was told of; now there is something to read.
+            self.client.forget_reading();
+        }
+        Ok(())
     }
 
     /// Types the end of input (Ctrl-D).
@@ -378,7 +403,8 @@ impl Live {
 
     /// Sets the size of the window.
     pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
-        self.pty.resize(rows, columns);
+        let narrow = self.served.as_ref().is_some_and(|served| served.narrow);
+        self.pty.resize(rows, if narrow { 0 } else { columns });
         if let Some(served) = &self.served {
             served.program.resize(rows, columns);
         }

@@ -43,6 +43,14 @@ pub enum StartError {
         /// As a shell would report it.
         status: i32,
     },
+    /// It does not answer questions.
+    #[error(
+        "cannot go back in {command}: it has not loaded fred's helper; is its Python support installed (python3-lldb-16 for lldb-16)?"
+    )]
+    Mute {
+        /// The command line as given.
+        command: String,
+    },
     /// The checkpointer does not work.
     #[error("cannot supervise {command}: {reason}; fred doctor says what works here")]
     Supervisor {

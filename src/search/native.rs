@@ -31,7 +31,8 @@ pub struct Frame {
     pub address: u64,
     /// Whether the debugger knows lines for it.
     pub lines: bool,
-    /// Whether a line begins exactly there. Where a call has returned to the middle of one, a step goes on.
+    /// Whether a step that comes out of a call stops there: because a line begins exactly there, or because the debugger always
+    /// does.
     pub begins: bool,
     /// How many inlined calls it is inside of the function whose stack it shares.
     pub inlined: u32,
@@ -416,16 +417,18 @@ fn walk<M: Machine>(
             Some(moved) => moved,
             None => machine.step(until)?,
         };
+        // A step can stop in code without lines: behind main, or (lldb) in a library that has called back.
         while let Moved::Stop(frame) = moved
-            && !level.has(&frame)
+            && !(level.has(&frame) && frame.lines)
         {
-            if !level.called(&frame) {
+            if frame.lines && !level.called(&frame) {
+                // In an inlined call.
                 moved = machine.step(until)?;
                 continue;
             }
             moved = machine.finish(until)?;
-            // A step that comes out of a call into the middle of a line goes on; where a row of the line table begins, be it
-            // of the same line, it stops.
+            // gdb goes on from the middle of a line after a call; where a row of the line table begins, be it of the same line,
+            // it stops. lldb always does.
             if let Moved::Stop(frame) = moved
                 && !level.called(&frame)
                 && !frame.begins
@@ -506,7 +509,8 @@ fn step_within<M: Machine>(
         let frames = machine.frames(&inside)?;
         found = match Level::of(&frames, 0) {
             Some(level) => last_within(machine, &inside, until, &level.whole())?.unwrap_or(inside),
-            None => inside,
+            // Behind main.
+            None => return Ok(Some(found)),
         };
     }
 }

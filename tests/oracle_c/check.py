@@ -1,13 +1,14 @@
-"""One session of the trace oracle for native programs: `python3 check.py FRED SEED DIR [PROGRAM.c|.cc]`.
+"""One session of the trace oracle for native programs: `python3 check.py FRED DEBUGGER SEED DIR [PROGRAM.c|.cc]`.
 
-The compiler's flags are those of ORACLE_FLAGS, `-O0` if there are none.
+DEBUGGER is gdb or one of lldb's names (lldb-16). The compiler's flags are those of ORACLE_FLAGS, `-O0` if there are none.
 
-Makes a program from the seed (or takes one), has plain gdb step it from main to its end, and makes up a session of forward
-and reverse moves. The trace alone says where each must lead; what fred's event stream says is compared with it.
+Makes a program from the seed (or takes one), has the plain debugger step it from main to its end, and makes up a session
+of forward and reverse moves. The trace alone says where each must lead; what fred's event stream says is compared with it.
 Prints what is wrong and exits with 1, or how much was compared.
 """
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -19,8 +20,54 @@ ACTIONS = 22
 FLAGS = os.environ.get('ORACLE_FLAGS', '-O0').split()
 OPTIMISED = '-O0' not in FLAGS
 GLOBALS = ['counter', 'shape.b']
-# Libraries without lines, whether a machine has debugging information for them or not.
-SETUP = 'set debug-file-directory /none'
+
+
+class Gdb:
+    """How gdb is run and spoken to."""
+
+    # Libraries without lines, whether a machine has debugging information for them or not.
+    setup = 'set debug-file-directory /none'
+    begin = ['set confirm off', 'break main', 'run']
+    looks = ['info locals', 'info args']
+    options = ['-q', '-nx']
+
+    def __init__(self, name):
+        self.name = name
+
+    def trace(self, program):
+        return [self.name, '-batch', '-nx', '-x', os.path.join(HERE, 'trace.py'), '--args', program]
+
+    def steps(self, n):
+        """Lines that make n steps, and how many each makes."""
+        return [('step %d' % n if n > 1 else 'step', n)]
+
+    def variable(self, line):
+        name, equals, value = line.partition(' = ')
+        return (name, value) if equals else None
+
+
+class Lldb:
+    """How lldb is run and spoken to."""
+
+    setup = 'settings set symbols.enable-external-lookup false'
+    begin = ['breakpoint set --name main', 'run']
+    looks = ['frame variable']
+    options = ['-x']
+
+    def __init__(self, name):
+        self.name = name
+
+    def trace(self, program):
+        script = os.path.join(HERE, 'trace_lldb.py')
+        return [self.name, '-b', '-x', '-o', 'command script import ' + script, program]
+
+    def steps(self, n):
+        # `thread step-in --count` counts something else.
+        return [('step', 1)] * n
+
+    def variable(self, line):
+        found = re.match(r'\(.*?\) (\w+) = (.*)$', line)
+        return found.groups() if found else None
 
 
 class Wrong(Exception):
@@ -30,7 +77,8 @@ class Wrong(Exception):
 class Session:
     """Makes up a session, with the index in the trace that each command leads to."""
 
-    def __init__(self, trace, dice):
+    def __init__(self, debugger, trace, dice):
+        self.debugger = debugger
         self.trace = trace
         self.dice = dice
         self.at = [0]
@@ -62,7 +110,9 @@ class Session:
         # Where next leads in optimised code is not to be seen from steps: lines are left in their middle.
         if OPTIMISED or self.dice.below(2):
             n = 1 + self.dice.below(min(12, last - k - 1))
-            return self.add('step %d' % n if n > 1 else 'step', k + n)
+            for line, made in self.debugger.steps(n):
+                self.add(line, self.here() + made)
+            return
         for j in range(k + 1, last):
             closer = self.depth(j) < self.depth(k)
             # After a call, a step stops where the line goes on, if that begins a row of the line table; next does not.
@@ -124,13 +174,12 @@ def run(command, **more):
                           universal_newlines=True, **more)
 
 
-def trace_of(program, directory, names):
+def trace_of(debugger, program, directory, names):
     out = os.path.join(directory, 'trace')
-    environment = dict(os.environ, TRACE_OUT=out, TRACE_GLOBALS=','.join(names), TRACE_SETUP=SETUP)
-    done = run(['gdb', '-batch', '-nx', '-x', os.path.join(HERE, 'trace.py'), '--args', program], timeout=120,
-               env=environment, cwd=directory)
-    if done.returncode:
-        raise Wrong('plain gdb: ' + done.stdout[-2000:])
+    environment = dict(os.environ, TRACE_OUT=out, TRACE_GLOBALS=','.join(names), TRACE_SETUP=debugger.setup)
+    done = run(debugger.trace(program), timeout=120, env=environment, cwd=directory)
+    if done.returncode or not os.path.exists(out):
+        raise Wrong('plain %s: %s' % (debugger.name, done.stdout[-2000:]))
     with open(out) as lines:
         return [json.loads(line) for line in lines]
 
@@ -140,21 +189,22 @@ def same(stop, element):
         element['file'], element['line'], element['function'], element['depth'])
 
 
-def locals_of(output):
+def locals_of(debugger, output):
     found = {}
     for line in output.splitlines():
-        name, equals, value = line.partition(' = ')
+        variable = debugger.variable(line)
         # The innermost of a name comes first.
-        if equals and name not in found:
-            found[name] = value
+        if variable and variable[0] not in found:
+            found[variable[0]] = variable[1]
     return found
 
 
-def compare(plan, events, trace):
+def compare(debugger, plan, events, trace):
     """How many facts agree."""
-    moves = [e for e in events if e['event'] == 'fred' or e['event'] == 'command' and not e['line'].startswith('info')]
-    moves = [e for e in moves if e['event'] == 'fred' or e['line'] not in ('break main', 'set confirm off', 'run', SETUP)]
-    looks = [e for e in events if e['event'] == 'command' and e['line'].startswith('info')]
+    given = [debugger.setup] + debugger.begin
+    lines = [e for e in events if e['event'] == 'fred' or e['event'] == 'command' and e['line'] not in given]
+    looks = [e for e in lines if e['event'] == 'command' and e['line'] in debugger.looks]
+    moves = [e for e in lines if e not in looks]
     if len(moves) != len(plan):
         raise Wrong('%d commands were planned, %d were run' % (len(plan), len(moves)))
     count = 0
@@ -170,8 +220,10 @@ def compare(plan, events, trace):
         if not fits:
             raise Wrong(where + 'stopped at %s, not at one of %s' % (
                 stop, [(i, trace[i]['line'], trace[i]['function'], trace[i]['depth']) for i in choices][-6:]))
-        seen = locals_of(looks[2 * number]['output'])
-        seen.update(locals_of(looks[2 * number + 1]['output']))
+        size = len(debugger.looks)
+        seen = {}
+        for look in looks[size * number:size * number + size]:
+            seen.update(locals_of(debugger, look['output']))
         known = [index for index in fits
                  if all(seen.get(name) == value for name, value in trace[index]['locals'].items())]
         if not known:
@@ -181,10 +233,11 @@ def compare(plan, events, trace):
 
 
 def main():
-    fred, seed, directory = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    fred, name, seed, directory = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    debugger = Lldb(name) if name.startswith('lldb') else Gdb(name)
     os.makedirs(directory, exist_ok=True)
-    if len(sys.argv) > 4:
-        source, names = os.path.abspath(sys.argv[4]), []
+    if len(sys.argv) > 5:
+        source, names = os.path.abspath(sys.argv[5]), []
     else:
         source, names = os.path.join(directory, 'program.c'), GLOBALS
         with open(source, 'w') as out:
@@ -194,23 +247,23 @@ def main():
     done = run([compiler, '-g', '-fwrapv'] + FLAGS + ['-o', program, source])
     if done.returncode:
         raise Wrong(done.stdout)
-    trace = trace_of(program, directory, names)
+    trace = trace_of(debugger, program, directory, names)
     if len(trace) < 4:
         print('%d stops: too few to go anywhere' % len(trace))
         return
-    plan = Session(trace, Dice(seed + 1)).make()
+    plan = Session(debugger, trace, Dice(seed + 1)).make()
     script = os.path.join(directory, 'session')
     with open(script, 'w') as out:
-        out.write(SETUP + '\nset confirm off\nbreak main\nrun\n')
+        out.write('\n'.join([debugger.setup] + debugger.begin) + '\n')
         for line, _ in plan:
-            out.write('%s\ninfo locals\ninfo args\n' % line)
+            out.write('\n'.join([line] + debugger.looks) + '\n')
     events = os.path.join(directory, 'events')
-    done = run([fred, '--batch', '--json', events, '-x', script, '--', 'gdb', '-q', '-nx', program], timeout=240, env=dict(os.environ, TERM='dumb'),
-               cwd=directory)
+    done = run([fred, '--batch', '--json', events, '-x', script, '--', debugger.name] + debugger.options + [program],
+               timeout=240, env=dict(os.environ, TERM='dumb'), cwd=directory)
     with open(events) as lines:
         told = [json.loads(line) for line in lines]
     try:
-        count = compare(plan, told, trace)
+        count = compare(debugger, plan, told, trace)
     except Wrong:
         sys.stderr.write(done.stdout[-3000:])
         raise
@@ -221,5 +274,5 @@ if __name__ == '__main__':
     try:
         main()
     except Wrong as wrong:
-        sys.stderr.write('seed %s: %s\n' % (sys.argv[2], wrong))
+        sys.stderr.write('seed %s: %s\n' % (sys.argv[3], wrong))
         sys.exit(1)

@@ -71,10 +71,13 @@ fn first(target: &mut dyn Target) -> Option<(u64, u64)> {
     None
 }
 
-/// The list, in XML.
-pub(super) fn list(target: &mut dyn Target) -> String {
+/// The list, in XML. lldb would take `main-lm` for the address of the `r_debug`, and is better off without it.
+pub(super) fn list(target: &mut dyn Target, names_main: bool) -> String {
     let Some((main, space)) = first(target) else { return "<library-list-svr4 version=\"1.0\"/>".to_owned() };
-    let mut list = format!("<library-list-svr4 version=\"1.0\" main-lm=\"{main:#x}\">");
+    let mut list = match names_main {
+        true => format!("<library-list-svr4 version=\"1.0\" main-lm=\"{main:#x}\">"),
+        false => "<library-list-svr4 version=\"1.0\">".to_owned(),
+    };
     let mut map = main;
     for _ in 0..MOST {
         // struct link_map: l_addr, l_name, l_ld, l_next

@@ -8,6 +8,7 @@
 
 mod hostio;
 mod libraries;
+mod lldb;
 pub mod packet;
 mod query;
 pub mod registers;

@@ -3,7 +3,6 @@
 use super::libraries;
 use super::packet::{hex, number, pair, unhex};
 use super::server::{Reply, Server, error, ok, text, unknown};
-use super::signals::from_gdb;
 use super::target::Target;
 use super::thread_local;
 
@@ -59,7 +58,7 @@ impl Server {
             b"qSymbol" | b"QProgramSignals" => ok(),
             b"QPassSignals" => {
                 let signals = rest.split(|byte| *byte == b';').filter_map(number);
-                let signals: Vec<i32> = signals.filter_map(|gdb| from_gdb(u8::try_from(gdb).ok()?)).collect();
+                let signals: Vec<i32> = signals.filter_map(|n| self.signal_of(u8::try_from(n).ok()?)).collect();
                 target.pass_signals(&signals);
                 ok()
             }
@@ -104,7 +103,7 @@ impl Server {
         }
     }
 
-    fn set_variable(&mut self, name: &[u8], value: Option<Vec<u8>>) {
+    pub(super) fn set_variable(&mut self, name: &[u8], value: Option<Vec<u8>>) {
         self.program.environment.retain(|(known, _)| known != name);
         self.program.environment.push((name.to_vec(), value));
     }
@@ -154,7 +153,7 @@ impl Server {
                 target.signal_information(tid)?
             }
             b"threads" => self.threads(target),
-            b"libraries-svr4" => libraries::list(target).into_bytes(),
+            b"libraries-svr4" => libraries::list(target, self.lldb.is_none()).into_bytes(),
             _ => return Ok(None),
         }))
     }

@@ -53,6 +53,9 @@ const GENERAL: &[(&str, usize)] = &[
     ("rip", 16),
 ];
 
+/// How many general registers there are; the flags have this number.
+pub const GENERAL_COUNT: usize = GENERAL.len();
+
 const SEGMENTS: &[(&str, usize)] = &[("cs", 17), ("ss", 20), ("ds", 23), ("es", 24), ("fs", 25), ("gs", 26)];
 
 const CORE: &str = "org.gnu.gdb.i386.core";
@@ -222,6 +225,40 @@ pub fn description() -> String {
         };
         let Register { name, size, kind, .. } = register;
         write!(text, "<reg name=\"{name}\" bitsize=\"{}\" type=\"{kind}\" regnum=\"{number}\"{group}/>", size * 8).ok();
+    }
+    text.push_str("</feature></target>");
+    text
+}
+
+/// The target description as lldb's own server words it: how a register is shown, and what it is for.
+pub fn lldb_description() -> String {
+    let mut text =
+        String::from("<?xml version=\"1.0\"?><target version=\"1.0\"><architecture>x86_64</architecture><feature>");
+    let mut offset = 0;
+    for (number, register) in ALL.iter().enumerate() {
+        let Register { name, size, place, .. } = register;
+        let shown = match place {
+            Place::Extended(_) if *size >= 10 => "encoding=\"vector\" format=\"vector-uint8\"",
+            _ => "encoding=\"uint\" format=\"hex\"",
+        };
+        let group = match place {
+            Place::General(_) => "General Purpose Registers",
+            _ => "Floating Point Registers",
+        };
+        let role = match name.as_str() {
+            "rip" => " generic=\"pc\"",
+            "rsp" => " generic=\"sp\"",
+            "rbp" => " generic=\"fp\"",
+            "eflags" => " generic=\"flags\" altname=\"rflags\"",
+            _ => "",
+        };
+        write!(
+            text,
+            "<reg name=\"{name}\" bitsize=\"{}\" regnum=\"{number}\" offset=\"{offset}\" {shown} group=\"{group}\"{role}/>",
+            size * 8
+        )
+        .ok();
+        offset += size;
     }
     text.push_str("</feature></target>");
     text

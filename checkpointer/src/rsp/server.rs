@@ -1,6 +1,7 @@
 //! The state machine: packets in, packets out.
 
 use super::hostio::Files;
+use super::lldb::Lldb;
 use super::packet::{self, Arrival, Reader, frame, hex, number, pair, unhex};
 use super::registers;
 use super::signals::{from_gdb, to_gdb};
@@ -14,15 +15,15 @@ pub struct Server {
     multiprocess: bool,
     error_messages: bool,
     /// The thread of `g`, `m` and the like.
-    general: Option<Tid>,
+    pub(super) general: Option<Tid>,
     /// That of `c` and `s`.
     resumed: Option<Tid>,
     /// A stop reply is owed.
     running: bool,
     /// `vRun` or `vAttach` is being answered.
-    starting: bool,
+    pub(super) starting: bool,
     /// What stopped it last.
-    last: Option<Stop>,
+    pub(super) last: Option<Stop>,
     pub(super) program: Program,
     /// The last framed reply, in case it is asked for again.
     sent: Vec<u8>,
@@ -34,6 +35,8 @@ pub struct Server {
     at_child: bool,
     /// The last process, which an exit is told of.
     pid: i32,
+    /// It is lldb that is talked to.
+    pub(super) lldb: Option<Lldb>,
 }
 
 /// What a packet is answered with.
@@ -78,6 +81,16 @@ impl Server {
         }
     }
 
+    /// One that lldb has started: it speaks lldb's dialect of the protocol.
+    pub fn for_lldb() -> Server {
+        Server {
+            program: Program { fixed_addresses: true, ..Program::default() },
+            description: registers::lldb_description(),
+            lldb: Some(Lldb::default()),
+            ..Server::default()
+        }
+    }
+
     /// Whether a stop reply is owed.
     pub fn is_running(&self) -> bool {
         self.running
@@ -89,7 +102,10 @@ impl Server {
         for byte in bytes {
             match self.reader.push(*byte) {
                 None => {}
-                Some(Arrival::Interrupt) if self.running => target.interrupt(libc::SIGINT),
+                Some(Arrival::Interrupt) if self.running => {
+                    // Each debugger expects the signal that its own server uses.
+                    target.interrupt(if self.lldb.is_some() { libc::SIGSTOP } else { libc::SIGINT });
+                }
                 Some(Arrival::Again) => out.extend(&self.sent),
                 Some(Arrival::Broken) if !self.no_ack => out.push(b'-'),
                 Some(Arrival::Interrupt | Arrival::Broken) => {}
@@ -126,6 +142,9 @@ impl Server {
     }
 
     fn failure(&self, why: &str) -> Vec<u8> {
+        if self.lldb.is_some() {
+            return self.lldb_failure(why);
+        }
         if self.error_messages { format!("E.{why}").into_bytes() } else { b"E01".to_vec() }
     }
 
@@ -142,8 +161,9 @@ impl Server {
         let process = if self.multiprocess { format!(";process:{:x}", self.pid) } else { String::new() };
         match stop {
             Stop::Exited(status) => format!("W{:02x}{}", status & 0xff, process).into_bytes(),
-            Stop::Killed(signal) => format!("X{:02x}{}", to_gdb(*signal), process).into_bytes(),
+            Stop::Killed(signal) => format!("X{:02x}{}", self.signal_number(*signal), process).into_bytes(),
             Stop::Failed(why) => self.failure(why),
+            Stop::Thread { tid, why } if self.lldb.is_some() => self.lldb_stop(*tid, Some(why), target).into_bytes(),
             Stop::Thread { tid, why } => {
                 let signal = match why {
                     Why::Signal(number) => to_gdb(*number),
@@ -191,11 +211,31 @@ impl Server {
         }
     }
 
+    /// The number by which the debugger knows a signal.
+    fn signal_number(&self, signal: i32) -> u8 {
+        if self.lldb.is_some() { u8::try_from(signal).unwrap_or(0) } else { to_gdb(signal) }
+    }
+
+    /// The signal of a number that the debugger uses.
+    pub(super) fn signal_of(&self, number: u8) -> Option<i32> {
+        if self.lldb.is_some() { Some(i32::from(number)).filter(|signal| *signal <= 64) } else { from_gdb(number) }
+    }
+
     fn packet(&mut self, data: &[u8], target: &mut dyn Target) -> Reply {
-        let Some((&first, rest)) = data.split_first() else { return unknown() };
         if self.running {
             return self.while_running(data, target);
         }
+        if self.lldb.is_some()
+            && let Some(reply) = self.lldb_packet(data, target)
+        {
+            return reply;
+        }
+        self.packet_of_all(data, target)
+    }
+
+    /// A packet that means the same to every debugger.
+    pub(super) fn packet_of_all(&mut self, data: &[u8], target: &mut dyn Target) -> Reply {
+        let Some((&first, rest)) = data.split_first() else { return unknown() };
         match first {
             b'q' | b'Q' => self.query(data, target),
             b'v' => self.verbose(data, target),
@@ -216,7 +256,7 @@ impl Server {
             b'x' => self.read_memory_binary(rest, target),
             b'Z' | b'z' => self.breakpoint(first == b'Z', rest, target),
             b'c' | b's' => self.legacy_resume(first == b's', rest, None, target),
-            b'C' | b'S' => match rest.get(..2).and_then(number).and_then(|n| from_gdb(u8::try_from(n).ok()?)) {
+            b'C' | b'S' => match rest.get(..2).and_then(number).and_then(|n| self.signal_of(u8::try_from(n).ok()?)) {
                 Some(signal) => {
                     let at = rest.get(3..).unwrap_or(b"");
                     self.legacy_resume(first == b'S', at, Some(signal), target)
@@ -505,7 +545,7 @@ impl Server {
         }
     }
 
-    fn launch(&mut self, target: &mut dyn Target) {
+    pub(super) fn launch(&mut self, target: &mut dyn Target) {
         self.running = true;
         self.starting = true;
         self.attached = false;
@@ -586,7 +626,7 @@ impl Server {
     }
 
     /// A launch that could not even be tried is answered at once.
-    fn starting_failed(&mut self, _: &mut dyn Target) -> Reply {
+    pub(super) fn starting_failed(&mut self, _: &mut dyn Target) -> Reply {
         match self.last.take() {
             Some(Stop::Failed(why)) => {
                 self.running = false;
@@ -604,7 +644,7 @@ impl Server {
                     Some(at) => (&action[..at], self.thread_of(&action[at + 1..])),
                     None => (action, None),
                 };
-                let signal = || from_gdb(u8::try_from(number(what.get(1..3)?)?).ok()?);
+                let signal = || self.signal_of(u8::try_from(number(what.get(1..3)?)?).ok()?);
                 let (motion, signal) = match what.first()? {
                     b'c' => (Motion::Continue, None),
                     b's' => (Motion::Step, None),

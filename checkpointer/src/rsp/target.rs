@@ -236,6 +236,18 @@ pub trait Target {
     /// EFAULT.
     fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno>;
 
+    /// Maps memory for the debugger's own use; `protection` is mmap's. Returns its address.
+    ///
+    /// # Errors
+    /// ENOMEM, EINVAL for a length of 0.
+    fn allocate(&mut self, length: u64, protection: u64) -> Result<u64, Errno>;
+
+    /// Takes such memory back.
+    ///
+    /// # Errors
+    /// EINVAL for an address that was not given out.
+    fn deallocate(&mut self, address: u64) -> Result<(), Errno>;
+
     /// Inserts a breakpoint or watchpoint; the same one twice is one. `length` is that of the watched data.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
@@ -67,14 +68,20 @@ impl Drop for Door {
     }
 }
 
-/// A debugger that has connected.
-#[derive(Debug)]
+/// A debugger that has connected. A copy of the debugger has the same connection.
+#[derive(Debug, Clone)]
 pub(super) struct Connection {
-    stream: UnixStream,
+    stream: Rc<UnixStream>,
     unsent: Vec<u8>,
 }
 
 impl Connection {
+    /// Takes a connected socket.
+    pub(super) fn new(stream: UnixStream) -> std::io::Result<Connection> {
+        stream.set_nonblocking(true)?;
+        Ok(Connection { stream: Rc::new(stream), unsent: Vec::new() })
+    }
+
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
@@ -85,7 +92,7 @@ impl Connection {
 
     pub(super) fn flush(&mut self) {
         while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
+            match (&*self.stream).write(&self.unsent) {
                 Ok(n) if n > 0 => {
                     self.unsent.drain(..n);
                 }
@@ -100,11 +107,9 @@ impl Supervisor {
     /// Somebody wants to be served.
     pub(super) fn admit(&mut self) {
         let Some(stream) = self.door.as_ref().and_then(Door::admit) else { return };
-        if stream.set_nonblocking(true).is_err() {
-            return;
-        }
+        let Ok(connection) = Connection::new(stream) else { return };
         self.door = None;
-        self.connection = Some(Connection { stream, unsent: Vec::new() });
+        self.connection = Some(connection);
     }
 
     /// Serves what the debugger has sent.
@@ -112,7 +117,7 @@ impl Supervisor {
         let mut buffer = vec![0u8; 1 << 16];
         loop {
             let Some(connection) = &mut self.connection else { return };
-            match connection.stream.read(&mut buffer) {
+            match (&*connection.stream).read(&mut buffer) {
                 Ok(0) => {
                     self.connection = None;
                     self.kill_served();
@@ -178,7 +183,7 @@ impl Supervisor {
         let parked: Vec<_> = self
             .tasks
             .iter()
-            .filter(|(_, task)| task.parked.is_some() && Some(task.pid) == main)
+            .filter(|(_, task)| task.parked.is_some_and(|parked| parked.others) && Some(task.pid) == main)
             .map(|(tid, _)| *tid)
             .collect();
         if !parked.is_empty() {

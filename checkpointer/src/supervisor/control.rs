@@ -41,6 +41,7 @@ impl Supervisor {
                 self.note_arguments(typed);
                 Ok(Answer::Done)
             }
+            Request::ServeExecuted => Ok(Answer::Serving { path: self.expect_execution() }),
             Request::CheckpointProgram => self.stop_clock(Supervisor::checkpoint_program),
             Request::Exchange(id) => self.exchange(id).map(|warnings| Answer::Started { warnings }),
             Request::Run(run) => self.run_program(run).map(|()| Answer::Done),
@@ -121,6 +122,9 @@ impl Supervisor {
     /// Sends a signal to every live process, as a terminal would to its foreground group (in which the stopped copies are
     /// too, so that the group itself cannot be signalled).
     fn signal_live(&mut self, number: i32) {
+        if number == libc::SIGINT && self.interrupt_for_debugger() {
+            return;
+        }
         let parked: Vec<(Pid, u64)> =
             self.tasks.iter().filter_map(|(tid, task)| task.parked.map(|parked| (*tid, parked.call))).collect();
         // A served program hears of it from its debugger.
@@ -218,6 +222,7 @@ impl Supervisor {
     /// The end of the session.
     pub(super) fn end_all(&mut self) {
         self.kill_live();
+        self.end_stand_ins();
         let ids: Vec<_> = self.copies.keys().copied().collect();
         for id in ids {
             self.drop_copy(id);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use super::Supervisor;
+use super::connection::Connection;
 use super::served::{Memory, Program, Served};
 use super::tasks::{Activity, Task, Tasks, name_of};
 use super::terminal::Modes;
@@ -65,6 +66,7 @@ pub(super) struct Copy {
     pub(super) program: Option<Part>,
     pub(super) served: Served,
     server: Option<Server>,
+    connection: Option<Connection>,
 }
 
 impl Copy {
@@ -149,7 +151,7 @@ impl Supervisor {
         // At a stop there is nothing of ours in memory; while it runs there was until it was held.
         let mut served = self.served.clone();
         served.breakpoints.forget_inserted();
-        Copy { main, program, served, server: self.server.clone() }
+        Copy { main, program, served, server: self.server.clone(), connection: self.connection.clone() }
     }
 
     /// Stops the running process and puts it aside, with the program that is served to it.
@@ -284,7 +286,8 @@ impl Supervisor {
         if self.early.remove(&born) {
             return Some((born, Change::Interrupted));
         }
-        if self.tasks.contains_key(&born) {
+        // Its first stop may have been reported before its birth, and it may have come far since.
+        if self.tasks.contains_key(&born) || self.is_stand_in(born) {
             return None;
         }
         let (tid, status) = raw::wait(Some(born), true).ok()??;
@@ -371,6 +374,7 @@ impl Supervisor {
         }
         self.served = copy.served.clone();
         self.server = copy.server.clone();
+        self.connection = copy.connection.clone();
         let made = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot, Role::Main));
         let outcome = made.and_then(|mut warnings| {
             if let Some((leader, snapshot)) = program {
@@ -420,6 +424,7 @@ impl Supervisor {
         }
         let (leader, snapshot) = (part.leader, Rc::clone(&part.snapshot));
         let served = copy.served.with_settings_of(&self.served);
+        let blocks = self.debugger_blocks();
         // The threads of the present are taken down when the others stand: that would contend with the fork.
         let mut former = Tasks::new();
         if let Some(program) = self.program.take() {
@@ -437,6 +442,9 @@ impl Supervisor {
         self.served = served;
         let made = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot, Role::Program));
         self.kill_tasks(&former);
+        if made.is_ok() {
+            self.put_blocks(&blocks);
+        }
         made.map_err(|error| {
             self.kill_served();
             self.restore_failed(error)
@@ -516,6 +524,7 @@ impl Supervisor {
         };
         self.served = copy.served;
         self.server = copy.server;
+        self.connection = copy.connection;
         self.run += 1;
         let mut put_back = Ok(());
         for (part, role) in [(copy.main, Role::Main), (copy.program, Role::Program)] {

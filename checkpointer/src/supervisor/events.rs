@@ -32,6 +32,9 @@ impl Supervisor {
                 }
                 continue;
             }
+            if self.stand_in_changed(tid, status) {
+                continue;
+            }
             if self.is_copy(tid) {
                 self.copy_changed(tid, status);
                 continue;
@@ -286,6 +289,9 @@ impl Supervisor {
         let left = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
             && matches!(raw::wait(Some(tid), true), Ok(Some((_, status))) if change(status) == Change::Syscall);
         if !left {
+            return;
+        }
+        if self.stands_in(tid) {
             return;
         }
         if let Err(error) = page::install(tid) {

@@ -6,6 +6,7 @@ mod control;
 mod copies;
 mod events;
 mod served;
+mod stand_ins;
 mod tasks;
 mod terminal;
 mod traps;
@@ -30,6 +31,7 @@ use crate::wire::{self, CopyId, Event, Message};
 use connection::{Connection, Door};
 use copies::Copy;
 use served::{Breakpoints, DebugRegisters, Fence, Pinned, Program, Running, Served};
+use stand_ins::StandIns;
 use tasks::Tasks;
 use terminal::Terminal;
 
@@ -68,6 +70,7 @@ pub(crate) struct Supervisor {
     /// Children that ended before the checkpoint that the running process comes from.
     zombies: crate::snapshot::zombies::Zombies,
     door: Option<Door>,
+    stand_ins: StandIns,
     connection: Option<Connection>,
     /// `None` only while it is at work.
     server: Option<Server>,
@@ -137,6 +140,7 @@ pub fn main() -> io::Result<()> {
         orphaned: false,
         zombies: Default::default(),
         door: None,
+        stand_ins: StandIns::default(),
         connection: None,
         server: None,
         waiting: None,

@@ -11,6 +11,8 @@ use crate::ptrace::{Running, Stopped};
 pub struct Parked {
     /// Number of the call.
     pub call: u64,
+    /// It waits for others than the terminal, too.
+    pub others: bool,
 }
 
 /// Whether a thread runs.

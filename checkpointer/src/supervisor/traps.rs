@@ -154,6 +154,9 @@ impl Supervisor {
     fn kill_call(&mut self, tid: Pid, registers: Registers) {
         #[allow(clippy::cast_possible_truncation)]
         let (target, signal) = (registers.rdi as i32, registers.rsi as i32);
+        if self.end_stand_in(Pid::from_raw(target)) {
+            return self.answer_call(tid, registers, 0);
+        }
         if target > 0 {
             let real = self.real_id(target).as_raw();
             return self.replace(tid, registers, 0, real);
@@ -246,23 +249,20 @@ impl Supervisor {
         let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else {
             return;
         };
-        let awaited = usize::try_from(registers.orig_rax)
-            .ok()
-            .and_then(Sysno::new)
-            .is_some_and(|call| self.waits_for_terminal(pid, call, registers));
-        if !awaited {
+        let call = usize::try_from(registers.orig_rax).ok().and_then(Sysno::new);
+        let Some(others) = call.and_then(|call| self.waits_for_terminal(pid, call, registers)) else {
             return self.let_go(tid, How::Continue);
-        }
-        let call = registers.orig_rax;
+        };
+        let parked = Parked { call: registers.orig_rax, others };
         if self.back_out(tid) {
-            self.park(tid, pid, call);
+            self.park(tid, pid, parked);
         }
     }
 
     /// Notes that a thread waits for its terminal, and tells the client.
-    fn park(&mut self, tid: Pid, pid: Pid, call: u64) {
+    fn park(&mut self, tid: Pid, pid: Pid, parked: Parked) {
         if let Some(task) = self.tasks.get_mut(&tid) {
-            task.parked = Some(Parked { call });
+            task.parked = Some(parked);
         }
         let program = self.uses_program_terminal(pid);
         let mode = self.terminal_of(pid).read_mode();
@@ -284,19 +284,19 @@ impl Supervisor {
     }
 
     /// Whether a call that is about to be made would wait for the terminal: for nothing else, or, in a debugger that is served
-    /// its program, for that and others, none of which has anything to tell.
-    fn waits_for_terminal(&self, pid: Pid, call: Sysno, registers: &Registers) -> bool {
+    /// its program, for that and others, none of which has anything to tell. If so, whether there are others.
+    fn waits_for_terminal(&self, pid: Pid, call: Sysno, registers: &Registers) -> Option<bool> {
         let terminal = self.terminal_of(pid);
         if terminal.has_input() {
-            return false;
+            return None;
         }
         if terminal.is_awaited(pid, call, registers) {
-            return true;
+            return Some(false);
         }
         if Some(pid) != self.main || self.server.is_none() {
-            return false;
+            return None;
         }
-        terminal.is_among(pid, call, registers).is_some_and(|others| !any_ready(pid, &others))
+        terminal.is_among(pid, call, registers).filter(|others| !any_ready(pid, others)).map(|_| true)
     }
 
     /// From right before a call (seccomp or entry stop) to a plain stop with the instruction pointer at the `syscall`
@@ -386,7 +386,7 @@ impl Supervisor {
         if raw::set_registers(tid, &registers).is_err() {
             return;
         }
-        self.park(tid, pid, call);
+        self.park(tid, pid, Parked { call, others: false });
     }
 }
 

@@ -244,7 +244,7 @@ pub fn to_execute(argv: &[OsString], serving: &Serving) -> Vec<OsString> {
     }
     // A question may be answered by a function of the program that takes long.
     first("set remotetimeout 100000".into());
-    first(with("target extended-remote ", &serving.socket));
+    first(with("target extended-remote ", &serving.server));
     // Without such a file gdb says so itself.
     if let Some(program) = line.program.as_ref().filter(|program| program.is_file()) {
         first(with("set remote exec-file ", program));

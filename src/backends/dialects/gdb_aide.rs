@@ -134,6 +134,8 @@ impl Aide for GdbAide {
             Question::DebugFolders => format!("{token}-gdb-show debug-file-directory"),
             Question::Complete(line) => format!("{token}-complete {}", mi::quote(line)),
             Question::Tell(line) => format!("{token}-interpreter-exec console {}", mi::quote(line)),
+            // Stops are told as they happen.
+            Question::Fresh => format!("{token}-thread-info"),
         }
     }
 
@@ -177,6 +179,7 @@ impl Aide for GdbAide {
                     process: group.and_then(|group| number(group, "pid")),
                 }
             }
+            Question::Fresh => Answer::Went { stop: self.stop(told), shown: String::new() },
             Question::Step | Question::StepInstruction | Question::Finish | Question::Continue => {
                 let stop = self.stop(told)?;
                 Answer::Went { stop: Some(stop), shown: console_text(told) }
@@ -209,8 +212,8 @@ impl Aide for GdbAide {
         lines.into_iter().map(|line| Question::Tell(line.to_owned())).collect()
     }
 
-    fn name_program(&self, executable: &str) -> Question {
-        Question::Tell(format!("set remote exec-file {executable}"))
+    fn name_program(&self, executable: &str) -> Option<Question> {
+        Some(Question::Tell(format!("set remote exec-file {executable}")))
     }
 
     fn ask_arguments(&self) -> Option<Question> {

@@ -2,6 +2,8 @@
 
 pub mod gdb;
 pub mod gdb_aide;
+pub mod lldb;
+pub mod lldb_aide;
 pub mod pdb;
 pub mod pdb_agent;
 
@@ -17,6 +19,9 @@ pub fn of_command(argv: &[OsString]) -> Option<Box<dyn Dialect>> {
     if gdb::serves(name) {
         return Some(Box::new(gdb::Gdb::default()));
     }
+    if lldb::serves(name) {
+        return Some(Box::new(lldb::Lldb::default()));
+    }
     pdb::serves(name, &argv[1..]).then(|| Box::new(pdb::Pdb::new()) as Box<dyn Dialect>)
 }
 
@@ -24,7 +29,11 @@ pub fn of_command(argv: &[OsString]) -> Option<Box<dyn Dialect>> {
 /// the screen.
 pub fn to_execute(argv: &[OsString], serving: Option<&Serving>) -> Vec<OsString> {
     if let Some(serving) = serving {
-        return gdb::to_execute(argv, serving);
+        let name = argv.first().and_then(|program| Path::new(program).file_name()?.to_str());
+        return match name {
+            Some(name) if lldb::serves(name) => lldb::to_execute(argv, serving),
+            _ => gdb::to_execute(argv, serving),
+        };
     }
     let is_ipdb = |word: &OsString| {
         let name = Path::new(word).file_name().and_then(|name| name.to_str()).unwrap_or("");

@@ -308,6 +308,7 @@ impl<'e> Native<'e> {
         };
         let registers = Registers { pc: registers.rip, general: registers.general };
         let frames = served.symbols.unwind(&registers, &mut read, most);
+        let stops_anywhere = served.aide.stops_after_return();
         let mut stack = Vec::new();
         for frame in frames {
             // The program's own outermost frame is main; what started it is nobody's.
@@ -315,7 +316,7 @@ impl<'e> Native<'e> {
             // A return address can be the first one behind its function.
             let pc = if stack.is_empty() { frame.pc } else { frame.pc.saturating_sub(1) };
             let lines = served.symbols.has_lines(pc);
-            let begins = stack.is_empty() && served.symbols.begins_line(pc);
+            let begins = stack.is_empty() && (stops_anywhere || served.symbols.begins_line(pc));
             let inlined = served.symbols.inlined_at(pc).depth;
             for inlined in (0..=inlined).rev() {
                 stack.push((Frame { pc, address: frame.cfa, lines, begins, inlined }, frame.function.clone()));

@@ -6,13 +6,15 @@ mod moves;
 mod watching;
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use fred_checkpointer::wire::{CopyId, ProgramChange};
 
-use super::core::{Engine, PROGRAM, bytes_of, recorded};
+use super::core::{Engine, Feed, Outcome, PROGRAM, bytes_of, recorded};
 use super::live::Woke;
 use super::{Console, Failure};
 use crate::backends::aide::{Aide, Answer, Question};
+use crate::backends::dialect::PromptKind;
 use crate::backends::symbols::Symbols;
 use crate::history::execution::PointId;
 
@@ -32,6 +34,8 @@ pub(crate) struct Served {
     executable: Option<String>,
     /// Arguments of a program, as last told to the server.
     arguments: Option<String>,
+    /// The second interface has shown that it is there.
+    answers: bool,
     /// A copy of each at its beginning.
     pub(super) origins: HashMap<u32, CopyId>,
     /// Which program there was at a point, and whether it lived.
@@ -64,6 +68,7 @@ impl Served {
             stopped: 0,
             executable: None,
             arguments: None,
+            answers: false,
             origins: HashMap::new(),
             at: HashMap::new(),
             ran: false,
@@ -133,10 +138,20 @@ impl Engine {
         replayed: Option<&mut Replayed<'_>>,
         console: &mut dyn Console,
     ) -> Result<(Answer, bool), Failure> {
+        self.ask_told(question, replayed, console).map(|(answer, fence, _)| (answer, fence))
+    }
+
+    /// The same, with what was told on the interface meanwhile.
+    fn ask_told(
+        &mut self,
+        question: &Question,
+        replayed: Option<&mut Replayed<'_>>,
+        console: &mut dyn Console,
+    ) -> Result<(Answer, bool, String), Failure> {
         let Some(served) = &mut self.served else { return Err(self.failure("no program is served in this session")) };
-        let line = served.aide.write(question);
+        let (line, apart) = (served.aide.write(question), served.aide.listens_apart());
         self.live.take_told();
-        self.live.question(&line).map_err(|error| self.failed("asking the debugger", &error))?;
+        self.live.question(&line, apart).map_err(|error| self.failed("asking the debugger", &error))?;
         let mut told = String::new();
         let mut fence = false;
         let mut replayed = replayed;
@@ -146,27 +161,77 @@ impl Engine {
             told.push_str(&self.live.take_told());
             self.live.take_output();
             self.live.take_printed();
-            match woke {
-                Woke::Reading { program: true, .. } => match &mut replayed {
-                    Some(replayed) => self.feed_program(replayed)?,
-                    None => self.live.type_to_program(&[4]).map_err(|error| self.failed("ending its input", &error))?,
-                },
-                Woke::Reading { main: true, .. } => {
-                    let aide = &self.served.as_ref().expect("seen above").aide;
-                    if let Some(answer) = aide.answer(question, &told) {
-                        return Ok((answer, fence));
+            // One that is not read apart is ready when it waits again.
+            let ready = match woke {
+                Woke::Reading { program: true, .. } => {
+                    match &mut replayed {
+                        Some(replayed) => self.feed_program(replayed)?,
+                        None => {
+                            self.live.type_to_program(&[4]).map_err(|error| self.failed("ending its input", &error))?;
+                        }
                     }
+                    false
                 }
-                Woke::Fence => fence = true,
+                Woke::Reading { main: true, .. } => true,
+                Woke::Fence => {
+                    fence = true;
+                    apart
+                }
                 Woke::Interrupt if console.interrupted() => {
                     return Err(self.failure("interrupted: the session is where it was"));
                 }
                 Woke::Exited(status) => {
                     return Err(self.failure(format!("the debugger ended with status {status} while it was asked")));
                 }
-                _ => {}
+                _ => apart,
+            };
+            if ready
+                && let Some(served) = &self.served
+                && let Some(answer) = served.aide.answer(question, &told)
+            {
+                if apart {
+                    fence |= self.fence_was_told()?;
+                }
+                return Ok((answer, fence, told));
             }
         }
+    }
+
+    /// Takes what the supervisor told before an answer came: an answer and events arrive on different ways, and the text of the
+    /// one may have been read with the first of the others.
+    fn fence_was_told(&mut self) -> Result<bool, Failure> {
+        let mut fence = false;
+        loop {
+            match self.live.wait(None, Some(Instant::now())) {
+                Ok(Woke::Timeout) => return Ok(fence),
+                Ok(Woke::Fence) => fence = true,
+                Ok(Woke::Exited(status)) => {
+                    return Err(self.failure(format!("the debugger ended with status {status} while it was asked")));
+                }
+                Ok(_) => {}
+                Err(error) => return Err(self.failed("waiting for the debugger", &error)),
+            }
+        }
+    }
+
+    /// Asks what a debugger does not tell by itself, now that it prompts again.
+    pub(super) fn ask_after_line(&mut self, feed: &mut Feed<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
+        let Some(question) = self.served.as_ref().and_then(|served| served.aide.after_line()) else { return Ok(()) };
+        // Before it is known that there is somebody to be asked, nobody is.
+        let known = outcome.prompt.as_ref().is_some_and(|prompt| prompt.kind == PromptKind::Command);
+        let there = self.served.as_ref().is_some_and(|served| served.answers || served.aide.is_there(&outcome.told));
+        if !known || !there {
+            return Ok(());
+        }
+        if let Some(served) = &mut self.served {
+            served.answers = true;
+        }
+        let console = match feed {
+            Feed::User(console) | Feed::Log { console, .. } => &mut **console,
+        };
+        let (_, _, told) = self.ask_told(&question, None, console)?;
+        outcome.told.push_str(&told);
+        Ok(())
     }
 
     /// Gives the program that is run again what it read then.
@@ -184,7 +249,7 @@ impl Engine {
     /// Tells the server which program the debugger would start, if that has changed.
     pub(super) fn name_program(&mut self, console: &mut dyn Console) -> Result<(), Failure> {
         let Some(served) = &self.served else { return Ok(()) };
-        if served.alive {
+        if served.alive || served.aide.name_program("").is_none() {
             return Ok(());
         }
         let known = served.executable.clone();
@@ -192,7 +257,7 @@ impl Engine {
             self.ask_served(&Question::Program, None, console)?
             && known.as_ref() != Some(&executable)
         {
-            let question = self.served.as_ref().map(|served| served.aide.name_program(&executable));
+            let question = self.served.as_ref().and_then(|served| served.aide.name_program(&executable));
             if let Some(question) = question {
                 self.ask_served(&question, None, console)?;
             }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use nix::unistd::Pid;
 
 use super::Supervisor;
-use crate::inject::{CODE_PAGE, PAGE};
+use super::allocations::OURS;
+use crate::inject::PAGE;
 use crate::raw::{self, Registers};
 use crate::rsp::target::{Stop, Why};
 use crate::wire::{CopyId, Event, RunEnd};
@@ -217,7 +218,7 @@ fn writable(pid: Pid) -> std::io::Result<Vec<(u64, u64)>> {
         }
         let Some((start, end)) = range.split_once('-') else { continue };
         let (Ok(start), Ok(end)) = (u64::from_str_radix(start, 16), u64::from_str_radix(end, 16)) else { continue };
-        if (CODE_PAGE..CODE_PAGE + 2 * PAGE).contains(&start) {
+        if OURS.contains(&start) {
             continue;
         }
         match ranges.last_entry() {

@@ -1,6 +1,7 @@
 //! The served program: what the supervisor does with the threads of the process that a debugger looks at. All-stop: either
 //! every thread is stopped, or the program runs.
 
+mod allocations;
 mod arguments;
 mod breakpoints;
 mod debug_registers;
@@ -17,6 +18,7 @@ use nix::unistd::Pid;
 
 use super::Supervisor;
 use super::tasks::{Activity, Task};
+use allocations::Allocations;
 pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
 pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
 pub(in crate::supervisor) use family::Held;
@@ -87,6 +89,8 @@ pub(in crate::supervisor) struct Served {
     pub(super) vforked: bool,
     /// Where the program's sequence of random bytes is.
     pub(super) random: u64,
+    /// Memory in the program that is the debugger's.
+    pub(super) allocations: Allocations,
 }
 
 impl Served {
@@ -99,6 +103,7 @@ impl Served {
         mixed.passed.clone_from(&settings.passed);
         mixed.caught = settings.caught.clone();
         mixed.watched_values.clone_from(&settings.watched_values);
+        mixed.allocations = settings.allocations.clone();
         mixed.running = false;
         mixed.exchanged = true;
         mixed

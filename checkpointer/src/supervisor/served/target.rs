@@ -131,6 +131,14 @@ impl Target for View<'_> {
         program.memory.write(address, &written).map_err(|_| libc::EFAULT)
     }
 
+    fn allocate(&mut self, length: u64, protection: u64) -> Result<u64, Errno> {
+        self.0.allocate(length, protection)
+    }
+
+    fn deallocate(&mut self, address: u64) -> Result<(), Errno> {
+        self.0.deallocate(address)
+    }
+
     fn insert(&mut self, kind: Kind, address: u64, length: u64) -> Result<(), Errno> {
         let Some(program) = &self.0.program else { return Err(libc::ESRCH) };
         if kind == Kind::Software {

@@ -1,0 +1,270 @@
+//! Sessions with lldb, from outside: the `fred` binary, a script, and its event stream.
+
+mod native;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use native::{Sample, is_done, lldbs, place, said};
+use serde_json::Value;
+
+impl Sample {
+    /// Runs lines below fred with an lldb.
+    fn lldb(&self, name: &str, lines: &[&str]) -> Vec<Value> {
+        let lines: Vec<&str> =
+            ["settings set symbols.enable-external-lookup false"].into_iter().chain(lines.iter().copied()).collect();
+        self.fred(&[name, "-x"], &lines)
+    }
+}
+
+#[test]
+fn a_call_in_a_reverse_watchpoint_finds_the_statement() {
+    for lldb in lldbs() {
+        let lines = ["b 31", "run", "fred-reverse-watch list_len(head) < 10", "p *head"];
+        let events = Sample::new("list.c").lldb(&lldb, &lines);
+        let found = &events[2];
+        assert!(is_done(found), "{lldb}: {found}");
+        assert_eq!(found["result"]["changed_by"]["line"], 22, "{lldb}: {found}");
+        assert_eq!(
+            (found["result"]["before"].as_str(), found["result"]["after"].as_str()),
+            (Some("true"), Some("false"))
+        );
+        assert_eq!(place(found), (Some(22), Some("insert")));
+        // Nine elements there.
+        assert!(said(&events[3]).contains("value = 64"), "{lldb}: {}", events[3]);
+    }
+}
+
+#[test]
+fn undo_gives_breakpoints_and_values_back() {
+    let lines = [
+        "b insert",
+        "run",
+        "expr int $mine = 5",
+        "p $mine",
+        "breakpoint delete -f",
+        "expr $mine = 6",
+        "next",
+        "fred-undo 3",
+        "p $mine",
+        "breakpoint list",
+        "fred-redo 3",
+        "p $mine",
+        "breakpoint list",
+    ];
+    for lldb in lldbs() {
+        let events = Sample::new("list.c").lldb(&lldb, &lines);
+        assert!(events.iter().all(is_done), "{lldb}: {events:#?}");
+        assert!(said(&events[8]).contains("= 5") || said(&events[8]).trim_end().ends_with('5'), "{}", events[8]);
+        assert!(said(&events[9]).contains("insert"), "{lldb}: {}", events[9]);
+        assert!(said(&events[11]).trim_end().ends_with('6'), "{lldb}: {}", events[11]);
+        assert!(said(&events[12]).contains("No breakpoints"), "{lldb}: {}", events[12]);
+        assert_eq!(place(&events[10]), place(&events[6]));
+    }
+}
+
+#[test]
+fn a_crash_is_followed_back_to_its_cause() {
+    let lines = [
+        "run",
+        "fred-reverse-watch items->next->name == 0",
+        "fred-reverse-finish",
+        "p i",
+        "fred-undo 2",
+        "fred-reverse-step",
+    ];
+    for lldb in lldbs() {
+        let events = Sample::new("crash.c").lldb(&lldb, &lines);
+        assert_eq!(events[0]["stop"]["signal"], "SIGSEGV", "{lldb}: {}", events[0]);
+        assert_eq!(events[1]["result"]["changed_by"]["function"], "add", "{lldb}: {}", events[1]);
+        assert_eq!(place(&events[2]), (Some(32), Some("main")));
+        assert!(said(&events[3]).trim_end().ends_with('3'), "{lldb}: {}", events[3]);
+        assert_eq!(events[4]["stop"]["signal"], "SIGSEGV");
+        assert_eq!(place(&events[5]).1, Some("total"));
+    }
+}
+
+#[test]
+fn the_end_of_the_program_can_be_left_backwards() {
+    for lldb in lldbs() {
+        let lines = ["b 31", "run", "continue", "fred-reverse-step", "fred-reverse-next"];
+        let events = Sample::new("list.c").lldb(&lldb, &lines);
+        let end = &events[2]["stop"];
+        assert_eq!((end["reason"].as_str(), end["exit_code"].as_i64()), (Some("exited"), Some(0)), "{lldb}: {end}");
+        assert_eq!(place(&events[3]), (Some(32), Some("main")), "{lldb}: {}", events[3]);
+        assert_eq!(place(&events[4]), (Some(31), Some("main")), "{lldb}: {}", events[4]);
+    }
+}
+
+#[test]
+fn a_change_by_the_user_is_found_and_can_be_undone() {
+    for lldb in lldbs() {
+        let lines = ["b 31", "run", "expr i = 77", "next", "fred-reverse-watch i", "fred-undo 3", "p i"];
+        let events = Sample::new("list.c").lldb(&lldb, &lines);
+        assert_eq!(events[4]["result"]["command"], "expr i = 77", "{lldb}: {}", events[4]);
+        assert!(said(&events[6]).trim_end().ends_with("20"), "{lldb}: {}", events[6]);
+    }
+}
+
+#[test]
+fn threads_that_have_been_joined_do_not_keep_from_going_back() {
+    for lldb in lldbs() {
+        let lines = ["b 24", "run", "next", "fred-reverse-next", "fred-undo 2", "p counter"];
+        let events = Sample::new("threads.c").lldb(&lldb, &lines);
+        assert!(events.iter().all(is_done), "{lldb}: {events:#?}");
+        assert_eq!(place(&events[3]), (Some(24), Some("main")));
+        assert!(said(&events[5]).trim_end().ends_with("400"), "{lldb}: {}", events[5]);
+    }
+}
+
+#[test]
+fn expressions_do_not_stand_in_the_way_of_going_back() {
+    // The interpreter's and the compiler's values need memory in the program.
+    for lldb in lldbs() {
+        let lines = [
+            "b insert",
+            "run",
+            "p value + 1",
+            "expr list_len(head)",
+            "next",
+            "p value + 2",
+            "next",
+            "fred-reverse-step",
+            "p value + 3",
+            "fred-reverse-step",
+            "expr list_len(head) + 7",
+        ];
+        let events = Sample::new("list.c").lldb(&lldb, &lines);
+        assert!(events.iter().all(is_done), "{lldb}: {events:#?}");
+        assert_eq!(place(&events[9]), place(&events[1]), "{lldb}: {}", events[9]);
+        assert!(said(&events[10]).trim_end().ends_with('7'), "{lldb}: {}", events[10]);
+    }
+}
+
+#[test]
+fn a_program_is_started_again_and_each_start_can_be_gone_back_in() {
+    for lldb in lldbs() {
+        let lines = [
+            "b 31",
+            "run",
+            "next",
+            "run",
+            "next",
+            "fred-reverse-step",
+            "fred-undo 4",
+            "next",
+            "process kill",
+            "process launch -- one",
+        ];
+        let events = Sample::new("list.c").lldb(&lldb, &lines);
+        assert!(events.iter().all(is_done), "{lldb}: {events:#?}");
+        assert_eq!(place(&events[5]), (Some(31), Some("main")), "{lldb}: {}", events[5]);
+        assert_eq!(place(&events[6]), (Some(31), Some("main")), "{lldb}: {}", events[6]);
+        assert_eq!(place(&events[7]), (Some(32), Some("main")), "{lldb}: {}", events[7]);
+        assert_eq!(place(&events[9]), (Some(31), Some("main")), "{lldb}: {}", events[9]);
+    }
+}
+
+#[test]
+fn a_process_that_runs_already_is_attached_to_and_let_go() {
+    const SOURCE: &str = "#include <stdio.h>\n#include <unistd.h>\nint rounds;\nint main(void)\n{\n    puts(\"here\");\n    \
+                          fflush(stdout);\n    while (rounds < 1000000)\n        rounds++, usleep(1000);\n}\n";
+    // What has been gone back in is a copy; the process itself is let go only if it was not.
+    let ends =
+        [(&["next", "breakpoint delete -f", "detach"][..], true), (&["next", "fred-reverse-step", "kill"][..], false)];
+    for (lldb, (end, lives)) in lldbs().iter().flat_map(|lldb| ends.iter().map(move |end| (lldb, *end))) {
+        let sample = Sample::of("attached.c", SOURCE);
+        let mut program =
+            Command::new(sample.path().join("program")).stdout(Stdio::piped()).spawn().expect("the program runs");
+        let mut first = String::new();
+        BufReader::new(program.stdout.take().expect("a pipe")).read_line(&mut first).expect("a line");
+        let attach = format!("process attach -p {}", program.id());
+        let lines: Vec<&str> = [attach.as_str(), "b 9", "continue"].iter().chain(end).copied().collect();
+        let events = sample.lldb(lldb, &lines);
+        let running = program.try_wait().expect("a child").is_none();
+        program.kill().ok();
+        program.wait().expect("a child");
+        assert!(events.iter().all(is_done), "{lldb}: {events:#?}");
+        assert_eq!(place(&events[2]), (Some(9), Some("main")), "{lldb}: {}", events[2]);
+        assert_eq!(running, lives, "{lldb}: {end:?}");
+    }
+}
+
+/// What a session prints, but for what is different each time.
+fn normal(text: &str) -> Vec<String> {
+    let addresses = regex::Regex::new("0x[0-9a-f]+").expect("a pattern");
+    let processes = regex::Regex::new(r"Process \d+").expect("a pattern");
+    // That the program before was killed is told or not, as it happens.
+    let usual = |line: &&str| {
+        !line.trim().is_empty() && !line.starts_with("(lldb) ") && !line.contains(" exited with status = 9 ")
+    };
+    let lines = text.lines().filter(usual).map(|line| line.split("tid = ").next().unwrap_or(line));
+    lines
+        .map(|line| processes.replace_all(&addresses.replace_all(line, "0x"), "Process N").trim_end().to_owned())
+        .collect()
+}
+
+#[test]
+fn sessions_read_as_with_plain_lldb() {
+    let lines = [
+        "settings set symbols.enable-external-lookup false",
+        "settings set auto-confirm true",
+        "b insert",
+        "breakpoint list",
+        "run",
+        "bt",
+        "frame variable",
+        "next",
+        "step",
+        "p *fresh",
+        "p value + 1",
+        "finish",
+        "breakpoint delete 1",
+        "watchpoint set variable head",
+        "continue",
+        "watchpoint delete",
+        "expr list_len(head)",
+        "image lookup -t node",
+        "disassemble -c 2",
+        "si",
+        "ni",
+        "frame info",
+        "finish",
+        "thread until 31",
+        "b list_len",
+        "run",
+        "up",
+        "down",
+        "expr n = 3",
+        "source list -l 20 -c 4",
+        "register read rip",
+        "thread list",
+        "process status",
+        "memory read -c 8 $sp",
+        "kill",
+        "process launch -s",
+        "breakpoint set --name main -o true",
+        "continue",
+        "continue",
+    ];
+    for lldb in lldbs() {
+        let sample = Sample::new("list.c");
+        let mut plain = Command::new(&lldb);
+        plain.args(["-x", "-b"]);
+        let mut fred = Command::new(env!("CARGO_BIN_EXE_fred"));
+        fred.arg("--batch");
+        for line in lines {
+            plain.args(["-o", line]);
+            fred.args(["-e", line]);
+        }
+        plain.arg("./program");
+        fred.args(["--", &lldb, "-x", "./program"]);
+        let run = |command: &mut Command| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(command.get_program()).args(command.get_args());
+            let done = shell.current_dir(sample.path()).env("TERM", "dumb").stdin(Stdio::null()).output();
+            normal(&String::from_utf8_lossy(&done.expect("it runs").stdout))
+        };
+        assert_eq!(run(&mut plain), run(&mut fred), "{lldb}");
+    }
+}

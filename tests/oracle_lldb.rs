@@ -1,0 +1,15 @@
+//! The trace oracle for native programs, from outside: whatever `fred` shows while it goes back and forth below lldb is what a
+//! plain forward run under plain lldb shows.
+
+mod native;
+mod oracle_c;
+
+#[test]
+fn random_programs() {
+    oracle_c::random_programs(&native::lldbs());
+}
+
+#[test]
+fn written_programs() {
+    oracle_c::written_programs(&native::lldbs());
+}
