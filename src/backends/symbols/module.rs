@@ -36,9 +36,12 @@ pub(super) struct Module {
     rows: RefCell<HashMap<u64, Option<Row>>>,
 }
 
+/// Functions and where they are.
+type Functions = Vec<(String, Ranges)>;
+
 /// What a unit has.
 struct Contents {
-    functions: Vec<(String, Ranges)>,
+    functions: Functions,
     /// Calls that were inlined, the outer ones before those in them.
     inlined: Vec<Ranges>,
     /// Address, file, line, and whether a sequence ends there. Sorted by address.
@@ -349,7 +352,7 @@ fn units_of(dwarf: &Dwarf<Slice>) -> Vec<(Rc<gimli::Unit<Slice>>, Ranges)> {
 fn functions_of(
     dwarf: &Dwarf<Slice>,
     unit: &gimli::Unit<Slice>,
-) -> gimli::Result<(Vec<(String, Ranges)>, Vec<Ranges>)> {
+) -> gimli::Result<(Functions, Vec<Ranges>)> {
     let mut found = Vec::new();
     let mut inlined = Vec::new();
     let mut entries = unit.entries();
