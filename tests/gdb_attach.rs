@@ -113,6 +113,7 @@ fn what_was_attached_to_can_be_taken_back() {
             "print beats - $at",
             "fred-undo",
             "print beats - $at",
+            "set var stop = 1",
             "detach",
         ];
         let told = running.fred(&["./program"], &lines);
