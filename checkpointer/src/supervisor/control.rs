@@ -221,6 +221,10 @@ impl Supervisor {
 
     /// The end of the session.
     pub(super) fn end_all(&mut self) {
+        if self.program.as_ref().is_some_and(|program| program.is_attached()) {
+            // It was there before the session, and lives on.
+            self.detach_served().ok();
+        }
         self.kill_live();
         self.end_stand_ins();
         let ids: Vec<_> = self.copies.keys().copied().collect();

@@ -48,6 +48,13 @@ pub(in crate::supervisor) struct Program {
     pub(super) attached: bool,
 }
 
+impl Program {
+    /// Whether it was attached to: it was there before the session.
+    pub(in crate::supervisor) fn is_attached(&self) -> bool {
+        self.attached
+    }
+}
+
 /// What a thread is in the middle of.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Control {

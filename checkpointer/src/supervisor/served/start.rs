@@ -155,7 +155,7 @@ impl Supervisor {
     }
 
     /// Lets the program go.
-    pub(super) fn detach_served(&mut self) -> Result<(), String> {
+    pub(in crate::supervisor) fn detach_served(&mut self) -> Result<(), String> {
         self.stop_served();
         self.free_held();
         let Some(program) = self.program.take() else { return Ok(()) };
