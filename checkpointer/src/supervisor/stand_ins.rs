@@ -110,8 +110,8 @@ impl Supervisor {
 }
 
 fn taken(tid: Pid, number: i32) -> std::io::Result<Connection> {
-    let handle = raw::pidfd_open(tid.as_raw()).map_err(std::io::Error::from)?;
-    let socket = raw::pidfd_getfd(handle.as_fd(), number).map_err(std::io::Error::from)?;
+    let handle = raw::pidfd_open(tid.as_raw())?;
+    let socket = raw::pidfd_getfd(handle.as_fd(), number)?;
     Connection::new(UnixStream::from(socket))
 }
 

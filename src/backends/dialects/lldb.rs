@@ -7,10 +7,12 @@ use crate::backends::aide::Aide;
 use crate::backends::dialect::{Belief, Dialect, Hosting, Prompt, PromptKind, Reach, Reading, Serving};
 use crate::history::entry::{Effect, Stop};
 
-/// Commands by their first word, what they do, and the subcommands that do something else. A command that is not listed here
-/// changes something.
+/// A command by its first word, what it does, and the subcommands that do something else.
+type Command = (&'static str, Effect, &'static [(&'static str, Effect)]);
+
+/// lldb's commands. One that is not listed here changes something.
 #[rustfmt::skip]
-const COMMANDS: &[(&str, Effect, &[(&str, Effect)])] = {
+const COMMANDS: &[Command] = {
     use Effect::{Configures, Moves, Mutates, Queries};
     &[
         ("apropos", Queries, &[]),
