@@ -181,7 +181,8 @@ fn lldb() -> Result<String, String> {
         rest.is_some_and(|rest| rest.strip_prefix('-').unwrap_or(rest).chars().all(|c| c.is_ascii_digit()))
     };
     let mut files = BTreeSet::new();
-    for directory in directories() {
+    // /bin can be /usr/bin.
+    for directory in directories().filter_map(|directory| directory.canonicalize().ok()) {
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             if entry.file_name().to_str().is_some_and(is_lldb) {
                 files.insert(entry.path());

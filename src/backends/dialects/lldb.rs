@@ -7,10 +7,12 @@ use crate::backends::aide::Aide;
 use crate::backends::dialect::{Belief, Dialect, Hosting, Prompt, PromptKind, Reach, Reading, Serving};
 use crate::history::entry::{Effect, Stop};
 
-/// Commands by their first word, what they do, and the subcommands that do something else. A command that is not listed here
-/// changes something.
+/// A command by its first word, what it does, and the subcommands that do something else.
+type Command = (&'static str, Effect, &'static [(&'static str, Effect)]);
+
+/// lldb's commands. One that is not listed here changes something.
 #[rustfmt::skip]
-const COMMANDS: &[(&str, Effect, &[(&str, Effect)])] = {
+const COMMANDS: &[Command] = {
     use Effect::{Configures, Moves, Mutates, Queries};
     &[
         ("apropos", Queries, &[]),
@@ -117,11 +119,13 @@ pub struct Lldb {
     last: String,
     /// What lines at a continuation prompt belong to.
     continued: Effect,
+    /// The last command was `quit`, which may ask whether that is meant.
+    quitting: bool,
 }
 
 impl Default for Lldb {
     fn default() -> Self {
-        Lldb { prompt: "(lldb) ".to_owned(), last: String::new(), continued: Effect::Mutates }
+        Lldb { prompt: "(lldb) ".to_owned(), last: String::new(), continued: Effect::Mutates, quitting: false }
     }
 }
 
@@ -231,7 +235,8 @@ impl Dialect for Lldb {
 
     fn read_line(&mut self, line: &str, at: PromptKind) -> Reading {
         if at != PromptKind::Command {
-            return Reading { effect: self.continued, quits: false, send: line.to_owned() };
+            let agreed = line.trim().is_empty() || line.trim_start().starts_with(['y', 'Y']);
+            return Reading { effect: self.continued, quits: self.quitting && agreed, send: line.to_owned() };
         }
         let repeats = line.trim().is_empty();
         let meant = if repeats { self.last.clone() } else { line.to_owned() };
@@ -248,7 +253,8 @@ impl Dialect for Lldb {
         }
         // A movement is typed again, so that a replay needs no memory.
         let send = if repeats && effect == Effect::Moves { meant } else { line.to_owned() };
-        Reading { effect, quits: split(&whole).0 == "quit", send }
+        self.quitting = split(&whole).0 == "quit";
+        Reading { effect, quits: self.quitting, send }
     }
 
     fn parse_stop(&self, _: &str, _: &str) -> Option<Stop> {
@@ -389,6 +395,16 @@ mod tests {
         assert_eq!((again.effect, again.send.as_str()), (Effect::Moves, "next"));
         lldb.read_line("run", PromptKind::Command);
         assert_eq!(lldb.read_line("", PromptKind::Command).effect, Effect::Queries);
+    }
+
+    #[test]
+    fn quitting_can_take_an_answer() {
+        let mut lldb = Lldb::default();
+        assert!(lldb.read_line("q", PromptKind::Command).quits);
+        assert!(lldb.read_line("y", PromptKind::Continuation).quits);
+        assert!(!lldb.read_line("n", PromptKind::Continuation).quits);
+        lldb.read_line("breakpoint command add 1", PromptKind::Command);
+        assert!(!lldb.read_line("yank", PromptKind::Continuation).quits);
     }
 
     #[test]
