@@ -14,7 +14,9 @@ use crate::engine::{Console, Failure, Report, State as Waiting};
 use crate::history::entry::{Effect, Stop};
 use crate::history::execution::{PointId, Via};
 use crate::history::timeline::Origin;
-use crate::search::native::{After, Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit, over_runs};
+use crate::search::native::{
+    After, Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit, over_runs,
+};
 
 /// A stretch's beginning: the state, and the last point of the history before or at it.
 pub(super) struct Anchor {
