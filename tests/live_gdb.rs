@@ -316,7 +316,7 @@ fn lua_with_a_bug_is_followed_from_its_abort_to_the_statement() {
     let culprit = source.lines().position(|line| line.contains(wrong)).expect("the statement") as u64 + 1;
     let events = sample.fred(&[
         "set args pushes.lua",
-        "tbreak lua_main.c:19",
+        "tbreak mark",
         "run",
         "continue",
         "fred-reverse-watch watched->array[298].value_.i == 299",
