@@ -98,29 +98,27 @@ fn a_process_that_is_detached_goes_on() {
 
 #[test]
 fn what_was_attached_to_can_be_taken_back() {
-    for threads in ["0"] {
-        let running = Running::new(threads);
-        let attach = format!("attach {}", running.process.id());
-        let lines = [
-            attach.as_str(),
-            "break beat",
-            "continue",
-            "set $at = beats",
-            "next",
-            "next",
-            "print beats - $at",
-            "fred-reverse-next",
-            "print beats - $at",
-            "fred-undo",
-            "print beats - $at",
-            "set var stop = 1",
-            "detach",
-        ];
-        let told = running.fred(&["./program"], &lines);
-        assert!(told.iter().all(|(_, done)| *done), "{told:?}");
-        let values: Vec<&str> = [6, 8, 10].into_iter().map(|line| told[line].0.trim()).collect();
-        assert_eq!(values, ["$1 = 1", "$2 = 0", "$2 = 1"], "{told:?}");
-    }
+    let running = Running::new("0");
+    let attach = format!("attach {}", running.process.id());
+    let lines = [
+        attach.as_str(),
+        "break beat",
+        "continue",
+        "set $at = beats",
+        "next",
+        "next",
+        "print beats - $at",
+        "fred-reverse-next",
+        "print beats - $at",
+        "fred-undo",
+        "print beats - $at",
+        "set var stop = 1",
+        "detach",
+    ];
+    let told = running.fred(&["./program"], &lines);
+    assert!(told.iter().all(|(_, done)| *done), "{told:?}");
+    let values: Vec<&str> = [6, 8, 10].into_iter().map(|line| told[line].0.trim()).collect();
+    assert_eq!(values, ["$1 = 1", "$2 = 0", "$2 = 1"], "{told:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod native;
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use native::{Sample, is_done, place};
@@ -10,8 +11,12 @@ use serde_json::Value;
 impl Sample {
     /// Runs lines below fred with gdb.
     fn gdb(&self, lines: &[&str]) -> Vec<Value> {
+        self.gdb_with(&[], lines)
+    }
+
+    fn gdb_with(&self, options: &[&str], lines: &[&str]) -> Vec<Value> {
         let lines: Vec<&str> = ["set debug-file-directory /none"].into_iter().chain(lines.iter().copied()).collect();
-        self.fred(&["gdb", "-q", "-nx"], &lines)
+        self.fred_with(options, &["gdb", "-q", "-nx"], &lines)
     }
 }
 
@@ -205,4 +210,109 @@ fn the_demo_finds_the_statement() {
     assert!(text.contains(&found), "{text}");
     assert!(text.contains("= 16\n\n# A name of 16 letters"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours where there is no terminal: {text}");
+}
+
+/// What there is for other systems is not downloaded.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The interpreter of Lua, compiled from the sources in a crate, with something changed in one of them.
+fn broken_lua(file: &str, right: &str, wrong: &str) -> Sample {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let known = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", TARGET])
+        .current_dir(root)
+        .output();
+    let known: Value = serde_json::from_slice(&known.expect("cargo runs").stdout).expect("JSON");
+    let packages = known["packages"].as_array().expect("packages");
+    let manifest =
+        packages.iter().find(|package| package["name"] == "lua-src").expect("lua-src")["manifest_path"].as_str();
+    let sources = Path::new(manifest.expect("a path")).with_file_name("lua-5.4.7");
+    let directory = tempfile::tempdir().expect("a directory");
+    let copied = |from: PathBuf| {
+        let name = from.file_name().expect("a name").to_owned();
+        std::fs::copy(&from, directory.path().join(name)).expect("a copy");
+    };
+    std::fs::read_dir(sources).expect("sources of Lua").flatten().for_each(|entry| copied(entry.path()));
+    copied(root.join("tests/real/lua_main.c"));
+    copied(root.join("tests/real/pushes.lua"));
+    let text = std::fs::read_to_string(directory.path().join(file)).expect("a source");
+    assert_eq!(text.matches(right).count(), 1, "{file} is another one");
+    std::fs::write(directory.path().join(file), text.replace(right, wrong)).expect("a source");
+    let compile = "gcc -g -O0 -w -o program l*.c -lm";
+    assert!(Command::new("sh").args(["-c", compile]).current_dir(directory.path()).status().expect("gcc").success());
+    Sample::at(directory)
+}
+
+#[test]
+fn lua_with_a_bug_is_gone_back_in_from_its_abort() {
+    let wrong = "lua_seti(L, 1, pos - (pos == 300));  /* t[pos] = v */";
+    let sample = broken_lua("ltablib.c", "lua_seti(L, 1, pos);  /* t[pos] = v */", wrong);
+    let source = std::fs::read_to_string(sample.path().join("ltablib.c")).expect("the source");
+    let culprit = source.lines().position(|line| line.contains(wrong)).expect("the statement") as u64 + 1;
+    let events = sample.gdb(&[
+        "set args pushes.lua",
+        "tbreak mark",
+        "run",
+        "continue",
+        &format!("break ltablib.c:{culprit}"),
+        "fred-reverse-continue",
+        "print pos",
+        "step",
+        "next",
+        "next",
+        "fred-reverse-next",
+        "fred-reverse-next",
+        "fred-reverse-step",
+    ]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(events[3]["stop"]["signal"], "SIGABRT");
+    assert_eq!(place(&events[5]), (Some(culprit), Some("tinsert")), "{}", events[5]);
+    // The last of the elements that all went to the same place.
+    assert!(events[6]["output"].as_str().is_some_and(|text| text.contains("= 300")), "{}", events[6]);
+    // Back over what was just gone forward over: the same places.
+    assert_eq!(place(&events[7]).1, Some("lua_seti"));
+    assert_eq!(place(&events[10]), place(&events[8]));
+    assert_eq!(place(&events[11]), place(&events[7]));
+    assert_eq!(place(&events[12]), place(&events[5]));
+}
+
+#[test]
+fn abort_can_be_gone_back_from() {
+    let events = Sample::new("abort.c").gdb(&[
+        "break main",
+        "run",
+        "continue",
+        "fred-reverse-watch sum",
+        "fred-undo",
+        "fred-reverse-next",
+    ]);
+    assert_eq!(events[2]["stop"]["signal"], "SIGABRT");
+    assert_eq!(events[3]["result"]["changed_by"]["line"], 10, "{}", events[3]);
+    assert!(is_done(&events[5]), "{}", events[5]);
+    assert_eq!(place(&events[5]), (Some(12), Some("main")), "{}", events[5]);
+}
+
+#[test]
+fn going_back_over_a_long_run_begins_at_a_copy_on_the_way() {
+    // Each of a thousand rounds takes about a millisecond.
+    let sample = Sample::new("rounds.c");
+    let events = sample.gdb_with(
+        &["--checkpoint-every", "100ms"],
+        &[
+            "break 22",
+            "run",
+            "fred-reverse-next",
+            "fred-reverse-next",
+            "print round",
+            "fred-reverse-next",
+            "fred-reverse-next",
+        ],
+    );
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let lines: Vec<_> = [2, 3, 5, 6].map(|index| place(&events[index]).0).into();
+    assert_eq!(lines, [Some(21), Some(19), Some(20), Some(19)], "{events:#?}");
+    assert!(events[4]["output"].as_str().is_some_and(|text| text.contains("= 999")), "{}", events[4]);
+    // From the start it would meet the statements of all rounds.
+    assert!(events[2]["cost"]["replayed"].as_u64() < Some(2000), "{}", events[2]);
 }

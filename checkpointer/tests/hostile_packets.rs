@@ -112,6 +112,14 @@ impl Target for MadeUp {
     fn thread_pointer(&mut self, _: Tid) -> Result<u64, Errno> {
         Err(libc::ESRCH)
     }
+    fn allocate(&mut self, size: u64, _: u64) -> Result<u64, i32> {
+        if size > 1 << 20 { Err(libc::ENOMEM) } else { Ok(0x10_0000) }
+    }
+
+    fn deallocate(&mut self, _: u64) -> Result<(), i32> {
+        Err(libc::EINVAL)
+    }
+
     fn debugger(&self) -> Option<i32> {
         None
     }
@@ -189,6 +197,19 @@ fn beginning() -> impl Strategy<Value = String> {
         "qC",
         "qfThreadInfo",
         "vCont?",
+        "QThreadSuffixSupported",
+        "QListThreadsInStopReply",
+        "QEnvironment:",
+        "QSetSTDIN:",
+        "QSaveRegisterState",
+        "QRestoreRegisterState:",
+        "qMemoryRegionInfo:",
+        "qThreadStopInfo",
+        "qProcessInfo",
+        "jThreadsInfo",
+        "_M",
+        "_m",
+        "A",
         "",
     ];
     prop::sample::select(known.to_vec()).prop_map(str::to_owned)

@@ -16,6 +16,19 @@ const MOST_HITS: u64 = 4_096;
 /// When a stretch is this short, in microseconds, hits in it are passed however many they are.
 const SHORT_US: u64 = 1_000;
 
+/// The same where time can still come closer: so many hits, and so many microseconds with what else has been stopped for.
+const MANY_HITS: u64 = 16_384;
+const MANY_US: u64 = 1_000_000;
+
+/// How often twice the time that a stretch is believed to take is tried, when it takes longer: on a busy machine.
+const LONGER: u32 = 16;
+
+/// How often a stretch is narrowed by time again: the clock errs, and what is left can be longer than believed.
+const CLOSER: u32 = 6;
+
+/// Stretches are not halved by time when they are shorter than this, in microseconds: a run cannot be ended as exactly.
+const SHORTEST_US: u64 = 20;
+
 /// Stops that are stepped over at most, before it is believed that they do not end.
 const MOST_STEPS: u32 = 20_000;
 
@@ -168,7 +181,7 @@ pub trait Machine {
     fn entered(&mut self, at: &Self::State, most: u32) -> Result<Self::State, Self::Error>;
 
     /// Runs from a state to the end and notes where it meets statements of a level. The statement at which it begins is not
-    /// met. Ends early after `most` hits.
+    /// met. Ends early after `most` hits, or `micros` of time.
     ///
     /// # Errors
     /// As the trait says; the end is not met and the program did not replay the same way.
@@ -178,6 +191,7 @@ pub trait Machine {
         until: &Until<Self::State>,
         level: &Level,
         most: u64,
+        micros: Option<u64>,
     ) -> Result<Passed, Self::Error>;
 
     /// The state at a hit of such a run, before the statement is executed.
@@ -301,7 +315,7 @@ pub fn last_within<M: Machine>(
             return Ok(found);
         }
         // That was in the middle of the last statement: from further back.
-        passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX)?;
+        passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
     }
 }
 
@@ -329,7 +343,7 @@ fn last_of<M: Machine>(
     } else {
         // One line, over and over: what was before it?
         let other = Level { without: passed.last.last().map(|hit| hit.line), ..level.clone() };
-        let passed = machine.pass(from, until, &other, MOST_HITS)?;
+        let passed = machine.pass(from, until, &other, MOST_HITS, None)?;
         let changes = changes_of(&passed.last);
         match changes.len().checked_sub(RUN_UP - 1).and_then(|index| changes.get(index)) {
             Some(&number) if passed.reached => machine.at_hit(from, &other, number)?,
@@ -362,7 +376,7 @@ fn approach<M: Machine>(
     level: &Level,
 ) -> Result<(Vec<M::State>, Passed), M::Error> {
     let mut nearer: Vec<M::State> = Vec::new();
-    let passed = machine.pass(from, until, level, MOST_HITS)?;
+    let passed = machine.pass(from, until, level, MOST_HITS, None)?;
     if passed.reached {
         return Ok((nearer, passed));
     }
@@ -378,7 +392,7 @@ fn approach<M: Machine>(
             After::At(middle) => match machine.reaches(&middle, (span - ahead) * 4 + 20_000, until)? {
                 Some(micros) => {
                     span = micros.min(span - 1);
-                    let passed = machine.pass(&middle, until, level, MOST_HITS)?;
+                    let passed = machine.pass(&middle, until, level, MOST_HITS, None)?;
                     nearer.push(middle);
                     if passed.reached {
                         return Ok((nearer, passed));
@@ -388,7 +402,7 @@ fn approach<M: Machine>(
             },
         }
     }
-    let passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX)?;
+    let passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
     Ok((nearer, passed))
 }
 
@@ -647,8 +661,7 @@ pub fn watch<M: Machine>(
     }
     let (from, until) = (ground.anchors[left].clone(), ground.end(left));
     let wall = ground.end(ground.next_stop(machine, left) - 1);
-    let (from, until) = narrow_by_time(machine, from, until, &wall, now)?;
-    let found = change_between(machine, from, until, now)?;
+    let found = change_between(machine, from, until, &wall, now)?;
     let landing = Landing { state: found.at, anchor: left };
     Ok(Watched::Found(Change { landing, before: found.before, after: found.after, by_command: false }))
 }
@@ -661,25 +674,33 @@ fn value_at<M: Machine>(machine: &mut M, at: &M::State) -> Result<Value, M::Erro
 /// Where it begins, and where it ends.
 type Stretch<S> = (S, Until<S>);
 
-/// Halves a stretch in time until it is short, or has few statements to be met. Runs are ended by `wall`, a stop at or behind the
+/// Halves a stretch in time until it is shorter than `least`. Runs are ended by `wall`, a stop at or behind the
 /// end: what lies between the two has the value that it has at both, as far as is known, and going there loses nothing.
 fn narrow_by_time<M: Machine>(
     machine: &mut M,
     mut from: M::State,
     mut until: Until<M::State>,
     wall: &Until<M::State>,
+    least: u64,
     now: &Value,
 ) -> Result<Stretch<M::State>, M::Error> {
-    let estimate = machine.span(&from, &until);
+    let mut span = machine.span(&from, &until);
     let at_stop = matches!(&until, Until::State(state) if machine.is_stop(state)) || matches!(until, Until::End);
-    let mut span = match at_stop {
-        true => match machine.after(&from, estimate * 2 + 10_000, &until)? {
-            After::End(micros) => micros,
-            After::At(_) => estimate,
-        },
-        false => estimate,
-    };
-    while span > SHORT_US {
+    for _ in 0..LONGER {
+        if !at_stop {
+            // Both times are known by an erring clock.
+            span = span.max(least * 64);
+            break;
+        }
+        match machine.after(&from, span * 2 + 10_000, &until)? {
+            After::End(micros) => {
+                span = micros;
+                break;
+            }
+            After::At(_) => span = span * 2 + 10_000,
+        }
+    }
+    while span > least {
         match machine.after(&from, span / 2, wall)? {
             After::End(micros) => span = micros.min(span / 2),
             After::At(middle) => {
@@ -732,25 +753,57 @@ struct Found<S> {
 /// A change in a stretch at whose beginning the value differs from now, and at whose end it does not.
 fn change_between<M: Machine>(
     machine: &mut M,
-    from: M::State,
-    until: Until<M::State>,
+    mut from: M::State,
+    mut until: Until<M::State>,
+    wall: &Until<M::State>,
     now: &Value,
 ) -> Result<Found<M::State>, M::Error> {
-    let mut chosen = None;
-    for level in levels_between(machine, &from, &until)? {
-        let passed = machine.pass(&from, &until, &level, u64::MAX)?;
-        let found = passed.count > 0;
-        if found || chosen.is_none() {
-            chosen = Some((level, passed.count));
-        }
-        if found {
-            break;
+    let mut least = SHORT_US;
+    loop {
+        (from, until) = narrow_by_time(machine, from, until, wall, least, now)?;
+        let (most, micros) = match least > SHORTEST_US {
+            true => (MANY_HITS, Some(MANY_US)),
+            false => (u64::MAX, None),
+        };
+        match level_between(machine, &from, &until, most, micros)? {
+            Chosen::Level(level, count) => return change_at_level(machine, from, until, level, count, now),
+            Chosen::None => return Err(machine.astray("the change is in code without line numbers")),
+            Chosen::TooMany => least = (least / 4).max(SHORTEST_US),
         }
     }
-    let Some((level, count)) = chosen else {
-        return Err(machine.astray("the change is in code without line numbers"));
-    };
-    change_at_level(machine, from, until, level, count, now)
+}
+
+/// How the statements of a stretch are told apart.
+enum Chosen {
+    /// This level's are met so many times.
+    Level(Level, u64),
+    /// There are none.
+    None,
+    /// They are met more often than was to be waited for.
+    TooMany,
+}
+
+fn level_between<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    most: u64,
+    micros: Option<u64>,
+) -> Result<Chosen, M::Error> {
+    let mut chosen = Chosen::None;
+    for level in levels_between(machine, from, until)? {
+        let passed = machine.pass(from, until, &level, most, micros)?;
+        if !passed.reached {
+            return Ok(Chosen::TooMany);
+        }
+        if passed.count > 0 {
+            return Ok(Chosen::Level(level, passed.count));
+        }
+        if matches!(chosen, Chosen::None) {
+            chosen = Chosen::Level(level, 0);
+        }
+    }
+    Ok(chosen)
 }
 
 /// The same, the statements of a level being met `count` times on the way.
@@ -794,8 +847,20 @@ fn change_at_level<M: Machine>(
                     return Err(machine.astray("a stop is in code without line numbers"));
                 };
                 let out = Until::State(out);
-                let passed = machine.pass(&inside, &out, &deeper, u64::MAX)?;
-                (from, until, level, count) = (inside, out, deeper, passed.count);
+                let wall = out.clone();
+                (from, until, level) = (inside, out, deeper);
+                let mut passed = machine.pass(&from, &until, &level, MANY_HITS, Some(MANY_US))?;
+                for _ in 0..CLOSER {
+                    if passed.reached {
+                        break;
+                    }
+                    (from, until) = narrow_by_time(machine, from, until, &wall, SHORTEST_US, now)?;
+                    passed = machine.pass(&from, &until, &level, MANY_HITS, Some(MANY_US))?;
+                }
+                if !passed.reached {
+                    passed = machine.pass(&from, &until, &level, u64::MAX, None)?;
+                }
+                count = passed.count;
             }
         }
     }

@@ -30,15 +30,25 @@ impl Sample {
         Sample { directory }
     }
 
+    /// One that has been compiled in a folder, as `program`.
+    pub fn at(directory: tempfile::TempDir) -> Sample {
+        Sample { directory }
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// Runs lines below fred, with a debugger; what came of each line but the first.
     pub fn fred(&self, debugger: &[&str], lines: &[&str]) -> Vec<Value> {
+        self.fred_with(&[], debugger, lines)
+    }
+
+    /// The same, with options of fred's.
+    pub fn fred_with(&self, options: &[&str], debugger: &[&str], lines: &[&str]) -> Vec<Value> {
         let events = self.path().join("events");
         let mut command = Command::new(env!("CARGO_BIN_EXE_fred"));
-        command.arg("--batch").arg("--json").arg(&events);
+        command.arg("--batch").arg("--json").arg(&events).args(options);
         for line in lines {
             command.args(["-e", line]);
         }

@@ -50,11 +50,15 @@ impl Supervisor {
             Special::ThreadKill => {
                 let process = self.real_id(number(registers.rdi)).as_raw();
                 let thread = self.real_id(number(registers.rsi)).as_raw();
+                let as_given = registers;
                 #[allow(clippy::cast_sign_loss)]
                 {
                     registers.rdi = process as u64;
+                    registers.rsi = thread as u64;
                 }
-                self.replace(tid, registers, 1, thread);
+                #[allow(clippy::cast_possible_truncation)]
+                let signal = registers.rdx as i32;
+                self.make_translated(tid, &as_given, registers, signal);
             }
             Special::Kill => self.kill_call(tid, registers),
             Special::Wait => self.wait_call(tid, &registers),
@@ -77,6 +81,25 @@ impl Supervisor {
                 registers.rax = result as u64;
             }
             raw::set_registers(tid, &registers).ok();
+        }
+    }
+
+    /// Lets a thread that stands right before a call that sends a signal make it with other arguments. It finds its own in the registers again, which
+    /// the kernel preserves (System V ABI, A.2.1): a signal that it sends itself stops it there, and a copy is compared.
+    fn make_translated(&mut self, tid: Pid, as_given: &Registers, translated: Registers, signal: i32) {
+        if (as_given.rdi, as_given.rsi) == (translated.rdi, translated.rsi) {
+            return;
+        }
+        raw::set_registers(tid, &translated).ok();
+        if signal == libc::SIGKILL {
+            // It may not come back from that.
+            return;
+        }
+        let made = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
+            && matches!(raw::wait(Some(tid), true), Ok(Some((_, status))) if change(status) == Change::Syscall);
+        if made && let Ok(registers) = raw::registers(tid) {
+            let back = Registers { rdi: as_given.rdi, rsi: as_given.rsi, ..registers };
+            raw::set_registers(tid, &back).ok();
         }
     }
 
@@ -159,7 +182,9 @@ impl Supervisor {
         }
         if target > 0 {
             let real = self.real_id(target).as_raw();
-            return self.replace(tid, registers, 0, real);
+            #[allow(clippy::cast_sign_loss)]
+            let translated = Registers { rdi: real as u64, ..registers };
+            return self.make_translated(tid, &registers, translated, signal);
         }
         let own = self.tasks.get(&tid).map(|task| task.pid);
         let group = match target {

@@ -349,10 +349,7 @@ fn units_of(dwarf: &Dwarf<Slice>) -> Vec<(Rc<gimli::Unit<Slice>>, Ranges)> {
 }
 
 /// The functions of a unit, and the calls that were inlined into them.
-fn functions_of(
-    dwarf: &Dwarf<Slice>,
-    unit: &gimli::Unit<Slice>,
-) -> gimli::Result<(Functions, Vec<Ranges>)> {
+fn functions_of(dwarf: &Dwarf<Slice>, unit: &gimli::Unit<Slice>) -> gimli::Result<(Functions, Vec<Ranges>)> {
     let mut found = Vec::new();
     let mut inlined = Vec::new();
     let mut entries = unit.entries();

@@ -20,6 +20,12 @@ use crate::search::probe::Value;
 /// Frames that are looked at most.
 const MOST_FRAMES: usize = 512;
 
+/// Calls of which one is to return, when a loop is to be left.
+const OUTER_FRAMES: usize = 4;
+
+/// How long that may take, in microseconds: at least and at most.
+const LEAVE_US: (u64, u64) = (20, 2_000);
+
 /// Bytes of a stack that are fetched at once.
 const STACK_CHUNK: u64 = 16 * 1024;
 
@@ -218,6 +224,12 @@ impl<'e> Native<'e> {
     /// Runs the program from a state without its debugger.
     pub(super) fn run(&mut self, from: &State, run: Run) -> Result<Ran, Failure> {
         self.exchange(from)?;
+        self.run_on(run)
+    }
+
+    /// The same, from where it stands.
+    fn run_on(&mut self, run: Run) -> Result<Ran, Failure> {
+        let begun = self.at;
         self.engine.live.run(run).map_err(|error| self.engine.failed("running the program again", &error))?;
         let mut trouble = None;
         loop {
@@ -228,7 +240,7 @@ impl<'e> Native<'e> {
             self.engine.live.take_told();
             let failure = match woke {
                 Woke::Ran(ran) => {
-                    tracing::debug!("ran from {}: {} hits, {} us, {:?}", from.0.at, ran.hits, ran.ran_us, ran.end);
+                    tracing::debug!("ran from {begun}: {} hits, {} us, {:?}", ran.hits, ran.ran_us, ran.end);
                     self.engine.cost.replayed += ran.hits;
                     self.at += ran.ran_us;
                     return trouble.map_or(Ok(ran), Err);
@@ -372,6 +384,29 @@ impl<'e> Native<'e> {
         self.engine.live.registers(Some(of.0.copy)).ok().map(|registers| registers.tid)
     }
 
+    /// Runs on to where one of the calls that are being made returns, if one does soon: such places are met less often than one in
+    /// the middle of a loop. How a run to an end has ended.
+    fn leave_loop(&mut self, until: &Until<State>, micros: u64) -> Result<RunEnd, Failure> {
+        let frames = self.stack(None, OUTER_FRAMES)?;
+        let Some(served) = &mut self.engine.served else { return Ok(RunEnd::Time) };
+        let returns = frames.iter().skip(1).filter_map(|(frame, _)| {
+            let address = frame.pc + 1;
+            let frame_at = served.symbols.frame_rule(address).map(|rule| match rule {
+                Rule::StackPointer(offset) => (FrameRegister::StackPointer, offset),
+                Rule::BasePointer(offset) => (FrameRegister::BasePointer, offset),
+            });
+            Some(Spot { address, frame: Some(frame_at?), at_least: frame.address })
+        });
+        let mut spots: Vec<Spot> = returns.collect();
+        spots.dedup_by_key(|spot| spot.address);
+        if spots.is_empty() {
+            return Ok(RunEnd::Time);
+        }
+        let fence = Native::until(until);
+        let run = Run { spots, fence, hits: Some(1), micros: Some(micros), ..Run::default() };
+        Ok(self.run_on(run)?.end)
+    }
+
     /// What a movement of the debugger means.
     fn moved(&mut self, answer: (Answer, bool), until: &Until<State>) -> Result<Moved, Failure> {
         match answer {
@@ -481,7 +516,14 @@ impl Machine for Native<'_> {
         Ok(at.with_entered((all > least).then_some(most.clamp(least, all))))
     }
 
-    fn pass(&mut self, from: &State, until: &Until<State>, level: &Level, most: u64) -> Result<Passed, Failure> {
+    fn pass(
+        &mut self,
+        from: &State,
+        until: &Until<State>,
+        level: &Level,
+        most: u64,
+        micros: Option<u64>,
+    ) -> Result<Passed, Failure> {
         if let Until::State(state) = until
             && state.0.copy == from.0.copy
         {
@@ -496,12 +538,14 @@ impl Machine for Native<'_> {
             fence: Native::until(until),
             hits: (most != u64::MAX).then_some(most),
             thread,
+            micros,
             ..Run::default()
         };
         let ran = self.run(from, run)?;
         let reached = match (ran.end, until) {
             (RunEnd::Fence, _) | (RunEnd::Exited(_) | RunEnd::Killed(_) | RunEnd::Dying(_), Until::End) => true,
             (RunEnd::Hits, _) => false,
+            (RunEnd::Time, _) if micros.is_some() => false,
             (RunEnd::Exited(_) | RunEnd::Killed(_), Until::State(_)) => {
                 return Err(self.astray("the program ended before the place that was to be met again"));
             }
@@ -532,6 +576,10 @@ impl Machine for Native<'_> {
         let ran = self.run(from, run)?;
         match (ran.end, until) {
             (RunEnd::Time, _) => {
+                let end = self.leave_loop(until, (micros / 2).clamp(LEAVE_US.0, LEAVE_US.1))?;
+                if !matches!(end, RunEnd::Time | RunEnd::Hits) {
+                    return Ok(After::End(ran.ran_us));
+                }
                 let mut kept = self.temporary()?;
                 kept.on_the_way = true;
                 Ok(After::At(State(Rc::new(kept), None)))

@@ -21,6 +21,8 @@ pub(in crate::supervisor) struct Running {
     begun: Instant,
     /// Time spent on copies.
     aside: Duration,
+    /// How long the program had waited for a processor before.
+    waited: Duration,
     /// Spots are in debug registers.
     registers: bool,
     /// Settings of the debugger that are out of force meanwhile.
@@ -85,6 +87,7 @@ impl Supervisor {
             kept: Vec::new(),
             begun: Instant::now(),
             aside: Duration::ZERO,
+            waited: self.waited(),
             registers,
             caught,
         });
@@ -120,9 +123,28 @@ impl Supervisor {
     /// The time of a run is over.
     pub(in crate::supervisor) fn run_timed_out(&mut self) {
         let over = self.running.as_ref().and_then(Running::deadline).is_some_and(|deadline| deadline <= Instant::now());
-        if over {
-            self.run_over(RunEnd::Time);
+        if !over {
+            return;
         }
+        // What it has waited for a processor is given back, but for what is not worth it.
+        let waited = self.waited();
+        if let Some(running) = &mut self.running {
+            let more = waited.saturating_sub(running.waited);
+            if more > Duration::from_micros(running.wanted.micros.unwrap_or(0) / 16 + 20) {
+                running.aside += more;
+                running.waited = waited;
+                return;
+            }
+        }
+        self.run_over(RunEnd::Time);
+    }
+
+    /// How long the program's first thread has waited for a processor since it was made (Documentation/scheduler/sched-stats.rst).
+    fn waited(&self) -> Duration {
+        let Some(program) = &self.program else { return Duration::ZERO };
+        let text = std::fs::read_to_string(format!("/proc/{}/schedstat", program.leader)).unwrap_or_default();
+        let waited = text.split_whitespace().nth(1).and_then(|nanoseconds| nanoseconds.parse().ok());
+        Duration::from_nanos(waited.unwrap_or(0))
     }
 
     /// A spot was met by a thread, its instruction not executed.
@@ -196,7 +218,8 @@ impl Supervisor {
     /// Ends a run: everything is stopped, the debugger's settings are in force again.
     pub(super) fn run_over(&mut self, end: RunEnd) {
         let Some(running) = self.running.take() else { return };
-        let ran = running.begun.elapsed().saturating_sub(running.aside);
+        let waited = self.waited().saturating_sub(running.waited);
+        let ran = running.begun.elapsed().saturating_sub(running.aside + waited);
         self.stop_served();
         if let Some(kept) = self.parked_breakpoints.take() {
             self.served.breakpoints = kept;
