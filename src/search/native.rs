@@ -34,6 +34,9 @@ pub struct Frame {
     /// Whether a step that comes out of a call stops there: because a line begins exactly there, or because the debugger always
     /// does.
     pub begins: bool,
+    /// Whether a move can lead there. A step of lldb's can stop in code without lines, behind main or in a library that has called
+    /// back; gdb's never does.
+    pub lands: bool,
 }
 
 /// Frames at an address or above, in some functions.
@@ -322,9 +325,8 @@ fn walk<M: Machine>(
     machine.stand(from)?;
     for _ in 0..MOST_STEPS {
         let mut moved = machine.step(until)?;
-        // A step of lldb's can stop in code without lines: behind main, or in a library that has called back.
         while let Moved::Stop(frame) = moved
-            && !(outside(&frame) && frame.lines)
+            && !(outside(&frame) && frame.lands)
         {
             moved = machine.finish(until)?;
             // gdb goes on from the middle of a line after a call; where a row of the line table begins, be it of the same line,
@@ -378,8 +380,8 @@ pub fn last_step<M: Machine>(
         let frames = machine.frames(&inside)?;
         found = match Level::of(&frames, 0) {
             Some(level) => last_within(machine, &inside, until, &level)?.unwrap_or(inside),
-            // Behind main.
-            None => return Ok(found),
+            None if frames.first().is_some_and(|frame| !frame.lands) => return Ok(found),
+            None => inside,
         };
     }
 }

@@ -272,7 +272,8 @@ impl<'e> Native<'e> {
             let pc = if stack.is_empty() { frame.pc } else { frame.pc.saturating_sub(1) };
             let lines = served.symbols.has_lines(pc);
             let begins = stack.is_empty() && (stops_anywhere || served.symbols.begins_line(pc));
-            stack.push((Frame { pc, address: frame.cfa, lines, begins }, frame.function));
+            let lands = lines || !stops_anywhere;
+            stack.push((Frame { pc, address: frame.cfa, lines, begins, lands }, frame.function));
             if outermost {
                 break;
             }
