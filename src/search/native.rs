@@ -47,6 +47,9 @@ pub struct Frame {
     /// Whether a step that comes out of a call stops there: because a line begins exactly there, or because the debugger always
     /// does.
     pub begins: bool,
+    /// Whether a move can lead there. A step of lldb's can stop in code without lines, behind main or in a library that has called
+    /// back; gdb's never does.
+    pub lands: bool,
     /// How many inlined calls it is inside of the function whose stack it shares.
     pub inlined: u32,
 }
@@ -431,11 +434,10 @@ fn walk<M: Machine>(
             Some(moved) => moved,
             None => machine.step(until)?,
         };
-        // A step can stop in code without lines: behind main, or (lldb) in a library that has called back.
         while let Moved::Stop(frame) = moved
-            && !(level.has(&frame) && frame.lines)
+            && !(level.has(&frame) && frame.lands)
         {
-            if frame.lines && !level.called(&frame) {
+            if frame.lands && !level.called(&frame) {
                 // In an inlined call.
                 moved = machine.step(until)?;
                 continue;
@@ -523,8 +525,8 @@ fn step_within<M: Machine>(
         let frames = machine.frames(&inside)?;
         found = match Level::of(&frames, 0) {
             Some(level) => last_within(machine, &inside, until, &level.whole())?.unwrap_or(inside),
-            // Behind main.
-            None => return Ok(Some(found)),
+            None if frames.first().is_some_and(|frame| !frame.lands) => return Ok(Some(found)),
+            None => inside,
         };
     }
 }

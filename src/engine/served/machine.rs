@@ -329,9 +329,10 @@ impl<'e> Native<'e> {
             let pc = if stack.is_empty() { frame.pc } else { frame.pc.saturating_sub(1) };
             let lines = served.symbols.has_lines(pc);
             let begins = stack.is_empty() && (stops_anywhere || served.symbols.begins_line(pc));
+            let lands = lines || !stops_anywhere;
             let inlined = served.symbols.inlined_at(pc).depth;
             for inlined in (0..=inlined).rev() {
-                stack.push((Frame { pc, address: frame.cfa, lines, begins, inlined }, frame.function.clone()));
+                stack.push((Frame { pc, address: frame.cfa, lines, begins, lands, inlined }, frame.function.clone()));
             }
             if outermost {
                 break;
