@@ -1,10 +1,10 @@
-break cxx.cc:45
+break cxx.cc:46
 run
 print numbers
 print ages
 print text
 print box
-print words
+print words.twice()
 print *shape
 set print object on
 print *shape

@@ -1,6 +1,6 @@
 set follow-fork-mode child
 break worked
-run
+run > /dev/null
 bt
 finish
 print $_inferior
