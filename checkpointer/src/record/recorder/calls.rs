@@ -1,0 +1,141 @@
+//! System calls: from the stop before a call to the entry in the log.
+
+use nix::unistd::Pid;
+
+use super::{Phase, Recorder};
+use crate::ptrace::{How, change};
+use crate::raw;
+use crate::record::log::{Call, What};
+use crate::record::thread::{arguments, state_of};
+use crate::record::{Trouble, given, mapping, outputs};
+use crate::syscalls::{self, Class, Irregular, Row, Shape};
+
+/// The restart codes that the kernel leaves in rax when a signal interrupts a call (include/linux/errno.h).
+pub(in crate::record) const RESTART_CODES: std::ops::RangeInclusive<i64> = -516..=-512;
+
+/// How often a thread that was let into a call is looked at before others run.
+const LOOKS: usize = 3;
+
+/// A call that a thread is in.
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
+    pub row: &'static Row,
+    pub shape: Shape,
+    pub arguments: [u64; 6],
+    state: u64,
+    given: u64,
+    capacities: Vec<u64>,
+}
+
+impl Recorder {
+    /// A thread stands before a trapped call.
+    pub(super) fn entering(&mut self, id: i32) -> Result<(), Trouble> {
+        let task = self.task(id)?;
+        let mut registers = task.thread.registers()?;
+        let number = registers.orig_rax;
+        let Some(row) = syscalls::find(number) else {
+            return Err(self.refused(id, format!("system call {number}: it is in no table, or of 32-bit code")));
+        };
+        let resumed = row.irregular == Some(Irregular::Restart);
+        if !resumed || task.pending.is_none() {
+            let arguments = arguments(&registers);
+            let shape = syscalls::shape(row, &arguments);
+            match shape.class {
+                Class::Refuse => {
+                    let what = format!("{}({:#x}, ...) cannot be recorded", row.name, arguments[0]);
+                    return Err(self.refused(id, what));
+                }
+                Class::Absent => {
+                    registers.orig_rax = u64::MAX;
+                    registers.rax = (-i64::from(libc::ENOSYS)).cast_unsigned();
+                    task.thread.set_registers(&registers)?;
+                    return task.thread.resume(How::Continue);
+                }
+                _ => {}
+            }
+            let given = given::digest(&task.thread, row, &arguments);
+            let capacities = outputs::capacities(&task.thread, &shape, &arguments);
+            let state = state_of(&registers);
+            task.pending = Some(Pending { row, shape, arguments, state, given, capacities });
+            task.entered = false;
+        }
+        task.interrupted = None;
+        task.phase = Phase::Inside;
+        task.thread.resume(How::ToSyscall)?;
+        self.linger(id)
+    }
+
+    /// Gives a call the time that one takes which does not wait. Only then others run, and the log says so.
+    fn linger(&mut self, id: i32) -> Result<(), Trouble> {
+        if !self.others_can_run(id) {
+            return Ok(());
+        }
+        let tid = Pid::from_raw(id);
+        for _ in 0..LOOKS {
+            nix::sched::sched_yield().ok();
+            if let Ok(Some((tid, status))) = raw::wait(Some(tid), false) {
+                self.dispatch(tid, change(status))?;
+                if self.tasks.get(&id).is_none_or(|task| task.phase != Phase::Inside) {
+                    return Ok(());
+                }
+            }
+        }
+        self.enter(id)
+    }
+
+    /// Logs that a thread is inside its call while others run.
+    pub(super) fn enter(&mut self, id: i32) -> Result<(), Trouble> {
+        let task = self.task(id)?;
+        let number = task.pending.as_ref().map(|pending| pending.row.number);
+        match number {
+            Some(number) if !task.entered => {
+                task.entered = true;
+                self.push(id, What::Enter(number))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A thread stands at the end of its call.
+    pub(super) fn leaving(&mut self, id: i32) -> Result<(), Trouble> {
+        let task = self.task(id)?;
+        let registers = task.thread.registers()?;
+        let result = registers.rax.cast_signed();
+        if RESTART_CODES.contains(&result) && registers.orig_rax != u64::MAX {
+            // A signal is on its way. Whether the program sees that the call was interrupted depends on that signal.
+            task.interrupted = Some(result);
+            task.phase = Phase::Running;
+            return task.thread.resume(How::Continue);
+        }
+        task.phase = Phase::Finished;
+        Ok(())
+    }
+
+    /// Logs a finished call: its thread is about to go on.
+    pub(super) fn log_call(&mut self, id: i32) -> Result<(), Trouble> {
+        let began = self.began;
+        let task = self.task(id)?;
+        let registers = task.thread.registers()?;
+        task.phase = Phase::Ready;
+        task.point = Some(registers);
+        let Some(pending) = task.pending.take() else { return Ok(()) };
+        let result = task.interrupted.unwrap_or(registers.rax.cast_signed());
+        let Pending { row, shape, arguments, state, given, capacities } = pending;
+        if shape.must_fail && result >= 0 {
+            let what = format!("{}({:#x}, {:#x}, ...): what it writes is not known", row.name, arguments[0], arguments[1]);
+            return Err(self.refused(id, what));
+        }
+        let thread = &task.thread;
+        let mapped = match row.irregular {
+            Some(Irregular::Map) if !(-4095..0).contains(&result) => Some(mapping::note(thread, &arguments, began)?),
+            _ => None,
+        };
+        let mut ranges = outputs::ranges(thread, &shape, &arguments, &capacities, result);
+        if shape.class == Class::Process {
+            ranges.extend(super::life::ids(thread, row, &arguments).words().into_iter().map(|at| (at, 4)));
+        }
+        let outputs = outputs::read(thread, &ranges);
+        let call = Call { number: row.number, arguments, state, given, result, outputs, mapped };
+        self.push(id, What::Call(call))
+    }
+}

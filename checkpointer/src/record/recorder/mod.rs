@@ -1,0 +1,279 @@
+//! The recorder: runs a program and all that it starts, one thread at a time, and logs what came from outside.
+//!
+//! **The schedule is the order of the log.** A thread runs until it comes to a trapped call (or ends). While it is inside the
+//! call in the kernel, others may run; what it learns there is logged when it is let go again. So a replay has to do
+//! no more than to let the thread of the next event run up to that event.
+
+mod calls;
+mod life;
+mod signals;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::unistd::Pid;
+
+use super::log::{Entry, Log, What};
+use super::thread::Thread;
+use super::Trouble;
+use crate::ptrace::{Change, How, change};
+use crate::raw::{self, Registers, SigInfo};
+use calls::Pending;
+
+pub(super) use calls::RESTART_CODES;
+pub(super) use life::{await_zombie, ids};
+pub(super) use signals::saved_mask;
+
+/// How long a thread may run from one trapped call to the next, and go on running, while others could run as well.
+const SLICE: Duration = Duration::from_millis(20);
+
+/// What a thread is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It is stopped at a recorded point.
+    Ready,
+    /// It runs the program.
+    Running,
+    /// It is inside a call.
+    Inside,
+    /// It is stopped at the end of a call that has not been logged yet.
+    Finished,
+    /// It is in a job-control stop.
+    Halted,
+    /// It is about to end, or has been let go to do so.
+    Ending,
+}
+
+/// A thread and what is known of it.
+#[derive(Debug)]
+struct Task {
+    thread: Thread,
+    phase: Phase,
+    /// The call that it is in.
+    pending: Option<Pending>,
+    /// The log says already that it is in that call.
+    entered: bool,
+    /// The registers of the last recorded point: while it has these nothing has been executed since.
+    point: Option<Registers>,
+    /// The code with which the kernel has interrupted the pending call.
+    interrupted: Option<i64>,
+    /// Signals from outside that came between two recorded points.
+    deferred: Vec<(i32, SigInfo)>,
+    /// One of these, sent again.
+    resent: Option<(i32, SigInfo)>,
+}
+
+/// A recorder at work.
+pub(super) struct Recorder {
+    tasks: BTreeMap<i32, Task>,
+    log: Log,
+    /// When it began, in nanoseconds since the epoch.
+    began: i128,
+    current: i32,
+    since: Instant,
+    /// The first process, and how it ended.
+    root: i32,
+    status: Option<i32>,
+    /// First stops of threads whose birth has not been reported yet.
+    early: Vec<Pid>,
+}
+
+/// A finished recording.
+#[derive(Debug)]
+pub(super) struct Recording {
+    /// The log.
+    pub log: Log,
+    /// The wait status of the first process.
+    pub status: i32,
+}
+
+/// Records one run of a program, to the end of all that it starts.
+pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble> {
+    let program = argv.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
+    let start = |source| Trouble::Start { program: program.clone(), source };
+    let running = crate::launch::start_recorded(argv, false).map_err(start)?;
+    let root = running.tid();
+    super::thread::await_program(root).map_err(start)?;
+    let mut recorder = Recorder {
+        tasks: BTreeMap::new(),
+        log: Log::new(limit),
+        began,
+        current: root.as_raw(),
+        since: Instant::now(),
+        root: root.as_raw(),
+        status: None,
+        early: Vec::new(),
+    };
+    let id = root.as_raw();
+    recorder.tasks.insert(id, Task::new(Thread::stopped(id, id, root, root)));
+    recorder.loaded(id)?;
+    let outcome = recorder.run();
+    for task in recorder.tasks.values() {
+        crate::ptrace::kill(task.thread.pid).ok();
+    }
+    outcome?;
+    Ok(Recording { log: recorder.log, status: recorder.status.unwrap_or(0) })
+}
+
+impl Task {
+    fn new(thread: Thread) -> Task {
+        Task {
+            thread,
+            phase: Phase::Ready,
+            pending: None,
+            entered: false,
+            point: None,
+            interrupted: None,
+            deferred: Vec::new(),
+            resent: None,
+        }
+    }
+
+    fn can_run(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Finished)
+    }
+}
+
+impl Recorder {
+    fn run(&mut self) -> Result<(), Trouble> {
+        while !self.tasks.is_empty() {
+            match self.choose() {
+                Some(id) => self.go(id)?,
+                None => self.wait(None)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, thread: i32, what: What) -> Result<(), Trouble> {
+        self.log.push(&Entry { thread, what })
+    }
+
+    fn task(&mut self, id: i32) -> Result<&mut Task, Trouble> {
+        self.tasks.get_mut(&id).ok_or(Trouble::Gone(id))
+    }
+
+    fn refused(&self, thread: i32, what: impl Into<String>) -> Trouble {
+        Trouble::Refused { thread, what: what.into() }
+    }
+
+    /// The thread that is to run: the one that ran last, unless its time is up; else the next one in turn.
+    fn choose(&mut self) -> Option<i32> {
+        let able = |task: &Task| task.can_run();
+        let fresh = self.since.elapsed() < SLICE;
+        if fresh && self.tasks.get(&self.current).is_some_and(able) {
+            return Some(self.current);
+        }
+        let mut after = self.tasks.range(self.current + 1..).chain(self.tasks.range(..=self.current));
+        let found = after.find(|(_, task)| able(task)).map(|(id, _)| *id)?;
+        self.current = found;
+        self.since = Instant::now();
+        Some(found)
+    }
+
+    /// Whether a thread other than this one could run.
+    fn others_can_run(&self, id: i32) -> bool {
+        self.tasks.iter().any(|(other, task)| *other != id && task.can_run())
+    }
+
+    /// Lets a thread run from one recorded point to the next stop.
+    fn go(&mut self, id: i32) -> Result<(), Trouble> {
+        if self.task(id)?.phase == Phase::Finished {
+            self.log_call(id)?;
+        }
+        self.send_deferred(id)?;
+        let task = self.task(id)?;
+        task.phase = Phase::Running;
+        task.thread.resume(How::Continue)?;
+        while self.tasks.get(&id).is_some_and(|task| task.phase == Phase::Running) {
+            self.wait(Some(id))?;
+        }
+        Ok(())
+    }
+
+    /// Takes one report, of any thread.
+    fn wait(&mut self, running: Option<i32>) -> Result<(), Trouble> {
+        let urgent = running.is_some_and(|id| {
+            self.others_can_run(id) || self.tasks.get(&id).is_some_and(|task| !task.deferred.is_empty())
+        });
+        let report = if urgent { self.wait_a_slice(running)? } else { raw::wait(None, true) };
+        match report {
+            Ok(Some((tid, status))) => self.dispatch(tid, change(status)),
+            Ok(None) => Ok(()),
+            Err(_) => {
+                // Nothing is left to be waited for.
+                self.tasks.clear();
+                Ok(())
+            }
+        }
+    }
+
+    fn wait_a_slice(&mut self, running: Option<i32>) -> Result<Result<Option<(Pid, i32)>, nix::Error>, Trouble> {
+        let deadline = Instant::now() + SLICE * 10;
+        loop {
+            match raw::wait(None, false) {
+                Ok(None) => {}
+                other => return Ok(other),
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                if let Some(id) = running {
+                    self.overdue(id)?;
+                }
+                return Ok(raw::wait(None, true));
+            }
+            raw::wait_for_news(left);
+        }
+    }
+
+    /// A thread has run for long without coming to a recorded point, and others (or a signal for itself) wait.
+    fn overdue(&mut self, _id: i32) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    /// Acts on one report.
+    fn dispatch(&mut self, tid: Pid, what: Change) -> Result<(), Trouble> {
+        let id = tid.as_raw();
+        if !self.tasks.contains_key(&id) {
+            if what == Change::Interrupted {
+                self.early.push(tid);
+            }
+            return Ok(());
+        }
+        if !matches!(what, Change::Exited(_) | Change::Killed(_)) {
+            let task = self.task(id)?;
+            task.thread.stopped = Some(crate::ptrace::Stopped::reported(tid));
+        }
+        match what {
+            Change::Seccomp => self.entering(id),
+            Change::Syscall => self.leaving(id),
+            Change::Signal(number) => self.signalled(id, number),
+            Change::Born => self.born(id),
+            Change::Exec => self.executed(id),
+            Change::Ending => self.ending(id),
+            Change::Exited(status) => self.ended(id, status << 8),
+            Change::Killed(signal) => self.ended(id, signal),
+            Change::GroupStop(_) => {
+                let task = self.task(id)?;
+                task.phase = Phase::Halted;
+                match task.thread.stopped.take() {
+                    Some(stopped) => stopped.listen().map(|_| ()).map_err(|_| Trouble::Gone(id)),
+                    None => Ok(()),
+                }
+            }
+            Change::Interrupted if self.task(id)?.phase == Phase::Halted => {
+                self.task(id)?.phase = Phase::Ready;
+                Ok(())
+            }
+            Change::Interrupted | Change::VforkDone | Change::Other(_) => self.go_on(id),
+        }
+    }
+
+    /// Lets a thread go on as it was going.
+    fn go_on(&mut self, id: i32) -> Result<(), Trouble> {
+        let task = self.task(id)?;
+        let how = if task.phase == Phase::Inside { How::ToSyscall } else { How::Continue };
+        task.thread.resume(how)
+    }
+}
