@@ -61,7 +61,15 @@ impl Recorder {
         }
         task.interrupted = None;
         task.phase = Phase::Inside;
+        let loads = task.pending.as_ref().is_some_and(|pending| pending.shape.class == Class::Program);
         task.thread.resume(How::ToSyscall)?;
+        if loads {
+            // It lets a parent go that waits in vfork: nothing may be logged of that before the program is loaded.
+            while self.tasks.get(&id).is_some_and(|task| task.phase == Phase::Inside) {
+                self.wait(None)?;
+            }
+            return Ok(());
+        }
         self.linger(id)
     }
 

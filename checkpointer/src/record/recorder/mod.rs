@@ -179,6 +179,13 @@ impl Recorder {
 
     /// Lets a thread run from one recorded point to the next stop.
     fn go(&mut self, id: i32) -> Result<(), Trouble> {
+        if self.tasks.len() > 1 {
+            let inside: Vec<i32> =
+                self.tasks.iter().filter(|(_, task)| task.phase == Phase::Inside).map(|(id, _)| *id).collect();
+            for other in inside {
+                self.enter(other)?;
+            }
+        }
         if self.task(id)?.phase == Phase::Finished {
             self.log_call(id)?;
         }

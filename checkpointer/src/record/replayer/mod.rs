@@ -83,6 +83,7 @@ impl Actor {
 
 impl Replayer {
     fn act(&mut self, id: i32, what: What) -> Result<(), Trouble> {
+        if std::env::var_os("DBG").is_some() { let mut t = format!("{what:?}"); t.truncate(200); if let What::Call(c) = &what { t = super::replayer::words(c); } eprintln!("{} {id} {t}", self.at); }
         match what {
             What::Enter(number) => self.to_call(id, number).map(|_| ()),
             What::Call(call) => self.call(id, &call),
