@@ -196,7 +196,7 @@ unsafe fn be_recorded(argv: &[*const libc::c_char], filter: &[libc::sock_filter]
         libc::sigaddset(&raw mut ours, libc::SIGCHLD);
         libc::sigprocmask(libc::SIG_UNBLOCK, &raw const ours, std::ptr::null_mut());
         if silent {
-            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
             for standard in 0..3 {
                 libc::dup2(null, standard);
             }

@@ -181,3 +181,17 @@ impl CounterRead {
         registers
     }
 }
+
+/// Kills processes and waits for the end of all that is traced.
+pub(super) fn end(processes: impl Iterator<Item = Pid>) {
+    for pid in processes {
+        crate::ptrace::kill(pid).ok();
+    }
+    while let Ok(Some((tid, status))) = raw::wait(None, true) {
+        if libc::WIFSTOPPED(status) {
+            // The stop before the end, or the first of one that nobody knows yet.
+            crate::ptrace::kill(tid).ok();
+            raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+        }
+    }
+}

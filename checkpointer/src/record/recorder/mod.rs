@@ -109,9 +109,7 @@ pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble>
     recorder.tasks.insert(id, Task::new(Thread::stopped(id, id, root, root)));
     recorder.loaded(id)?;
     let outcome = recorder.run();
-    for task in recorder.tasks.values() {
-        crate::ptrace::kill(task.thread.pid).ok();
-    }
+    super::thread::end(recorder.tasks.values().map(|task| task.thread.pid));
     outcome?;
     Ok(Recording { log: recorder.log, status: recorder.status.unwrap_or(0) })
 }

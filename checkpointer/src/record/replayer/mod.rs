@@ -6,8 +6,6 @@ mod signals;
 
 use std::collections::BTreeMap;
 
-use nix::unistd::Pid;
-
 use super::log::{Call, Log, What};
 use super::thread::{Thread, is_fault};
 use super::{Diverged, Trouble};
@@ -67,11 +65,7 @@ pub(super) fn replay(argv: &[Vec<u8>], log: &Log) -> Result<u64, Trouble> {
         replayer.at = at;
         outcome = replayer.act(entry.thread, entry.what);
     }
-    let left: Vec<Pid> = replayer.actors.values().map(|actor| actor.thread.pid).collect();
-    for pid in left {
-        crate::ptrace::kill(pid).ok();
-    }
-    while let Ok(Some(_)) = raw::wait(None, true) {}
+    super::thread::end(replayer.actors.values().map(|actor| actor.thread.pid));
     outcome.map(|()| log.events())
 }
 
@@ -83,7 +77,6 @@ impl Actor {
 
 impl Replayer {
     fn act(&mut self, id: i32, what: What) -> Result<(), Trouble> {
-        if std::env::var_os("DBG").is_some() { let mut t = format!("{what:?}"); t.truncate(200); if let What::Call(c) = &what { t = super::replayer::words(c); } eprintln!("{} {id} {t}", self.at); }
         match what {
             What::Enter(number) => self.to_call(id, number).map(|_| ()),
             What::Call(call) => self.call(id, &call),
