@@ -167,7 +167,10 @@ pub(crate) fn start_recorded(argv: &[Vec<u8>], silent: bool) -> io::Result<Runni
     let (go, ready) = UnixStream::pair()?;
     // SAFETY: the child makes system calls only until it executes the program: what they point to was made before the fork.
     match unsafe { nix::unistd::fork() }? {
-        ForkResult::Child => unsafe { be_recorded(&argv, &filter, go.as_raw_fd(), silent) },
+        ForkResult::Child => unsafe {
+            libc::close(ready.as_raw_fd());
+            be_recorded(&argv, &filter, go.as_raw_fd(), silent)
+        },
         ForkResult::Parent { child } => {
             let running = Running::seize(child)?;
             nix::unistd::write(&ready, b"g")?;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Diverged, Trouble, log, recorder, replayer};
+use super::{Diverged, Trouble, epoch, log, recorder, replayer};
 
 /// How a check came out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,8 +47,10 @@ pub fn check(argv: &[Vec<u8>]) -> Result<Report, Trouble> {
     let recording = recorder::record(argv, log::DEFAULT_LIMIT)?;
     let recorded = begin.elapsed();
     let begin = Instant::now();
-    let diverged = match replayer::replay(argv, &recording.log) {
-        Ok(_) => None,
+    let outcome = replayer::replay(argv, &recording);
+    recording.copies.iter().copied().for_each(epoch::forget);
+    let diverged = match outcome {
+        Ok(()) => None,
         Err(Trouble::Diverged(diverged)) => Some(diverged),
         Err(other) => return Err(other),
     };

@@ -36,7 +36,7 @@ pub(super) fn unchanged(then: &Identity) -> bool {
 /// file whose inode has not changed since then, and that cannot be written through this descriptor, can be mapped again.
 pub(super) fn note(thread: &Thread, arguments: &[u64; 6], began: i128) -> Result<Mapped, Trouble> {
     let [_, length, _, _, descriptor, offset] = *arguments;
-    let link = PathBuf::from(format!("/proc/{}/fd/{}", thread.pid, descriptor & 0xffff_ffff));
+    let link = PathBuf::from(format!("/proc/{}/fd/{}", thread.tid, descriptor & 0xffff_ffff));
     let refused = |what: String| Trouble::Refused { thread: thread.id, what };
     let path = std::fs::read_link(&link).unwrap_or_default();
     let metadata = std::fs::metadata(&link)
@@ -71,7 +71,7 @@ pub(super) fn note(thread: &Thread, arguments: &[u64; 6], began: i128) -> Result
 }
 
 fn writable(thread: &Thread, descriptor: u64) -> bool {
-    let text = std::fs::read_to_string(format!("/proc/{}/fdinfo/{}", thread.pid, descriptor & 0xffff_ffff));
+    let text = std::fs::read_to_string(format!("/proc/{}/fdinfo/{}", thread.tid, descriptor & 0xffff_ffff));
     let flags = text.ok().and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
         u32::from_str_radix(line.trim(), 8).ok()
@@ -93,7 +93,7 @@ pub(super) fn again(thread: &Thread, call: &Call, mapped: &Mapped) -> Result<Res
     let [_, length, protection, flags, _, offset] = call.arguments;
     #[allow(clippy::cast_sign_loss)]
     let address = call.result as u64;
-    let mut injector = Injector::borrow(thread.pid, thread.tid)?;
+    let mut injector = Injector::borrow(thread.tid, thread.tid)?;
     match mapped {
         Mapped::File(file) => {
             if !unchanged(file) {

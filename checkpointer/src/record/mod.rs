@@ -5,6 +5,7 @@
 //! What does not match is a [`Diverged`], which is never retried.
 
 mod check;
+mod epoch;
 mod given;
 mod log;
 mod mapping;

@@ -40,7 +40,7 @@ pub(super) fn at_replay(thread: &Thread, loaded: &Loaded) -> Result<(), Trouble>
 fn prepare(thread: &Thread) -> Result<(), Trouble> {
     leave_call(thread)?;
     page::install(thread.pid)?;
-    let mut injector = Injector::borrow(thread.pid, thread.tid)?;
+    let mut injector = Injector::borrow(thread.tid, thread.tid)?;
     const PR_SET_TSC: u64 = 26;
     const PR_TSC_SIGSEGV: u64 = 2;
     injector.call(Sysno::prctl, [PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0])?;

@@ -53,8 +53,8 @@ impl Thread {
     /// Up to `length` bytes of its memory: fewer if not all can be read.
     pub fn read(&self, address: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0u8; length];
-        let got = raw::read_remote(self.pid, address, &mut bytes);
-        if got < length && read_memory(self.pid, address, &mut bytes).is_ok() {
+        let got = raw::read_remote(self.tid, address, &mut bytes);
+        if got < length && read_memory(self.tid, address, &mut bytes).is_ok() {
             return bytes;
         }
         bytes.truncate(got);
@@ -92,10 +92,10 @@ impl Thread {
 
     /// Writes its memory, as a system call would.
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Trouble> {
-        if bytes.is_empty() || raw::write_remote(self.pid, address, bytes) == bytes.len() {
+        if bytes.is_empty() || raw::write_remote(self.tid, address, bytes) == bytes.len() {
             return Ok(());
         }
-        write_memory(self.pid, address, bytes).map_err(|source| {
+        write_memory(self.tid, address, bytes).map_err(|source| {
             crate::inject::InjectError::Io { what: "writing the memory", pid: self.pid.as_raw(), source }.into()
         })
     }
@@ -182,16 +182,21 @@ impl CounterRead {
     }
 }
 
-/// Kills processes and waits for the end of all that is traced.
-pub(super) fn end(processes: impl Iterator<Item = Pid>) {
-    for pid in processes {
-        crate::ptrace::kill(pid).ok();
+/// Kills the processes of these threads and waits for the end of each.
+pub(super) fn end<'a>(threads: impl Iterator<Item = &'a Thread>) {
+    let mut left = std::collections::HashSet::new();
+    for thread in threads {
+        left.insert(thread.tid);
+        crate::ptrace::kill(thread.pid).ok();
     }
-    while let Ok(Some((tid, status))) = raw::wait(None, true) {
+    while !left.is_empty() {
+        let Ok(Some((tid, status))) = raw::wait(None, true) else { return };
         if libc::WIFSTOPPED(status) {
             // The stop before the end, or the first of one that nobody knows yet.
             crate::ptrace::kill(tid).ok();
             raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+        } else {
+            left.remove(&tid);
         }
     }
 }

@@ -21,6 +21,8 @@ pub(in crate::record) struct Ids {
     pub descriptor: Option<u64>,
     /// The new one is a thread of the same process.
     pub thread: bool,
+    /// The caller waits until the new one has loaded a program or ended.
+    pub lends: bool,
 }
 
 impl Ids {
@@ -39,7 +41,7 @@ pub(in crate::record) fn ids(thread: &Thread, row: &Row, arguments: &[u64; 6]) -
             let word = |index: u64| thread.word(arguments[0] + 8 * index).unwrap_or(0);
             (word(0), word(3), word(2), word(1))
         }
-        _ => return Ids::default(),
+        _ => return Ids { lends: row.name == "vfork", ..Ids::default() },
     };
     let wanted = |flag: libc::c_int, address: u64| (flags & flag as u64 != 0 && address != 0).then_some(address);
     Ids {
@@ -47,6 +49,7 @@ pub(in crate::record) fn ids(thread: &Thread, row: &Row, arguments: &[u64; 6]) -
         child: wanted(libc::CLONE_CHILD_SETTID, child),
         descriptor: wanted(libc::CLONE_PIDFD, descriptor),
         thread: flags & libc::CLONE_THREAD as u64 != 0,
+        lends: flags & libc::CLONE_VFORK as u64 != 0,
     }
 }
 
@@ -91,14 +94,25 @@ impl Recorder {
         }
         let task = self.task(id)?;
         let Some(pending) = &task.pending else { return self.go_on(id) };
-        let thread = ids(&task.thread, pending.row, &pending.arguments).thread;
+        let Ids { thread, lends, .. } = ids(&task.thread, pending.row, &pending.arguments);
         let (process, pid) = if thread { (task.thread.process, task.thread.pid) } else { (born.as_raw(), born) };
         let mut newborn = Task::new(Thread::stopped(born.as_raw(), process, born, pid));
         newborn.point = newborn.thread.registers().ok();
         task.entered = true;
         self.push(id, What::Born(born.as_raw()))?;
         self.tasks.insert(born.as_raw(), newborn);
-        self.go_on(id)
+        self.go_on(id)?;
+        if lends {
+            return Ok(());
+        }
+        // The end of the call is near, and no other thread must find this one in it.
+        while self.tasks.get(&id).is_some_and(|task| task.phase == Phase::Inside) {
+            self.wait_for(id)?;
+        }
+        match self.tasks.get(&id) {
+            Some(task) if task.phase == Phase::Finished => self.log_call(id),
+            _ => Ok(()),
+        }
     }
 
     /// A thread is about to end.

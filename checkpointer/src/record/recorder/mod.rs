@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use super::log::{Entry, Log, What};
 use super::thread::Thread;
-use super::Trouble;
+use super::{Trouble, epoch};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers, SigInfo};
 use calls::Pending;
@@ -26,6 +26,12 @@ pub(super) use signals::saved_mask;
 
 /// How long a thread may run from one trapped call to the next, and go on running, while others could run as well.
 const SLICE: Duration = Duration::from_millis(20);
+
+/// How many of these a thread may take that does not come to a trapped call at all.
+const STARVED: u32 = 10;
+
+/// The most copies that a recording keeps.
+const MOST_COPIES: usize = 1000;
 
 /// What a thread is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +65,8 @@ struct Task {
     interrupted: Option<i64>,
     /// Signals from outside that came between two recorded points.
     deferred: Vec<(i32, SigInfo)>,
+    /// It has been asked to stop where it is.
+    asked_to_stop: bool,
     /// One of these, sent again.
     resent: Option<(i32, SigInfo)>,
 }
@@ -76,6 +84,8 @@ pub(super) struct Recorder {
     status: Option<i32>,
     /// First stops of threads whose birth has not been reported yet.
     early: Vec<Pid>,
+    /// Copies at places without a name.
+    copies: Vec<Pid>,
 }
 
 /// A finished recording.
@@ -85,6 +95,8 @@ pub(super) struct Recording {
     pub log: Log,
     /// The wait status of the first process.
     pub status: i32,
+    /// Copies that the log speaks of, by their real ids.
+    pub copies: Vec<Pid>,
 }
 
 /// Records one run of a program, to the end of all that it starts.
@@ -104,14 +116,18 @@ pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble>
         root: root.as_raw(),
         status: None,
         early: Vec::new(),
+        copies: Vec::new(),
     };
     let id = root.as_raw();
     recorder.tasks.insert(id, Task::new(Thread::stopped(id, id, root, root)));
     recorder.loaded(id)?;
     let outcome = recorder.run();
-    super::thread::end(recorder.tasks.values().map(|task| task.thread.pid));
+    super::thread::end(recorder.tasks.values().map(|task| &task.thread));
+    if outcome.is_err() {
+        recorder.copies.drain(..).for_each(epoch::forget);
+    }
     outcome?;
-    Ok(Recording { log: recorder.log, status: recorder.status.unwrap_or(0) })
+    Ok(Recording { log: recorder.log, status: recorder.status.unwrap_or(0), copies: recorder.copies })
 }
 
 impl Task {
@@ -124,6 +140,7 @@ impl Task {
             point: None,
             interrupted: None,
             deferred: Vec::new(),
+            asked_to_stop: false,
             resent: None,
         }
     }
@@ -202,8 +219,10 @@ impl Recorder {
         let urgent = running.is_some_and(|id| {
             self.others_can_run(id) || self.tasks.get(&id).is_some_and(|task| !task.deferred.is_empty())
         });
-        let report = if urgent { self.wait_a_slice(running)? } else { raw::wait(None, true) };
-        match report {
+        if let Some(id) = running.filter(|_| urgent) {
+            return self.wait_a_slice(id);
+        }
+        match raw::wait(None, true) {
             Ok(Some((tid, status))) => self.dispatch(tid, change(status)),
             Ok(None) => Ok(()),
             Err(_) => {
@@ -214,27 +233,51 @@ impl Recorder {
         }
     }
 
-    fn wait_a_slice(&mut self, running: Option<i32>) -> Result<Result<Option<(Pid, i32)>, nix::Error>, Trouble> {
-        let deadline = Instant::now() + SLICE * 10;
+    /// Takes one report like [`Recorder::wait`], but not for longer than others (or signals) are made to wait.
+    fn wait_a_slice(&mut self, running: i32) -> Result<(), Trouble> {
+        let waiting = self.tasks.get(&running).is_some_and(|task| !task.deferred.is_empty());
+        let deadline = Instant::now() + if waiting { SLICE } else { SLICE * STARVED };
         loop {
-            match raw::wait(None, false) {
-                Ok(None) => {}
-                other => return Ok(other),
+            if let Ok(Some((tid, status))) = raw::wait(None, false) {
+                return self.dispatch(tid, change(status));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                if let Some(id) = running {
-                    self.overdue(id)?;
-                }
-                return Ok(raw::wait(None, true));
+                return self.preempt(running);
             }
             raw::wait_for_news(left);
         }
     }
 
-    /// A thread has run for long without coming to a recorded point, and others (or a signal for itself) wait.
-    fn overdue(&mut self, _id: i32) -> Result<(), Trouble> {
+    /// A thread has run for long without coming to an event: it is asked to stop where it is. It may come to an event before.
+    fn preempt(&mut self, id: i32) -> Result<(), Trouble> {
+        nix::sys::ptrace::interrupt(Pid::from_raw(id)).map_err(|_| Trouble::Gone(id))?;
+        self.task(id)?.asked_to_stop = true;
+        self.wait_for(id)
+    }
+
+    /// It has stopped. A copy tells where that was.
+    fn preempted(&mut self, id: i32) -> Result<(), Trouble> {
+        let task = self.task(id)?;
+        let copy = epoch::copy(&task.thread)?;
+        task.phase = Phase::Ready;
+        task.point = Some(task.thread.registers()?);
+        self.push(id, What::Preempted(copy.as_raw()))?;
+        self.copies.push(copy);
+        if self.copies.len() > MOST_COPIES {
+            return Err(self.refused(id, "threads were stopped too often where nothing names the place"));
+        }
+        // Its turn is over.
+        self.since -= SLICE;
         Ok(())
+    }
+
+    /// Takes the next report of this thread.
+    fn wait_for(&mut self, id: i32) -> Result<(), Trouble> {
+        match raw::wait(Some(Pid::from_raw(id)), true) {
+            Ok(Some((tid, status))) => self.dispatch(tid, change(status)),
+            _ => Err(Trouble::Gone(id)),
+        }
     }
 
     /// Acts on one report.
@@ -271,6 +314,10 @@ impl Recorder {
                 self.task(id)?.phase = Phase::Ready;
                 Ok(())
             }
+            Change::Interrupted if std::mem::take(&mut self.task(id)?.asked_to_stop) => match self.task(id)?.phase {
+                Phase::Running => self.preempted(id),
+                _ => self.go_on(id),
+            },
             Change::Interrupted | Change::VforkDone | Change::Other(_) => self.go_on(id),
         }
     }

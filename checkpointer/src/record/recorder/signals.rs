@@ -36,7 +36,11 @@ impl Recorder {
         let registers = task.thread.registers()?;
         here = here || task.interrupted.is_some() || task.point.is_some_and(|point| point == registers);
         if !here {
-            task.deferred.push((number, information));
+            // A signal of the old kind that waits already is not queued again (signal(7)).
+            let queued = number >= libc::SIGRTMIN() || task.deferred.iter().all(|(waiting, _)| *waiting != number);
+            if queued {
+                task.deferred.push((number, information));
+            }
             return task.thread.resume(How::Continue);
         }
         self.deliver(id, number, information, disposition)

@@ -108,8 +108,7 @@ impl Replayer {
     fn map(&mut self, id: i32, call: &Call, registers: Registers) -> Result<(), Trouble> {
         let actor = self.actor(id)?;
         actor.answer(call, registers)?;
-        prepare::leave_call(&actor.thread)?;
-        actor.thread.stopped = Some(crate::ptrace::Stopped::reported(actor.thread.tid));
+        actor.leave()?;
         let Some(mapped) = &call.mapped else { return Ok(()) };
         let after = actor.thread.registers()?;
         if let Err(changed) = mapping::again(&actor.thread, call, mapped)? {
@@ -146,9 +145,8 @@ impl Replayer {
         if passed.is_empty() {
             return Ok(());
         }
-        prepare::leave_call(&actor.thread)?;
-        actor.thread.stopped = Some(crate::ptrace::Stopped::reported(actor.thread.tid));
-        let mut injector = Injector::borrow(actor.thread.pid, actor.thread.tid)?;
+        actor.leave()?;
+        let mut injector = Injector::borrow(actor.thread.tid, actor.thread.tid)?;
         for number in passed {
             let scratch = injector.scratch();
             injector.write(scratch, b"/dev/null\0")?;
@@ -196,10 +194,23 @@ fn passed_descriptors(actor: &Actor, call: &Call) -> Vec<u32> {
 
 impl Actor {
     /// The call is not made; the thread finds what the log has.
-    fn answer(&self, call: &Call, mut registers: Registers) -> Result<(), Trouble> {
+    fn answer(&mut self, call: &Call, mut registers: Registers) -> Result<(), Trouble> {
         registers.orig_rax = u64::MAX;
         registers.rax = call.result.cast_unsigned();
+        self.answered = true;
         self.thread.set_registers(&registers)
+    }
+
+    /// After [`Actor::answer`]: out of the call, which the kernel believes the thread to be in until it goes on.
+    pub(super) fn leave(&mut self) -> Result<(), Trouble> {
+        if self.answered {
+            self.answered = false;
+            let registers = self.thread.registers()?;
+            prepare::leave_call(&self.thread)?;
+            self.thread.set_registers(&registers)?;
+            self.thread.stopped = Some(crate::ptrace::Stopped::reported(self.thread.tid));
+        }
+        Ok(())
     }
 
     /// Makes a call for real; returns its result.

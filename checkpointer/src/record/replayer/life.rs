@@ -15,7 +15,7 @@ use crate::raw;
 use crate::record::log::Loaded;
 use crate::record::recorder::{await_zombie, ids};
 use crate::record::thread::{Thread, arguments};
-use crate::record::{Trouble, mapping, prepare};
+use crate::record::{Trouble, epoch, mapping, prepare};
 use crate::syscalls as table;
 use crate::syscalls::Class;
 
@@ -94,11 +94,11 @@ impl Replayer {
             return Err(self.diverged(expected, table::name(registers.orig_rax)));
         }
         let directory = Path::new(std::ffi::OsStr::from_bytes(&loaded.directory));
-        let here = std::fs::read_link(format!("/proc/{}/cwd", actor.thread.pid)).unwrap_or_default();
+        let here = std::fs::read_link(format!("/proc/{}/cwd", actor.thread.tid)).unwrap_or_default();
         if here != directory {
             // The recorded chdir was not made.
             wind_back(actor, registers)?;
-            let mut injector = Injector::borrow(actor.thread.pid, actor.thread.tid)?;
+            let mut injector = Injector::borrow(actor.thread.tid, actor.thread.tid)?;
             let scratch = injector.scratch();
             let mut name = loaded.directory.clone();
             name.push(0);
@@ -123,6 +123,40 @@ impl Replayer {
         }
     }
 
+    /// The thread was stopped at a place without a name: its process goes on from the copy that was made there.
+    pub(super) fn preempted(&mut self, id: i32, copy: i32) -> Result<(), Trouble> {
+        let process = self.actor(id)?.thread.process;
+        let members: Vec<i32> =
+            self.actors.iter().filter(|(_, actor)| actor.thread.process == process).map(|(id, _)| *id).collect();
+        for member in &members {
+            let actor = self.actor(*member)?;
+            match actor.phase {
+                Phase::Ready => {}
+                Phase::AtCall => {
+                    let registers = actor.thread.registers()?;
+                    wind_back(actor, registers)?;
+                }
+                Phase::Inside => {
+                    let what = "a thread was stopped where nothing names the place, while another of its process made one";
+                    return Err(Trouble::Refused { thread: id, what: what.to_owned() });
+                }
+            }
+            self.actor(*member)?.leave()?;
+        }
+        let others: Vec<i32> = members.into_iter().filter(|member| *member != id).collect();
+        let thread = |member: &i32| self.actors.get(member).map(|actor| &actor.thread);
+        let first = thread(&id).ok_or(Trouble::Gone(id))?;
+        let rest = epoch::rest(first, others.iter().filter_map(thread))?;
+        let copy = Pid::from_raw(copy);
+        let made = epoch::complete(copy, &rest)?;
+        self.killed(id)?;
+        self.actors.insert(id, Actor::new(Thread::stopped(id, process, copy, copy)));
+        for (other, tid) in others.into_iter().zip(made) {
+            self.actors.insert(other, Actor::new(Thread::stopped(other, process, tid, copy)));
+        }
+        Ok(())
+    }
+
     /// A thread ends, or its whole process.
     pub(super) fn ended(&mut self, id: i32, status: i32, process: bool) -> Result<(), Trouble> {
         let stop = self.advance(id)?;
@@ -137,9 +171,10 @@ impl Replayer {
         }
         let actor = self.actor(id)?;
         let (tid, own) = (actor.thread.tid, actor.thread.process);
+        let leader = actor.thread.tid == actor.thread.pid;
         actor.thread.resume(How::Continue)?;
         self.actors.remove(&id);
-        if own == id && self.actors.values().any(|actor| actor.thread.process == own) {
+        if leader && self.actors.values().any(|actor| actor.thread.process == own) {
             await_zombie(tid);
         } else {
             raw::wait(Some(tid), true).ok();
@@ -160,11 +195,12 @@ impl Replayer {
         let members: Vec<i32> =
             self.actors.iter().filter(|(_, actor)| actor.thread.process == process).map(|(id, _)| *id).collect();
         // The leader last: its end is reported when the others have ended.
-        let leader_last = members.iter().filter(|id| **id != process).chain(members.iter().filter(|id| **id == process));
+        let leads = |id: &&i32| self.actors.get(id).is_some_and(|actor| actor.thread.tid == actor.thread.pid);
+        let (leaders, others): (Vec<i32>, Vec<i32>) = members.iter().partition(leads);
         if let Some(actor) = self.actors.get_mut(&id) {
             actor.thread.resume(How::Continue).ok();
         }
-        for member in leader_last {
+        for member in others.iter().chain(&leaders) {
             let Some(mut actor) = self.actors.remove(member) else { continue };
             loop {
                 match actor.await_stop() {

@@ -6,7 +6,8 @@ mod signals;
 
 use std::collections::BTreeMap;
 
-use super::log::{Call, Log, What};
+use super::log::{Call, What};
+use super::recorder::Recording;
 use super::thread::{Thread, is_fault};
 use super::{Diverged, Trouble};
 use crate::ptrace::{Change, How, Stopped, change};
@@ -29,6 +30,8 @@ enum Phase {
 struct Actor {
     thread: Thread,
     phase: Phase,
+    /// It has been given the result of a call that was not made, and not gone on.
+    answered: bool,
     /// The last call, if a handler is to interrupt it: its number and the kernel's restart code.
     interrupted: Option<(u32, i64)>,
 }
@@ -48,13 +51,13 @@ enum Stop {
     Other(String),
 }
 
-/// Replays a recording from its start. Returns how many events there were.
-pub(super) fn replay(argv: &[Vec<u8>], log: &Log) -> Result<u64, Trouble> {
+/// Replays a recording from its start. It uses the copies up.
+pub(super) fn replay(argv: &[Vec<u8>], recording: &Recording) -> Result<(), Trouble> {
     let program = argv.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
     let start = |source| Trouble::Start { program: program.clone(), source };
     let mut replayer = Replayer { actors: BTreeMap::new(), at: 0 };
-    let mut reader = log.read()?;
-    let Some(first) = reader.peek()?.map(|entry| entry.thread) else { return Ok(0) };
+    let mut reader = recording.log.read()?;
+    let Some(first) = reader.peek()?.map(|entry| entry.thread) else { return Ok(()) };
     let running = crate::launch::start_recorded(argv, true).map_err(start)?;
     let root = running.tid();
     super::thread::await_program(root).map_err(start)?;
@@ -65,13 +68,13 @@ pub(super) fn replay(argv: &[Vec<u8>], log: &Log) -> Result<u64, Trouble> {
         replayer.at = at;
         outcome = replayer.act(entry.thread, entry.what);
     }
-    super::thread::end(replayer.actors.values().map(|actor| actor.thread.pid));
-    outcome.map(|()| log.events())
+    super::thread::end(replayer.actors.values().map(|actor| &actor.thread));
+    outcome
 }
 
 impl Actor {
     fn new(thread: Thread) -> Actor {
-        Actor { thread, phase: Phase::Ready, interrupted: None }
+        Actor { thread, phase: Phase::Ready, answered: false, interrupted: None }
     }
 }
 
@@ -86,6 +89,7 @@ impl Replayer {
             What::Fault { number, instruction } => self.fault(id, number, instruction),
             What::Counter(value, processor) => self.counter(id, value, processor),
             What::Clocks(_) => Ok(()),
+            What::Preempted(copy) => self.preempted(id, copy),
             What::Ended { status, process } => self.ended(id, status, process),
             What::Killed => self.killed(id),
         }
@@ -109,6 +113,7 @@ impl Replayer {
     fn advance(&mut self, id: i32) -> Result<Stop, Trouble> {
         loop {
             let actor = self.actor(id)?;
+            actor.answered = false;
             actor.thread.resume(How::Continue)?;
             let what = actor.await_stop()?;
             match what {

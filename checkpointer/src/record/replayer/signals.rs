@@ -27,6 +27,7 @@ impl Replayer {
         let mask = raw::signal_mask(tid).map_err(gone)?;
         raw::set_signal_mask(tid, mask & !(1 << (number - 1))).map_err(gone)?;
         raw::thread_kill(actor.thread.pid, tid, number).map_err(gone)?;
+        actor.answered = false;
         loop {
             actor.thread.resume(How::Continue)?;
             match actor.await_stop()? {
