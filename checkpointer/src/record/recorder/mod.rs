@@ -65,6 +65,8 @@ struct Task {
     interrupted: Option<i64>,
     /// Signals from outside that came between two recorded points.
     deferred: Vec<(i32, SigInfo)>,
+    /// Since when the first of them waits.
+    deferred_since: Option<Instant>,
     /// It has been asked to stop where it is.
     asked_to_stop: bool,
     /// One of these, sent again.
@@ -78,7 +80,10 @@ pub(super) struct Recorder {
     /// When it began, in nanoseconds since the epoch.
     began: i128,
     current: i32,
+    /// Since when the current thread has had its turn.
     since: Instant,
+    /// When the running thread was last let go.
+    went: Instant,
     /// The first process, and how it ended.
     root: i32,
     status: Option<i32>,
@@ -113,6 +118,7 @@ pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble>
         began,
         current: root.as_raw(),
         since: Instant::now(),
+        went: Instant::now(),
         root: root.as_raw(),
         status: None,
         early: Vec::new(),
@@ -140,6 +146,7 @@ impl Task {
             point: None,
             interrupted: None,
             deferred: Vec::new(),
+            deferred_since: None,
             asked_to_stop: false,
             resent: None,
         }
@@ -208,6 +215,7 @@ impl Recorder {
         let task = self.task(id)?;
         task.phase = Phase::Running;
         task.thread.resume(How::Continue)?;
+        self.went = Instant::now();
         while self.tasks.get(&id).is_some_and(|task| task.phase == Phase::Running) {
             self.wait(Some(id))?;
         }
@@ -235,8 +243,8 @@ impl Recorder {
 
     /// Takes one report like [`Recorder::wait`], but not for longer than others (or signals) are made to wait.
     fn wait_a_slice(&mut self, running: i32) -> Result<(), Trouble> {
-        let waiting = self.tasks.get(&running).is_some_and(|task| !task.deferred.is_empty());
-        let deadline = Instant::now() + if waiting { SLICE } else { SLICE * STARVED };
+        let deferred = self.tasks.get(&running).and_then(|task| task.deferred_since);
+        let deadline = deferred.map_or(self.went + SLICE * STARVED, |since| since + SLICE);
         loop {
             if let Ok(Some((tid, status))) = raw::wait(None, false) {
                 return self.dispatch(tid, change(status));
@@ -251,8 +259,9 @@ impl Recorder {
 
     /// A thread has run for long without coming to an event: it is asked to stop where it is. It may come to an event before.
     fn preempt(&mut self, id: i32) -> Result<(), Trouble> {
-        nix::sys::ptrace::interrupt(Pid::from_raw(id)).map_err(|_| Trouble::Gone(id))?;
-        self.task(id)?.asked_to_stop = true;
+        if !std::mem::replace(&mut self.task(id)?.asked_to_stop, true) {
+            nix::sys::ptrace::interrupt(Pid::from_raw(id)).map_err(|_| Trouble::Gone(id))?;
+        }
         self.wait_for(id)
     }
 

@@ -40,6 +40,7 @@ impl Recorder {
             let queued = number >= libc::SIGRTMIN() || task.deferred.iter().all(|(waiting, _)| *waiting != number);
             if queued {
                 task.deferred.push((number, information));
+                task.deferred_since.get_or_insert_with(std::time::Instant::now);
             }
             return task.thread.resume(How::Continue);
         }
@@ -112,6 +113,9 @@ impl Recorder {
             return Ok(());
         }
         let (number, information) = task.deferred.remove(0);
+        if task.deferred.is_empty() {
+            task.deferred_since = None;
+        }
         let mask = raw::signal_mask(task.thread.tid).map_err(|_| Trouble::Gone(id))?;
         let blocked = mask & (1 << (number - 1)) != 0;
         raw::thread_kill(task.thread.pid, task.thread.tid, number).map_err(|_| Trouble::Gone(id))?;
