@@ -202,9 +202,11 @@ impl Recorder {
     /// Lets a thread run from one recorded point to the next stop.
     fn go(&mut self, id: i32) -> Result<(), Trouble> {
         if self.tasks.len() > 1 {
-            let inside: Vec<i32> =
-                self.tasks.iter().filter(|(_, task)| task.phase == Phase::Inside).map(|(id, _)| *id).collect();
-            for other in inside {
+            // What they did before they came to their calls was before what this one does now.
+            let called = |task: &Task| matches!(task.phase, Phase::Inside | Phase::Finished);
+            let others: Vec<i32> =
+                self.tasks.iter().filter(|(other, task)| **other != id && called(task)).map(|(id, _)| *id).collect();
+            for other in others {
                 self.enter(other)?;
             }
         }
