@@ -2,8 +2,10 @@
 //! workspace is here and in `launch.rs`.
 
 mod state;
+mod vdso;
 
 pub use state::*;
+pub use vdso::*;
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 

@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use super::Trouble;
+use super::{Trouble, vdso};
 use super::thread::Thread;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
@@ -80,6 +80,7 @@ pub(super) fn rest<'a>(first: &Thread, others: impl Iterator<Item = &'a Thread>)
 /// Completes a copy. Returns the real ids of the other threads, in the order in which they were given.
 pub(super) fn complete(copy: Pid, rest: &Rest) -> Result<Vec<Pid>, Trouble> {
     let mut injector = Injector::borrow(copy, copy)?;
+    injector.write(raw::CLOCK_BUFFER, &vdso::header(true))?;
     injector.call(Sysno::set_tid_address, [rest.first.clear_tid, 0, 0, 0, 0, 0])?;
     threads::mend_leader(&mut injector, &rest.first)?;
     let scratch = injector.scratch();

@@ -106,6 +106,8 @@ pub enum What {
     Counter(u64, Option<u32>),
     /// Clock readings that the thread makes from here on, as our vDSO's buffer has them.
     Clocks(Vec<u8>),
+    /// The thread wants to read a clock, and the buffer is full.
+    Flush,
     /// The thread was stopped at a place without a name; a copy of its process, of this real id, stands there.
     Preempted(i32),
     /// The thread ends by itself, or its process does.

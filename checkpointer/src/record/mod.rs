@@ -14,6 +14,7 @@ mod prepare;
 mod recorder;
 mod replayer;
 mod thread;
+mod vdso;
 
 pub use check::{Report, Verdict, check};
 

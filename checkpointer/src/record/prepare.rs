@@ -7,7 +7,7 @@ use syscalls::Sysno;
 use super::log::Loaded;
 use super::mapping::identity;
 use super::thread::Thread;
-use super::Trouble;
+use super::{Trouble, vdso};
 use crate::inject::Remote;
 use crate::inject::injector::Injector;
 use crate::inject::page;
@@ -16,7 +16,7 @@ use crate::raw;
 
 /// Prepares the program and tells what must be the same on replay.
 pub(super) fn at_recording(thread: &Thread) -> Result<Loaded, Trouble> {
-    prepare(thread)?;
+    prepare(thread, false)?;
     let random = auxiliary(thread, libc::AT_RANDOM).and_then(|(_, address)| thread.read(address, 16).try_into().ok());
     let link = format!("/proc/{}/exe", thread.pid);
     let program = std::fs::read_link(&link)
@@ -29,7 +29,7 @@ pub(super) fn at_recording(thread: &Thread) -> Result<Loaded, Trouble> {
 
 /// Prepares the program as it was prepared when recorded.
 pub(super) fn at_replay(thread: &Thread, loaded: &Loaded) -> Result<(), Trouble> {
-    prepare(thread)?;
+    prepare(thread, true)?;
     if let Some((_, address)) = auxiliary(thread, libc::AT_RANDOM) {
         thread.write(address, &loaded.random)?;
     }
@@ -37,18 +37,18 @@ pub(super) fn at_replay(thread: &Thread, loaded: &Loaded) -> Result<(), Trouble>
 }
 
 /// From the stop that reports an exec. The stop is inside the call, whose result would overwrite ours: leave it first.
-fn prepare(thread: &Thread) -> Result<(), Trouble> {
+fn prepare(thread: &Thread, replayed: bool) -> Result<(), Trouble> {
     leave_call(thread)?;
     page::install(thread.pid)?;
     let mut injector = Injector::borrow(thread.tid, thread.tid)?;
     const PR_SET_TSC: u64 = 26;
     const PR_TSC_SIGSEGV: u64 = 2;
     injector.call(Sysno::prctl, [PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0])?;
+    vdso::install(&mut injector, replayed)?;
     injector.finish()?;
-    // The kernel's own way to tell the time without a system call (vdso(7)) is not announced.
-    const AT_IGNORE: u64 = 1;
+    // Instead of the kernel's own way to tell the time without a system call (vdso(7)).
     if let Some((entry, _)) = auxiliary(thread, libc::AT_SYSINFO_EHDR) {
-        thread.write(entry, &AT_IGNORE.to_ne_bytes())?;
+        thread.write(entry + 8, &vdso::IMAGE.to_ne_bytes())?;
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ struct Rule {
 /// Calls that are not just allowed, in the order of the table.
 fn rules(purpose: Purpose) -> Vec<Rule> {
     let rows = TABLE.iter().copied().flatten();
-    let mut rules: Vec<Rule> = match purpose {
+    match purpose {
         Purpose::Session => rows
             .flat_map(|row| {
                 row.session.iter().map(|trap| Rule { number: row.number, when: trap.when, action: TRACE })
@@ -117,11 +117,7 @@ fn rules(purpose: Purpose) -> Vec<Rule> {
                 Some(Rule { number: row.number, when: row.when, action })
             })
             .collect(),
-    };
-    if purpose == Purpose::Recording {
-        rules.push(Rule { number: FLUSH, when: &[], action: TRACE });
     }
-    rules
 }
 
 /// The whole filter. The number is looked at first: for calls without a rule the kernel then knows beforehand that they are
@@ -135,6 +131,10 @@ pub fn program(purpose: Purpose) -> Vec<sock_filter> {
     numbers.dedup();
     let foreign = if purpose == Purpose::Session { ALLOW } else { TRACE };
     let mut code = vec![load(ARCHITECTURE), jump(BPF_JEQ, X86_64, 1, 0), answer(foreign), load(NUMBER)];
+    if purpose == Purpose::Recording {
+        // Made by code on one of our pages, and yet meant for the tracer.
+        code.extend([jump(BPF_JEQ, FLUSH, 0, 1), answer(TRACE)]);
+    }
     // After the jumps come one or two instructions of the default, then the rules.
     let default = if purpose == Purpose::Session {
         vec![answer(ALLOW)]

@@ -7,8 +7,8 @@ use crate::ptrace::{How, change};
 use crate::raw;
 use crate::record::log::{Call, What};
 use crate::record::thread::{arguments, state_of};
-use crate::record::{Trouble, given, mapping, outputs};
-use crate::syscalls::{self, Class, Irregular, Row, Shape};
+use crate::record::{Trouble, given, mapping, outputs, vdso};
+use crate::syscalls::{self, Class, FLUSH, Irregular, Row, Shape};
 
 /// The restart codes that the kernel leaves in rax when a signal interrupts a call (include/linux/errno.h).
 pub(in crate::record) const RESTART_CODES: std::ops::RangeInclusive<i64> = -516..=-512;
@@ -33,6 +33,15 @@ impl Recorder {
         let task = self.task(id)?;
         let mut registers = task.thread.registers()?;
         let number = registers.orig_rax;
+        if number == u64::from(FLUSH) {
+            // Taken by the log; the function tries again. Not a place for signals: it is in the middle of an entry.
+            registers.orig_rax = u64::MAX;
+            registers.rax = 0;
+            task.thread.set_registers(&registers)?;
+            task.point = None;
+            self.push(id, What::Flush)?;
+            return self.task(id)?.thread.resume(How::Continue);
+        }
         let Some(row) = syscalls::find(number) else {
             return Err(self.refused(id, format!("system call {number}: it is in no table, or of 32-bit code")));
         };
@@ -58,7 +67,13 @@ impl Recorder {
             let state = state_of(&registers);
             task.pending = Some(Pending { row, shape, arguments, state, given, capacities });
             task.entered = false;
+            if let Some(clocks) = vdso::take(&task.thread)? {
+                // The buffer is that of the whole process: on replay it must be used up before others run.
+                self.push(id, What::Clocks(clocks))?;
+                self.enter(id)?;
+            }
         }
+        let task = self.task(id)?;
         task.interrupted = None;
         task.phase = Phase::Inside;
         let loads = task.pending.as_ref().is_some_and(|pending| pending.shape.class == Class::Program);

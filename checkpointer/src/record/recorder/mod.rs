@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use super::log::{Entry, Log, What};
 use super::thread::Thread;
-use super::{Trouble, epoch};
+use super::{Trouble, epoch, vdso};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers, SigInfo};
 use calls::Pending;
@@ -69,6 +69,8 @@ struct Task {
     deferred_since: Option<Instant>,
     /// It has been asked to stop where it is.
     asked_to_stop: bool,
+    /// It makes a step for that.
+    stepping: bool,
     /// One of these, sent again.
     resent: Option<(i32, SigInfo)>,
 }
@@ -148,6 +150,7 @@ impl Task {
             deferred: Vec::new(),
             deferred_since: None,
             asked_to_stop: false,
+            stepping: false,
             resent: None,
         }
     }
@@ -168,7 +171,14 @@ impl Recorder {
         Ok(())
     }
 
+    /// Logs an event of a thread, and before it the clocks that it has read since the last one.
     fn push(&mut self, thread: i32, what: What) -> Result<(), Trouble> {
+        if let Some(task) = self.tasks.get(&thread)
+            && !matches!(what, What::Loaded(_))
+            && let Some(clocks) = vdso::take(&task.thread)?
+        {
+            self.log.push(&Entry { thread, what: What::Clocks(clocks) })?;
+        }
         self.log.push(&Entry { thread, what })
     }
 
@@ -270,6 +280,12 @@ impl Recorder {
     /// It has stopped. A copy tells where that was.
     fn preempted(&mut self, id: i32) -> Result<(), Trouble> {
         let task = self.task(id)?;
+        if vdso::is_inside(task.thread.registers()?.rip) {
+            // In the middle of an entry of the buffer.
+            task.stepping = true;
+            task.thread.resume(How::Step)?;
+            return self.wait_for(id);
+        }
         let copy = epoch::copy(&task.thread)?;
         task.phase = Phase::Ready;
         task.point = Some(task.thread.registers()?);
@@ -281,6 +297,14 @@ impl Recorder {
         // Its turn is over.
         self.since -= SLICE;
         Ok(())
+    }
+
+    /// Whether a trap is the end of a step that [`Recorder::preempted`] has made.
+    fn is_stepped(&mut self, id: i32) -> Result<bool, Trouble> {
+        const TRAP_TRACE: i32 = 2;
+        let task = self.task(id)?;
+        let traced = raw::signal_information(task.thread.tid).is_ok_and(|information| information.0.si_code == TRAP_TRACE);
+        Ok(traced && std::mem::take(&mut task.stepping))
     }
 
     /// Takes the next report of this thread.
@@ -305,6 +329,7 @@ impl Recorder {
             task.thread.stopped = Some(crate::ptrace::Stopped::reported(tid));
         }
         match what {
+            Change::Signal(libc::SIGTRAP) if self.is_stepped(id)? => self.preempted(id),
             Change::Seccomp => self.entering(id),
             Change::Syscall => self.leaving(id),
             Change::Signal(number) => self.signalled(id, number),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::log::{Call, What};
 use super::recorder::Recording;
 use super::thread::{Thread, is_fault};
-use super::{Diverged, Trouble};
+use super::{Diverged, Trouble, vdso};
 use crate::ptrace::{Change, How, Stopped, change};
 use crate::raw::{self, Registers, SigInfo};
 use crate::syscalls;
@@ -81,14 +81,21 @@ impl Actor {
 impl Replayer {
     fn act(&mut self, id: i32, what: What) -> Result<(), Trouble> {
         match what {
-            What::Enter(number) => self.to_call(id, number).map(|_| ()),
+            What::Enter(number) => {
+                self.to_call(id, number)?;
+                match vdso::unused(&self.actor(id)?.thread) {
+                    0 => Ok(()),
+                    left => Err(self.diverged("clocks to be read", format!("{left} fewer readings"))),
+                }
+            }
             What::Call(call) => self.call(id, &call),
             What::Born(child) => self.born(id, child),
             What::Loaded(loaded) => self.loaded(id, &loaded),
             What::Signal { number, information, frame } => self.signal(id, number, &information, frame),
             What::Fault { number, instruction } => self.fault(id, number, instruction),
             What::Counter(value, processor) => self.counter(id, value, processor),
-            What::Clocks(_) => Ok(()),
+            What::Clocks(entries) => vdso::give(&self.actor(id)?.thread, &entries),
+            What::Flush => self.flush(id),
             What::Preempted(copy) => self.preempted(id, copy),
             What::Ended { status, process } => self.ended(id, status, process),
             What::Killed => self.killed(id),
@@ -141,6 +148,17 @@ impl Replayer {
                 other => return Ok(Stop::Other(format!("{other:?}"))),
             }
         }
+    }
+
+    /// The buffer of clock readings is used up, and more will be read.
+    fn flush(&mut self, id: i32) -> Result<(), Trouble> {
+        let mut registers = self.to_call(id, syscalls::FLUSH)?;
+        let actor = self.actor(id)?;
+        registers.orig_rax = u64::MAX;
+        registers.rax = 0;
+        actor.answered = true;
+        actor.phase = Phase::Ready;
+        actor.thread.set_registers(&registers)
     }
 
     /// Brings a thread to the call that it makes next.
