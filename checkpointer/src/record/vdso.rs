@@ -71,18 +71,24 @@ pub(super) fn unused(thread: &Thread) -> u64 {
     word(8).saturating_sub(word(0)) / CLOCK_ENTRY
 }
 
-/// Places in the image: header, program headers, dynamic section, symbols, names, hash table, code.
+/// Places in the image: header, program headers, dynamic section, symbols, names, hash table, versions, code.
 const PROGRAM_HEADERS: usize = 64;
 const DYNAMIC: usize = 0x100;
 const SYMBOLS: usize = 0x200;
 const NAMES: usize = 0x300;
 const HASH: usize = 0x400;
+const VERSION_INDICES: usize = 0x440;
+const VERSIONS: usize = 0x460;
 const CODE: usize = 0x500;
+
+/// The object's name and the version of its symbols, as the kernel's own has them.
+const NAME: &str = "linux-vdso.so.1";
+const VERSION: &str = "LINUX_2.6";
 
 fn image() -> Vec<u8> {
     let (code, functions) = raw::vdso_functions();
     let mut image = vec![0u8; CODE];
-    let names = [c"linux-vdso.so.1".to_str().unwrap_or_default()].into_iter().chain(functions.iter().map(|(name, _)| *name));
+    let names = [NAME, VERSION].into_iter().chain(functions.iter().map(|(name, _)| *name));
     let mut strings = vec![0u8];
     let offsets: Vec<u32> = names
         .map(|name| {
@@ -95,7 +101,7 @@ fn image() -> Vec<u8> {
     put(&mut image, NAMES, &strings);
     // Elf64_Sym: name, info (a global function), other, section, value, size. The first one is empty.
     for (index, (_, offset)) in functions.iter().enumerate() {
-        let mut symbol = offsets[index + 1].to_le_bytes().to_vec();
+        let mut symbol = offsets[index + 2].to_le_bytes().to_vec();
         symbol.extend([0x12, 0]);
         symbol.extend(1u16.to_le_bytes());
         symbol.extend((IMAGE + CODE as u64 + offset).to_le_bytes());
@@ -107,15 +113,30 @@ fn image() -> Vec<u8> {
     let chain = (0..=count).map(|symbol| if symbol == 0 || symbol == count { 0 } else { symbol + 1 });
     let hash: Vec<u8> = [1, count + 1, 1].into_iter().chain(chain).flat_map(u32::to_le_bytes).collect();
     put(&mut image, HASH, &hash);
+    // The version of each symbol: the second one below; none for the empty one.
+    let indices: Vec<u8> = (0..=count).flat_map(|symbol| if symbol == 0 { [0, 0] } else { [2, 0] }).collect();
+    put(&mut image, VERSION_INDICES, &indices);
+    // Elf64_Verdef: structure's version, flags (the first is the object itself), index, count of names; hash, offset of the name,
+    // of the next. Elf64_Verdaux: name, next.
+    for (index, (name, offset)) in [NAME, VERSION].into_iter().zip(&offsets).enumerate() {
+        let (flags, index, last) = if index == 0 { (1u16, 1u16, false) } else { (0, 2, true) };
+        let halves: Vec<u8> = [1, flags, index, 1].into_iter().flat_map(u16::to_le_bytes).collect();
+        let words = [hash_of(name), 20, if last { 0 } else { 28 }, *offset, 0];
+        let words: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        put(&mut image, VERSIONS + 28 * usize::from(index - 1), &[halves, words].concat());
+    }
     let at = |offset: usize| IMAGE + offset as u64;
-    // DT_HASH, DT_SYMTAB, DT_STRTAB, DT_STRSZ, DT_SYMENT, DT_SONAME, DT_NULL
-    let dynamic: [[u64; 2]; 7] = [
+    // DT_HASH, DT_SYMTAB, DT_STRTAB, DT_STRSZ, DT_SYMENT, DT_SONAME, DT_VERSYM, DT_VERDEF, DT_VERDEFNUM, DT_NULL
+    let dynamic: [[u64; 2]; 10] = [
         [4, at(HASH)],
         [6, at(SYMBOLS)],
         [5, at(NAMES)],
         [10, strings.len() as u64],
         [11, 24],
         [14, offsets[0].into()],
+        [0x6fff_fff0, at(VERSION_INDICES)],
+        [0x6fff_fffc, at(VERSIONS)],
+        [0x6fff_fffd, 2],
         [0, 0],
     ];
     let dynamic: Vec<u8> = dynamic.as_flattened().iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -138,6 +159,15 @@ fn image() -> Vec<u8> {
     image
 }
 
+/// The hash of a name in ELF (System V ABI, "Hash Table").
+fn hash_of(name: &str) -> u32 {
+    name.bytes().fold(0, |hash: u32, byte| {
+        let hash = (hash << 4).wrapping_add(byte.into());
+        let high = hash & 0xf000_0000;
+        (hash ^ (high >> 24)) & !high
+    })
+}
+
 fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
     image[at..at + bytes.len()].copy_from_slice(bytes);
 }
@@ -153,9 +183,12 @@ mod tests {
         let (code, functions) = raw::vdso_functions();
         assert_eq!(&image[CODE..], code);
         let names: usize = functions.iter().map(|(name, _)| name.len() + 1).sum();
-        assert!(NAMES + 17 + names <= HASH && SYMBOLS + 24 * (functions.len() + 1) <= NAMES);
-        assert!(DYNAMIC + 16 * 7 <= SYMBOLS && PROGRAM_HEADERS + 2 * 56 <= DYNAMIC);
-        assert!(HASH + 4 * (3 + functions.len() + 1) <= CODE);
+        assert!(NAMES + 27 + names <= HASH && SYMBOLS + 24 * (functions.len() + 1) <= NAMES);
+        assert!(DYNAMIC + 16 * 10 <= SYMBOLS && PROGRAM_HEADERS + 2 * 56 <= DYNAMIC);
+        assert!(HASH + 4 * (3 + functions.len() + 1) <= VERSION_INDICES && VERSIONS + 2 * 28 <= CODE);
+        assert!(VERSION_INDICES + 2 * (functions.len() + 1) <= VERSIONS);
+        // As linkers have it.
+        assert_eq!(hash_of(VERSION), 0x03ae_75f6);
         assert_eq!(IMAGE + IMAGE_SIZE, CLOCK_BUFFER);
     }
 
