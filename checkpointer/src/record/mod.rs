@@ -10,6 +10,7 @@ mod given;
 mod log;
 mod mapping;
 mod outputs;
+mod pinning;
 mod prepare;
 mod recorder;
 mod replayer;

@@ -45,6 +45,10 @@ impl Recorder {
         let Some(row) = syscalls::find(number) else {
             return Err(self.refused(id, format!("system call {number}: it is in no table, or of 32-bit code")));
         };
+        if matches!(row.name, "sched_getaffinity" | "sched_setaffinity") {
+            self.pinning.give_up(self.tasks.values().map(|task| task.thread.tid));
+        }
+        let task = self.task(id)?;
         let resumed = row.irregular == Some(Irregular::Restart);
         if !resumed || task.pending.is_none() {
             let arguments = arguments(&registers);

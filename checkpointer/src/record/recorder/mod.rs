@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::unistd::Pid;
 
 use super::log::{Entry, Log, What};
+use super::pinning::Pinning;
 use super::thread::Thread;
 use super::{Trouble, epoch, vdso};
 use crate::ptrace::{Change, How, change};
@@ -93,6 +94,7 @@ pub(super) struct Recorder {
     early: Vec<Pid>,
     /// Copies at places without a name.
     copies: Vec<Pid>,
+    pinning: Pinning,
 }
 
 /// A finished recording.
@@ -125,6 +127,7 @@ pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble>
         status: None,
         early: Vec::new(),
         copies: Vec::new(),
+        pinning: Pinning::new(),
     };
     let id = root.as_raw();
     recorder.tasks.insert(id, Task::new(Thread::stopped(id, id, root, root)));
@@ -324,6 +327,7 @@ impl Recorder {
             }
             return Ok(());
         }
+        self.pinning.note_stop(self.tasks.values().map(|task| task.thread.tid));
         if !matches!(what, Change::Exited(_) | Change::Killed(_)) {
             let task = self.task(id)?;
             task.thread.stopped = Some(crate::ptrace::Stopped::reported(tid));

@@ -7,6 +7,7 @@ mod signals;
 use std::collections::BTreeMap;
 
 use super::log::{Call, What};
+use super::pinning::Pinning;
 use super::recorder::Recording;
 use super::thread::{Thread, is_fault};
 use super::{Diverged, Trouble, vdso};
@@ -41,6 +42,7 @@ pub(super) struct Replayer {
     /// By the ids of the recording.
     actors: BTreeMap<i32, Actor>,
     at: u64,
+    pinning: Pinning,
 }
 
 /// Where a thread that was let run has stopped.
@@ -55,7 +57,7 @@ enum Stop {
 pub(super) fn replay(argv: &[Vec<u8>], recording: &Recording) -> Result<(), Trouble> {
     let program = argv.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
     let start = |source| Trouble::Start { program: program.clone(), source };
-    let mut replayer = Replayer { actors: BTreeMap::new(), at: 0 };
+    let mut replayer = Replayer { actors: BTreeMap::new(), at: 0, pinning: Pinning::new() };
     let mut reader = recording.log.read()?;
     let Some(first) = reader.peek()?.map(|entry| entry.thread) else { return Ok(()) };
     let running = crate::launch::start_recorded(argv, true).map_err(start)?;
@@ -119,6 +121,7 @@ impl Replayer {
     /// Lets a thread run until something happens that is in the recording, or should be.
     fn advance(&mut self, id: i32) -> Result<Stop, Trouble> {
         loop {
+            self.pinning.note_stop(self.actors.values().map(|actor| actor.thread.tid));
             let actor = self.actor(id)?;
             actor.answered = false;
             actor.thread.resume(How::Continue)?;
