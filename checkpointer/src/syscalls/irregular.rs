@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::row::Output::{Always, Fixed};
-use super::row::{Class, Irregular, Output, Row};
+use super::row::{Class, Harmless, Irregular, Output, Row};
 
 /// What a call is, its arguments known.
 #[derive(Debug, Clone)]
@@ -66,6 +66,10 @@ const IOCTLS: &[(libc::c_ulong, Class, &[Output])] = &[
     (0x8921, Class::Input, &[Fixed(2, 40)]),
     (0x8927, Class::Input, &[Fixed(2, 40)]),
     (0x8933, Class::Input, &[Fixed(2, 40)]),
+    // IOCTL_VM_SOCKETS_GET_LOCAL_CID
+    (0x7b9, Class::Input, &[Fixed(2, 4)]),
+    // TIOCGPTPEER: its third argument has the flags of open
+    (0x5441, Class::Descriptor(Harmless::Placeholder(Some(2))), &[]),
     // FICLONE, FICLONERANGE: numbers that say "write", and are meant so.
     (0x4004_9409, Class::Effect, &[]),
     (0x4020_940d, Class::Effect, &[]),

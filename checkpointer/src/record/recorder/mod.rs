@@ -302,12 +302,9 @@ impl Recorder {
         Ok(())
     }
 
-    /// Whether a trap is the end of a step that [`Recorder::preempted`] has made.
-    fn is_stepped(&mut self, id: i32) -> Result<bool, Trouble> {
-        const TRAP_TRACE: i32 = 2;
-        let task = self.task(id)?;
-        let traced = raw::signal_information(task.thread.tid).is_ok_and(|information| information.0.si_code == TRAP_TRACE);
-        Ok(traced && std::mem::take(&mut task.stepping))
+    /// Whether a trap is the end of a step that [`Recorder::preempted`] has made: nothing of the program's runs meanwhile.
+    fn is_stepped(&mut self, id: i32) -> bool {
+        self.tasks.get_mut(&id).is_some_and(|task| std::mem::take(&mut task.stepping))
     }
 
     /// Takes the next report of this thread.
@@ -332,8 +329,9 @@ impl Recorder {
             let task = self.task(id)?;
             task.thread.stopped = Some(crate::ptrace::Stopped::reported(tid));
         }
+        let stepped = self.is_stepped(id);
         match what {
-            Change::Signal(libc::SIGTRAP) if self.is_stepped(id)? => self.preempted(id),
+            Change::Signal(libc::SIGTRAP) if stepped => self.preempted(id),
             Change::Seccomp => self.entering(id),
             Change::Syscall => self.leaving(id),
             Change::Signal(number) => self.signalled(id, number),

@@ -110,6 +110,15 @@ impl Replayer {
         }
         let actor = self.actor(id)?;
         actor.thread.resume(How::ToSyscall)?;
+        // The other threads of the process end first (ptrace(2), "execve(2) under ptrace").
+        let process = actor.thread.process;
+        let siblings: Vec<i32> = self.members(process).into_iter().filter(|member| *member != id).collect();
+        for sibling in siblings {
+            if let Some(mut sibling) = self.actors.remove(&sibling) {
+                sibling.reap();
+            }
+        }
+        let actor = self.actor(id)?;
         loop {
             match actor.await_stop()? {
                 Change::Exec => return Ok(()),
@@ -126,8 +135,7 @@ impl Replayer {
     /// The thread was stopped at a place without a name: its process goes on from the copy that was made there.
     pub(super) fn preempted(&mut self, id: i32, copy: i32) -> Result<(), Trouble> {
         let process = self.actor(id)?.thread.process;
-        let members: Vec<i32> =
-            self.actors.iter().filter(|(_, actor)| actor.thread.process == process).map(|(id, _)| *id).collect();
+        let members = self.members(process);
         for member in &members {
             let actor = self.actor(*member)?;
             match actor.phase {
@@ -192,8 +200,7 @@ impl Replayer {
     /// Lets all threads of a process come to their ends.
     fn reap_process(&mut self, id: i32) -> Result<(), Trouble> {
         let process = self.actor(id)?.thread.process;
-        let members: Vec<i32> =
-            self.actors.iter().filter(|(_, actor)| actor.thread.process == process).map(|(id, _)| *id).collect();
+        let members = self.members(process);
         // The leader last: its end is reported when the others have ended.
         let leads = |id: &&i32| self.actors.get(id).is_some_and(|actor| actor.thread.tid == actor.thread.pid);
         let (leaders, others): (Vec<i32>, Vec<i32>) = members.iter().partition(leads);
@@ -201,14 +208,27 @@ impl Replayer {
             actor.thread.resume(How::Continue).ok();
         }
         for member in others.iter().chain(&leaders) {
-            let Some(mut actor) = self.actors.remove(member) else { continue };
-            loop {
-                match actor.await_stop() {
-                    Ok(Change::Exited(_) | Change::Killed(_)) | Err(_) => break,
-                    Ok(_) => drop(actor.thread.resume(How::Continue)),
-                }
+            if let Some(mut actor) = self.actors.remove(member) {
+                actor.reap();
             }
         }
         Ok(())
+    }
+
+    /// The threads of a process.
+    fn members(&self, process: i32) -> Vec<i32> {
+        self.actors.iter().filter(|(_, actor)| actor.thread.process == process).map(|(id, _)| *id).collect()
+    }
+}
+
+impl Actor {
+    /// Lets a thread that has been killed, or let go to end, come to its end.
+    fn reap(&mut self) {
+        loop {
+            match self.await_stop() {
+                Ok(Change::Exited(_) | Change::Killed(_)) | Err(_) => break,
+                Ok(_) => drop(self.thread.resume(How::Continue)),
+            }
+        }
     }
 }
