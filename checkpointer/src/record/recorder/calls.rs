@@ -7,7 +7,7 @@ use crate::ptrace::{How, change};
 use crate::raw;
 use crate::record::log::{Call, What};
 use crate::record::thread::{arguments, state_of};
-use crate::record::{Trouble, given, mapping, outputs, vdso};
+use crate::record::{Trouble, given, mapping, outputs};
 use crate::syscalls::{self, Class, FLUSH, Irregular, Row, Shape};
 
 /// The restart codes that the kernel leaves in rax when a signal interrupts a call (include/linux/errno.h).
@@ -49,8 +49,10 @@ impl Recorder {
             self.pinning.give_up(self.tasks.values().map(|task| task.thread.tid));
         }
         let task = self.task(id)?;
-        let resumed = row.irregular == Some(Irregular::Restart);
-        if !resumed || task.pending.is_none() {
+        // An interruption that the program does not see: the kernel makes the call again by itself.
+        let again = |pending: &Pending| row.irregular == Some(Irregular::Restart) || pending.row.number == row.number;
+        let resumed = task.interrupted.is_some() && task.pending.as_ref().is_some_and(again);
+        if !resumed {
             let arguments = arguments(&registers);
             let shape = syscalls::shape(row, &arguments);
             match shape.class {
@@ -71,9 +73,8 @@ impl Recorder {
             let state = state_of(&registers);
             task.pending = Some(Pending { row, shape, arguments, state, given, capacities });
             task.entered = false;
-            if let Some(clocks) = vdso::take(&task.thread)? {
+            if self.log_clocks(id)? {
                 // The buffer is that of the whole process: on replay it must be used up before others run.
-                self.push(id, What::Clocks(clocks))?;
                 self.enter(id)?;
             }
         }

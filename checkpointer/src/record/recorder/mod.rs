@@ -176,13 +176,19 @@ impl Recorder {
 
     /// Logs an event of a thread, and before it the clocks that it has read since the last one.
     fn push(&mut self, thread: i32, what: What) -> Result<(), Trouble> {
-        if let Some(task) = self.tasks.get(&thread)
-            && !matches!(what, What::Loaded(_))
-            && let Some(clocks) = vdso::take(&task.thread)?
-        {
-            self.log.push(&Entry { thread, what: What::Clocks(clocks) })?;
+        if !matches!(what, What::Loaded(_)) {
+            self.log_clocks(thread)?;
         }
         self.log.push(&Entry { thread, what })
+    }
+
+    /// Logs the clocks that a thread has read since its last event; whether there were any. What is in the buffer is that of
+    /// the thread that runs, whatever is reported of others meanwhile.
+    fn log_clocks(&mut self, thread: i32) -> Result<bool, Trouble> {
+        let Some(task) = self.tasks.get(&thread).filter(|_| thread == self.current) else { return Ok(false) };
+        let Some(clocks) = vdso::take(&task.thread)? else { return Ok(false) };
+        self.log.push(&Entry { thread, what: What::Clocks(clocks) })?;
+        Ok(true)
     }
 
     fn task(&mut self, id: i32) -> Result<&mut Task, Trouble> {
@@ -352,10 +358,12 @@ impl Recorder {
                 self.task(id)?.phase = Phase::Ready;
                 Ok(())
             }
-            Change::Interrupted if std::mem::take(&mut self.task(id)?.asked_to_stop) => match self.task(id)?.phase {
-                Phase::Running => self.preempted(id),
-                _ => self.go_on(id),
-            },
+            Change::Interrupted if std::mem::take(&mut self.task(id)?.asked_to_stop) => {
+                let task = self.task(id)?;
+                // Not if that has interrupted a call, which is made again.
+                let between = task.phase == Phase::Running && task.interrupted.is_none();
+                if between { self.preempted(id) } else { self.go_on(id) }
+            }
             Change::Interrupted | Change::VforkDone | Change::Other(_) => self.go_on(id),
         }
     }
