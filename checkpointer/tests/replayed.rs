@@ -73,8 +73,10 @@ fn effects_happen_once() {
     let script = "echo line >> log; mkdir made; (cd made && date > when); mv log kept; echo more >> kept; rm -r made; \
                   printf mail | cat >> sent";
     check_in(folder.path(), &["sh", "-c", script]).is_same();
-    let mut names: Vec<_> =
-        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     assert_eq!(names, ["kept", "sent"]);
     assert_eq!(std::fs::read_to_string(folder.path().join("kept")).unwrap(), "line\nmore\n");

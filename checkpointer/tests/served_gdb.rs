@@ -96,7 +96,17 @@ fn stepping_meets_handlers() {
 fn system_calls_are_caught() {
     let output = alike(
         "calls.c",
-        &["catch syscall getppid", "catch syscall write", "run", "continue", "continue", "continue", "continue", "delete", "continue"],
+        &[
+            "catch syscall getppid",
+            "catch syscall write",
+            "run",
+            "continue",
+            "continue",
+            "continue",
+            "continue",
+            "delete",
+            "continue",
+        ],
     );
     shows(&output, &["call to syscall getppid", "returned from syscall getppid", "call to syscall write"]);
 }
@@ -111,7 +121,18 @@ fn single_instructions_over_system_calls() {
 fn forks_vforks_and_execs() {
     let output = alike(
         "family.c",
-        &["break child_work", "break after_fork", "run", "next", "break after_vfork", "continue", "next", "break main", "continue", "continue"],
+        &[
+            "break child_work",
+            "break after_fork",
+            "run",
+            "next",
+            "break after_vfork",
+            "continue",
+            "next",
+            "break main",
+            "continue",
+            "continue",
+        ],
     );
     shows(&output, &["after_fork", "after_vfork", "is executing new program", "exited with code 05"]);
 }

@@ -11,8 +11,8 @@ use std::os::fd::RawFd;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use super::{Trouble, vdso};
 use super::thread::Thread;
+use super::{Trouble, vdso};
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
 use crate::raw;
@@ -21,7 +21,8 @@ use crate::snapshot::threads::{self, ThreadState, await_birth};
 /// Copies the process of a thread that was stopped between events. The copy is stopped, and holds no descriptor open.
 pub(super) fn copy(thread: &Thread) -> Result<Pid, Trouble> {
     if let Some(shared) = shared_memory(thread.tid) {
-        let what = format!("it runs for long without a system call, and {shared} is shared memory, which a copy cannot keep");
+        let what =
+            format!("it runs for long without a system call, and {shared} is shared memory, which a copy cannot keep");
         return Err(Trouble::Refused { thread: thread.id, what });
     }
     let mut injector = Injector::borrow(thread.tid, thread.tid)?;
@@ -47,7 +48,9 @@ pub(super) fn copy(thread: &Thread) -> Result<Pid, Trouble> {
 /// A private copy cannot keep what is shared.
 fn shared_memory(pid: Pid) -> Option<String> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-    let shared = |line: &&str| line.split_whitespace().nth(1).is_some_and(|rights| rights.starts_with("rw") && rights.ends_with('s'));
+    let shared = |line: &&str| {
+        line.split_whitespace().nth(1).is_some_and(|rights| rights.starts_with("rw") && rights.ends_with('s'))
+    };
     maps.lines().find(shared).map(str::to_owned)
 }
 
@@ -94,7 +97,8 @@ pub(super) fn complete(copy: Pid, rest: &Rest) -> Result<Vec<Pid>, Trouble> {
                 // Out of the way of those that are still to come.
                 let null = injector.call(Sysno::openat, [here, scratch, libc::O_RDWR as u64, 0, 0, 0])?;
                 let last = rest.descriptors.last().map_or(0, |(number, _)| *number) + 1;
-                let high = injector.call(Sysno::fcntl, [null, libc::F_DUPFD as u64, last.unsigned_abs().into(), 0, 0, 0])?;
+                let high =
+                    injector.call(Sysno::fcntl, [null, libc::F_DUPFD as u64, last.unsigned_abs().into(), 0, 0, 0])?;
                 injector.call(Sysno::close, [null, 0, 0, 0, 0, 0])?;
                 *opened.insert(high)
             }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use syscalls::Sysno;
 
+use super::Trouble;
 use super::log::{Call, Identity, Mapped};
 use super::thread::Thread;
-use super::Trouble;
 use crate::inject::injector::Injector;
 use crate::inject::{PAGE, Remote};
 

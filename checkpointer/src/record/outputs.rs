@@ -93,13 +93,7 @@ fn distribute(found: &mut Vec<(u64, u64)>, vectors: &[(u64, u64)], mut left: u64
 }
 
 /// A `struct msghdr` that was received into: name, data, ancillary data and the header itself.
-fn message(
-    found: &mut Vec<(u64, u64)>,
-    thread: &Thread,
-    header: u64,
-    length: u64,
-    capacities: Option<(u64, u64)>,
-) {
+fn message(found: &mut Vec<(u64, u64)>, thread: &Thread, header: u64, length: u64, capacities: Option<(u64, u64)>) {
     let word = |offset: u64| thread.word(header + offset).unwrap_or(0);
     let (name, control) = capacities.unwrap_or((u64::MAX, u64::MAX));
     found.push((word(0), u64::from(thread.half(header + 8).unwrap_or(0)).min(name)));

@@ -55,7 +55,8 @@ fn prepare(thread: &Thread, replayed: bool) -> Result<(), Trouble> {
 
 /// From inside a call to right after it.
 pub(super) fn leave_call(thread: &Thread) -> Result<(), Trouble> {
-    let left = raw::resume(libc::PTRACE_SYSCALL, thread.tid, 0).is_ok() && next_stop(thread.tid) == Some(Change::Syscall);
+    let left =
+        raw::resume(libc::PTRACE_SYSCALL, thread.tid, 0).is_ok() && next_stop(thread.tid) == Some(Change::Syscall);
     if left { Ok(()) } else { Err(Trouble::Gone(thread.id)) }
 }
 

@@ -103,9 +103,7 @@ fn rules(purpose: Purpose) -> Vec<Rule> {
     let rows = TABLE.iter().copied().flatten();
     match purpose {
         Purpose::Session => rows
-            .flat_map(|row| {
-                row.session.iter().map(|trap| Rule { number: row.number, when: trap.when, action: TRACE })
-            })
+            .flat_map(|row| row.session.iter().map(|trap| Rule { number: row.number, when: trap.when, action: TRACE }))
             .collect(),
         Purpose::Recording => rows
             .filter_map(|row| {
@@ -204,7 +202,13 @@ mod tests {
         let holds = |when: &When| (arguments[usize::from(when.argument)] & when.mask == when.value) != when.not;
         let Some(row) = crate::syscalls::find(u64::from(number)) else {
             let known = purpose == Purpose::Session || number < PAST;
-            return if known { ALLOW } else if number == FLUSH { TRACE } else { ABSENT };
+            return if known {
+                ALLOW
+            } else if number == FLUSH {
+                TRACE
+            } else {
+                ABSENT
+            };
         };
         let hit = match purpose {
             Purpose::Session => row.session.iter().any(|trap| trap.when.iter().all(holds)),

@@ -140,4 +140,3 @@ fn semaphores(arguments: &[u64; 6]) -> Shape {
         _ => Shape { must_fail: true, ..Shape::of(Class::Effect, &[]) },
     }
 }
-

@@ -197,7 +197,8 @@ pub fn by_gdbserver(sample: &Sample, lines: &[&str]) -> String {
 
 /// Lines that say something of the program, without ids and addresses, which differ.
 fn plain(output: &str) -> String {
-    let ids = regex::Regex::new(r"(Thread|process|LWP|Remote target, process|Inferior 1 \(process) \d+(\.\d+)?").expect("a pattern");
+    let ids = regex::Regex::new(r"(Thread|process|LWP|Remote target, process|Inferior 1 \(process) \d+(\.\d+)?")
+        .expect("a pattern");
     let addresses = regex::Regex::new(r"0x[0-9a-f]+").expect("a pattern");
     let chatter = ["Reading ", "warning: ", "[Detaching", "[New Thread", "[Switching"];
     let mut plain = String::new();

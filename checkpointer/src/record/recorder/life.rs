@@ -123,8 +123,12 @@ impl Recorder {
         let (process, tid) = (task.thread.process, task.thread.tid);
         let registers = task.thread.registers()?;
         let leader = process == id;
-        let siblings: Vec<i32> =
-            self.tasks.iter().filter(|(other, task)| **other != id && task.thread.process == process).map(|(id, _)| *id).collect();
+        let siblings: Vec<i32> = self
+            .tasks
+            .iter()
+            .filter(|(other, task)| **other != id && task.thread.process == process)
+            .map(|(id, _)| *id)
+            .collect();
         if before == Phase::Ending || siblings.iter().any(|other| self.ends_others(*other)) {
             // It goes with its process.
             return self.task(id)?.thread.resume(How::Continue);
@@ -152,7 +156,8 @@ impl Recorder {
             await_zombie(tid);
             return Ok(());
         }
-        while self.tasks.values().any(|task| if alone { task.thread.id == id } else { task.thread.process == process }) {
+        while self.tasks.values().any(|task| if alone { task.thread.id == id } else { task.thread.process == process })
+        {
             match raw::wait(None, true) {
                 Ok(Some((tid, status))) => self.dispatch(tid, change(status))?,
                 _ => break,

@@ -4,8 +4,8 @@
 use super::{Phase, Recorder};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, SigInfo};
-use crate::record::log::{Frame, What};
 use crate::record::Trouble;
+use crate::record::log::{Frame, What};
 use crate::record::thread::{counter_read, is_fault};
 
 impl Recorder {

@@ -145,7 +145,8 @@ impl Replayer {
                     wind_back(actor, registers)?;
                 }
                 Phase::Inside => {
-                    let what = "a thread was stopped where nothing names the place, while another of its process made one";
+                    let what =
+                        "a thread was stopped where nothing names the place, while another of its process made one";
                     return Err(Trouble::Refused { thread: id, what: what.to_owned() });
                 }
             }

@@ -106,11 +106,8 @@ impl Replayer {
 
     fn actor(&mut self, id: i32) -> Result<&mut Actor, Trouble> {
         let at = self.at;
-        let missing = || Diverged {
-            at,
-            expected: format!("thread {id} to be there"),
-            got: "no such thread".to_owned(),
-        };
+        let missing =
+            || Diverged { at, expected: format!("thread {id} to be there"), got: "no such thread".to_owned() };
         self.actors.get_mut(&id).ok_or_else(|| missing().into())
     }
 

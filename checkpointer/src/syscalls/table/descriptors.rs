@@ -53,9 +53,7 @@ pub const ROWS: &[Row] = &[
         .out(&[Sets, Always(4, 16)])
         .session(&[on(&[is(4, 0), is(5, 0)], Special::TerminalRead)]),
     row(Sysno::poll, Input).out(&[Array(0, 8, 1)]).session(&[on(&[low(2, 0xffff_ffff)], Special::TerminalRead)]),
-    row(Sysno::ppoll, Input)
-        .out(&[Array(0, 8, 1), Always(2, 16)])
-        .session(&[on(&[is(2, 0)], Special::TerminalRead)]),
+    row(Sysno::ppoll, Input).out(&[Array(0, 8, 1), Always(2, 16)]).session(&[on(&[is(2, 0)], Special::TerminalRead)]),
     row(Sysno::epoll_create, Descriptor(Same)),
     row(Sysno::epoll_create1, Descriptor(Same)),
     row(Sysno::epoll_ctl, Effect),
