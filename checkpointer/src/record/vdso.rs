@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(&image[CODE..], code);
         let names: usize = functions.iter().map(|(name, _)| name.len() + 1).sum();
         assert!(NAMES + 27 + names <= HASH && SYMBOLS + 24 * (functions.len() + 1) <= NAMES);
-        assert!(DYNAMIC + 16 * 10 <= SYMBOLS && PROGRAM_HEADERS + 2 * 56 <= DYNAMIC);
+        const { assert!(DYNAMIC + 16 * 10 <= SYMBOLS && PROGRAM_HEADERS + 2 * 56 <= DYNAMIC) };
         assert!(HASH + 4 * (3 + functions.len() + 1) <= VERSION_INDICES && VERSIONS + 2 * 28 <= CODE);
         assert!(VERSION_INDICES + 2 * (functions.len() + 1) <= VERSIONS);
         // As linkers have it.

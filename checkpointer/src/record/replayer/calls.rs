@@ -22,7 +22,7 @@ impl Replayer {
         if self.actor(id)?.phase == Phase::Inside {
             return self.made_one(id, call);
         }
-        let registers = self.to_call(id, call.number)?;
+        let registers = self.reach_call(id, call.number)?;
         self.compare(id, row, call, &registers)?;
         let shape = table::shape(row, &call.arguments);
         let failed = (-4095..0).contains(&call.result);

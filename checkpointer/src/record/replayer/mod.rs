@@ -84,7 +84,7 @@ impl Replayer {
     fn act(&mut self, id: i32, what: What) -> Result<(), Trouble> {
         match what {
             What::Enter(number) => {
-                self.to_call(id, number)?;
+                self.reach_call(id, number)?;
                 match vdso::unused(&self.actor(id)?.thread) {
                     0 => Ok(()),
                     left => Err(self.diverged("clocks to be read", format!("{left} fewer readings"))),
@@ -152,7 +152,7 @@ impl Replayer {
 
     /// The buffer of clock readings is used up, and more will be read.
     fn flush(&mut self, id: i32) -> Result<(), Trouble> {
-        let mut registers = self.to_call(id, syscalls::FLUSH)?;
+        let mut registers = self.reach_call(id, syscalls::FLUSH)?;
         let actor = self.actor(id)?;
         registers.orig_rax = u64::MAX;
         registers.rax = 0;
@@ -162,7 +162,7 @@ impl Replayer {
     }
 
     /// Brings a thread to the call that it makes next.
-    fn to_call(&mut self, id: i32, number: u32) -> Result<Registers, Trouble> {
+    fn reach_call(&mut self, id: i32, number: u32) -> Result<Registers, Trouble> {
         let actor = self.actor(id)?;
         let registers = match actor.phase {
             Phase::AtCall => actor.thread.registers()?,
