@@ -10,6 +10,15 @@
 /// replay, eight bytes each.
 pub const CLOCK_BUFFER: u64 = 0x7000_4000;
 
+/// Where it is noted which descriptors never keep a reader waiting: a bit for each of the first [`NOTED_DESCRIPTORS`].
+pub const READY_DESCRIPTORS: u64 = CLOCK_BUFFER + 0x4_0000;
+
+/// How many descriptors have a bit.
+pub const NOTED_DESCRIPTORS: u64 = 4096;
+
+/// Reads of more bytes are left to the tracer.
+pub const LONGEST_READ: u64 = 0x8000;
+
 /// Bytes before the first entry.
 pub const CLOCK_HEADER: u64 = 64;
 
@@ -183,6 +192,75 @@ core::arch::global_asm!(
     9:
     FRED_LEAVE
 
+    /* read(2), jumped to from where the C library makes it (record/reads.rs), with nothing but rax, rcx and r11 to use. r11 is
+       where to go on; two bytes before that is a system call for the tracer. An entry of this one has the number of bytes after
+       which and descriptor, and then the bytes, rounded up to eight. */
+    .balign 16
+    .globl fred_vdso_read
+    fred_vdso_read:
+    mov ecx, {buffer}
+    mov [rcx + 24], r11
+    mov r11, [rcx]
+    cmp qword ptr [rcx + 16], 0
+    jne 4f
+    cmp edi, {noted}
+    jae 8f
+    bt dword ptr [rcx + {ready} - {buffer}], edi
+    jnc 8f
+    cmp rdx, {longest}
+    ja 8f
+    lea r11, [r11 + rdx + 24]
+    cmp r11, [rcx + 8]
+    ja 8f
+    xor eax, eax
+    syscall
+    mov ecx, {buffer}
+    mov [rcx + 32], rdi
+    mov [rcx + 40], rsi
+    mov r11, [rcx]
+    lea r11, [rcx + r11 + {header}]
+    mov dword ptr [r11], 0x200
+    mov [r11 + 4], edi
+    mov [r11 + 8], rax
+    add qword ptr [rcx], 16
+    test rax, rax
+    jle 7f
+    lea rdi, [r11 + 16]
+    jmp 6f
+    4:
+    cmp r11, [rcx + 8]
+    jae 8f
+    lea r11, [rcx + r11 + {header}]
+    cmp dword ptr [r11], 0x200
+    jne 8f
+    cmp [r11 + 4], edi
+    jne 8f
+    mov [rcx + 32], rdi
+    mov [rcx + 40], rsi
+    add qword ptr [rcx], 16
+    mov rax, [r11 + 8]
+    test rax, rax
+    jle 7f
+    mov rdi, rsi
+    lea rsi, [r11 + 16]
+    6:
+    mov rcx, rax
+    rep movsb
+    mov ecx, {buffer}
+    lea r11, [rax + 7]
+    and r11, -8
+    add [rcx], r11
+    7:
+    mov rdi, [rcx + 32]
+    mov rsi, [rcx + 40]
+    mov r11, [rcx + 24]
+    jmp r11
+    8:
+    xor eax, eax
+    mov r11, [rcx + 24]
+    sub r11, 2
+    jmp r11
+
     .globl fred_vdso_end
     fred_vdso_end:
     .popsection
@@ -191,6 +269,9 @@ core::arch::global_asm!(
     header = const CLOCK_HEADER,
     entry = const CLOCK_ENTRY,
     flush = const crate::syscalls::FLUSH,
+    ready = const READY_DESCRIPTORS,
+    noted = const NOTED_DESCRIPTORS,
+    longest = const LONGEST_READ,
 );
 
 unsafe extern "C" {
@@ -199,6 +280,7 @@ unsafe extern "C" {
     static fred_vdso_gettimeofday: u8;
     static fred_vdso_time: u8;
     static fred_vdso_getcpu: u8;
+    static fred_vdso_read: u8;
     static fred_vdso_end: u8;
 }
 
@@ -217,4 +299,9 @@ pub fn vdso_functions() -> (&'static [u8], [(&'static str, u64); 4]) {
     #[allow(clippy::cast_possible_truncation)]
     let code = unsafe { std::slice::from_raw_parts(start, length as usize) };
     (code, functions)
+}
+
+/// Offset of the replacement of read(2) in the code.
+pub fn vdso_read() -> u64 {
+    &raw const fred_vdso_read as u64 - &raw const fred_vdso_start as u64
 }

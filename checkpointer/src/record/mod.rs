@@ -12,6 +12,7 @@ mod mapping;
 mod outputs;
 mod pinning;
 mod prepare;
+mod reads;
 mod recorder;
 mod replayer;
 mod thread;

@@ -108,3 +108,29 @@ pub(super) fn read(thread: &Thread, ranges: &[(u64, u64)]) -> Vec<(u64, Vec<u8>)
     let contents = ranges.iter().map(|(address, length)| (*address, thread.read(*address, *length as usize)));
     contents.filter(|(_, bytes)| !bytes.is_empty()).collect()
 }
+
+/// Numbers of the descriptors that came with the message of a header (unix(7), SCM_RIGHTS).
+pub(super) fn passed(thread: &Thread, header: u64) -> Vec<u32> {
+    let mut found = Vec::new();
+    let (Some(control), Some(length)) = (thread.word(header + 32), thread.word(header + 40)) else {
+        return found;
+    };
+    let mut at = 0;
+    // struct cmsghdr: length with the header, level, type; aligned to words
+    while at + 16 <= length {
+        let here = control + at;
+        let (Some(size), Some(level), Some(kind)) =
+            (thread.word(here), thread.half(here + 8), thread.half(here + 12))
+        else {
+            break;
+        };
+        if size < 16 {
+            break;
+        }
+        if (level.cast_signed(), kind.cast_signed()) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            found.extend((16..size).step_by(4).filter_map(|offset| thread.half(here + offset)));
+        }
+        at += size.div_ceil(8) * 8;
+    }
+    found
+}

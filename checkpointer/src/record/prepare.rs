@@ -7,7 +7,7 @@ use syscalls::Sysno;
 use super::log::Loaded;
 use super::mapping::identity;
 use super::thread::Thread;
-use super::{Trouble, vdso};
+use super::{Trouble, reads, vdso};
 use crate::inject::Remote;
 use crate::inject::injector::Injector;
 use crate::inject::page;
@@ -17,6 +17,7 @@ use crate::raw;
 /// Prepares the program and tells what must be the same on replay.
 pub(super) fn at_recording(thread: &Thread) -> Result<Loaded, Trouble> {
     prepare(thread, false)?;
+    reads::note_all(thread)?;
     let random = auxiliary(thread, libc::AT_RANDOM).and_then(|(_, address)| thread.read(address, 16).try_into().ok());
     let link = format!("/proc/{}/exe", thread.pid);
     let program = std::fs::read_link(&link)
@@ -45,6 +46,7 @@ fn prepare(thread: &Thread, replayed: bool) -> Result<(), Trouble> {
     const PR_TSC_SIGSEGV: u64 = 2;
     injector.call(Sysno::prctl, [PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0])?;
     vdso::install(&mut injector, replayed)?;
+    reads::install(&mut injector);
     injector.finish()?;
     // Instead of the kernel's own way to tell the time without a system call (vdso(7)).
     if let Some((entry, _)) = auxiliary(thread, libc::AT_SYSINFO_EHDR) {

@@ -9,7 +9,7 @@ use super::Trouble;
 use super::thread::Thread;
 use crate::inject::injector::Injector;
 use crate::inject::{CODE_PAGE, EXEMPT_PAGES, PAGE, Remote};
-use crate::raw::{self, CLOCK_BUFFER, CLOCK_ENTRY, CLOCK_HEADER};
+use crate::raw::{self, CLOCK_BUFFER, CLOCK_ENTRY, CLOCK_HEADER, READY_DESCRIPTORS};
 
 /// Where the image is. Calls from here pass the filter.
 pub(super) const IMAGE: u64 = CODE_PAGE + 2 * PAGE;
@@ -18,7 +18,7 @@ pub(super) const IMAGE: u64 = CODE_PAGE + 2 * PAGE;
 const IMAGE_SIZE: u64 = (EXEMPT_PAGES - 2) * PAGE;
 
 /// Bytes of the buffer with its header.
-const BUFFER_SIZE: u64 = 16 * PAGE;
+const BUFFER_SIZE: u64 = READY_DESCRIPTORS - CLOCK_BUFFER;
 
 /// Bytes of entries that fit.
 const CAPACITY: u64 = (BUFFER_SIZE - CLOCK_HEADER) / CLOCK_ENTRY * CLOCK_ENTRY;
@@ -32,7 +32,7 @@ pub(super) fn is_inside(address: u64) -> bool {
 pub(super) fn install(injector: &mut Injector, replayed: bool) -> Result<(), Trouble> {
     let writable = (libc::PROT_READ | libc::PROT_WRITE) as u64;
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
-    injector.call(Sysno::mmap, [IMAGE, IMAGE_SIZE + BUFFER_SIZE, writable, flags, u64::MAX, 0])?;
+    injector.call(Sysno::mmap, [IMAGE, IMAGE_SIZE + BUFFER_SIZE + PAGE, writable, flags, u64::MAX, 0])?;
     injector.write(IMAGE, &image())?;
     injector.write(CLOCK_BUFFER, &header(replayed))?;
     let executable = (libc::PROT_READ | libc::PROT_EXEC) as u64;
@@ -65,10 +65,15 @@ pub(super) fn give(thread: &Thread, entries: &[u8]) -> Result<(), Trouble> {
     thread.write(CLOCK_BUFFER, words.as_flattened())
 }
 
-/// Entries that were given and not used.
+/// Address of the replacement of read(2).
+pub(super) fn read_function() -> u64 {
+    IMAGE + CODE as u64 + raw::vdso_read()
+}
+
+/// Bytes of entries that were given and not used.
 pub(super) fn unused(thread: &Thread) -> u64 {
     let word = |offset: u64| thread.word(CLOCK_BUFFER + offset).unwrap_or(0);
-    word(8).saturating_sub(word(0)) / CLOCK_ENTRY
+    word(8).saturating_sub(word(0))
 }
 
 /// Places in the image: header, program headers, dynamic section, symbols, names, hash table, versions, code.

@@ -98,7 +98,10 @@ fn fcntl(arguments: &[u64; 6]) -> Shape {
     const F_GET_RW_HINT: u64 = 1035;
     const F_GET_FILE_RW_HINT: u64 = 1037;
     const F_GETLK: u64 = libc::F_GETLK as u64;
+    const F_DUPFD: u64 = libc::F_DUPFD as u64;
+    const F_DUPFD_CLOEXEC: u64 = libc::F_DUPFD_CLOEXEC as u64;
     match arguments[1] & 0xffff_ffff {
+        F_DUPFD | F_DUPFD_CLOEXEC => Shape::of(Class::Descriptor(Harmless::Same), &[]),
         // struct flock
         F_GETLK | F_OFD_GETLK => Shape::of(Class::Input, &[Fixed(2, 32)]),
         F_GETOWN_EX | F_GET_RW_HINT | F_GET_FILE_RW_HINT => Shape::of(Class::Input, &[Fixed(2, 8)]),

@@ -67,6 +67,11 @@ pub const fn clear(argument: u8, bits: u64) -> When {
     When { argument, mask: bits, value: 0, not: false }
 }
 
+/// This bit of the argument is set.
+pub const fn set(argument: u8, bit: u64) -> When {
+    When { argument, mask: bit, value: bit, not: false }
+}
+
 /// A trap in sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct Trap {

@@ -6,9 +6,9 @@ use super::{Phase, Recorder};
 use crate::ptrace::{How, change};
 use crate::raw;
 use crate::record::log::{Call, What};
-use crate::record::thread::{arguments, state_of};
-use crate::record::{Trouble, given, mapping, outputs};
-use crate::syscalls::{self, Class, FLUSH, Irregular, Row, Shape};
+use crate::record::thread::{Thread, arguments, state_of};
+use crate::record::{Trouble, given, mapping, outputs, reads};
+use crate::syscalls::{self, Class, FLUSH, Harmless, Irregular, Row, Shape};
 
 /// The restart codes that the kernel leaves in rax when a signal interrupts a call (include/linux/errno.h).
 pub(in crate::record) const RESTART_CODES: std::ops::RangeInclusive<i64> = -516..=-512;
@@ -165,6 +165,33 @@ impl Recorder {
         }
         let outputs = outputs::read(thread, &ranges);
         let call = Call { number: row.number, arguments, state, given, result, outputs, mapped };
+        reads::replace(thread, &call)?;
+        if result >= 0 {
+            for made in descriptors_made(thread, &shape, row, &call) {
+                reads::note(thread, made, task.lent)?;
+            }
+        }
         self.push(id, What::Call(call))
+    }
+}
+
+/// Numbers of descriptors that a call has made.
+fn descriptors_made(thread: &Thread, shape: &Shape, row: &Row, call: &Call) -> Vec<u64> {
+    let words = |outputs: &[(u64, Vec<u8>)]| {
+        let bytes = outputs.iter().flat_map(|(_, bytes)| bytes.chunks_exact(4));
+        bytes.filter_map(|word| word.try_into().ok()).map(|word| u32::from_ne_bytes(word).into()).collect()
+    };
+    match shape.class {
+        // pipe, socketpair
+        Class::Descriptor(Harmless::Same) if !call.outputs.is_empty() => words(&call.outputs),
+        Class::Descriptor(_) => vec![call.result.cast_unsigned()],
+        Class::Process => {
+            let descriptor = super::life::ids(thread, row, &call.arguments).descriptor;
+            descriptor.and_then(|at| thread.half(at)).map(u64::from).into_iter().collect()
+        }
+        _ if row.irregular == Some(Irregular::Passed) => {
+            outputs::passed(thread, call.arguments[1]).into_iter().map(u64::from).collect()
+        }
+        _ => Vec::new(),
     }
 }

@@ -23,6 +23,10 @@ pub(in crate::record) struct Ids {
     pub thread: bool,
     /// The caller waits until the new one has loaded a program or ended.
     pub lends: bool,
+    /// The new one has the caller's memory.
+    pub memory: bool,
+    /// The new one has the caller's descriptors.
+    pub descriptors: bool,
 }
 
 impl Ids {
@@ -41,7 +45,7 @@ pub(in crate::record) fn ids(thread: &Thread, row: &Row, arguments: &[u64; 6]) -
             let word = |index: u64| thread.word(arguments[0] + 8 * index).unwrap_or(0);
             (word(0), word(3), word(2), word(1))
         }
-        _ => return Ids { lends: row.name == "vfork", ..Ids::default() },
+        name => return Ids { lends: name == "vfork", memory: name == "vfork", ..Ids::default() },
     };
     let wanted = |flag: libc::c_int, address: u64| (flags & flag as u64 != 0 && address != 0).then_some(address);
     Ids {
@@ -50,6 +54,8 @@ pub(in crate::record) fn ids(thread: &Thread, row: &Row, arguments: &[u64; 6]) -
         descriptor: wanted(libc::CLONE_PIDFD, descriptor),
         thread: flags & libc::CLONE_THREAD as u64 != 0,
         lends: flags & libc::CLONE_VFORK as u64 != 0,
+        memory: flags & libc::CLONE_VM as u64 != 0,
+        descriptors: flags & libc::CLONE_FILES as u64 != 0,
     }
 }
 
@@ -59,6 +65,7 @@ impl Recorder {
         let task = self.task(id)?;
         let loaded = prepare::at_recording(&task.thread)?;
         task.phase = Phase::Ready;
+        task.lent = false;
         task.pending = None;
         task.entered = false;
         task.interrupted = None;
@@ -94,10 +101,14 @@ impl Recorder {
         }
         let task = self.task(id)?;
         let Some(pending) = &task.pending else { return self.go_on(id) };
-        let Ids { thread, lends, .. } = ids(&task.thread, pending.row, &pending.arguments);
+        let Ids { thread, lends, memory, descriptors, .. } = ids(&task.thread, pending.row, &pending.arguments);
+        if descriptors && !memory {
+            return Err(self.refused(id, "clone with CLONE_FILES and without CLONE_VM"));
+        }
         let (process, pid) = if thread { (task.thread.process, task.thread.pid) } else { (born.as_raw(), born) };
         let mut newborn = Task::new(Thread::stopped(born.as_raw(), process, born, pid));
         newborn.point = newborn.thread.registers().ok();
+        newborn.lent = memory && !descriptors || task.lent;
         task.entered = true;
         self.push(id, What::Born(born.as_raw()))?;
         self.tasks.insert(born.as_raw(), newborn);

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use super::log::{Entry, Log, What};
 use super::pinning::Pinning;
 use super::thread::Thread;
-use super::{Trouble, epoch, vdso};
+use super::{Trouble, epoch, reads, vdso};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers, SigInfo};
 use calls::Pending;
@@ -68,6 +68,8 @@ struct Task {
     deferred: Vec<(i32, SigInfo)>,
     /// Since when the first of them waits.
     deferred_since: Option<Instant>,
+    /// Its memory is that of a process with other descriptors.
+    lent: bool,
     /// It has been asked to stop where it is.
     asked_to_stop: bool,
     /// It makes a step for that.
@@ -152,6 +154,7 @@ impl Task {
             interrupted: None,
             deferred: Vec::new(),
             deferred_since: None,
+            lent: false,
             asked_to_stop: false,
             stepping: false,
             resent: None,
@@ -289,7 +292,8 @@ impl Recorder {
     /// It has stopped. A copy tells where that was.
     fn preempted(&mut self, id: i32) -> Result<(), Trouble> {
         let task = self.task(id)?;
-        if vdso::is_inside(task.thread.registers()?.rip) {
+        let here = task.thread.registers()?.rip;
+        if vdso::is_inside(here) || reads::is_inside(here) {
             // In the middle of an entry of the buffer.
             task.stepping = true;
             task.thread.resume(How::Step)?;

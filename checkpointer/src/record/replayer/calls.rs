@@ -10,7 +10,7 @@ use crate::raw::{self, Registers};
 use crate::record::log::Call;
 use crate::record::recorder::RESTART_CODES;
 use crate::record::thread::{arguments, state_of};
-use crate::record::{Trouble, given, mapping, prepare};
+use crate::record::{Trouble, given, mapping, outputs, prepare, reads};
 use crate::syscalls::{self as table, Class, Harmless, Irregular, Row};
 
 impl Replayer {
@@ -114,7 +114,9 @@ impl Replayer {
         if let Err(changed) = mapping::again(&actor.thread, call, mapped)? {
             return Err(self.diverged(words(call), changed));
         }
-        self.actor(id)?.thread.set_registers(&after)
+        let actor = self.actor(id)?;
+        reads::replace(&actor.thread, call)?;
+        actor.thread.set_registers(&after)
     }
 
     /// The end of the call that made a process or thread.
@@ -141,7 +143,7 @@ impl Replayer {
     /// Descriptors that came with a message (unix(7), SCM_RIGHTS): placeholders with their numbers.
     fn take_passed(&mut self, id: i32, call: &Call) -> Result<(), Trouble> {
         let actor = self.actor(id)?;
-        let passed = passed_descriptors(actor, call);
+        let passed = outputs::passed(&actor.thread, call.arguments[1]);
         if passed.is_empty() {
             return Ok(());
         }
@@ -163,33 +165,6 @@ impl Replayer {
 
 fn actor_differs(actor: &Actor, address: u64, bytes: &[u8]) -> bool {
     actor.thread.read(address, bytes.len()) != bytes
-}
-
-/// Numbers of descriptors in the ancillary data of a received message, which is in the log with the rest of it.
-fn passed_descriptors(actor: &Actor, call: &Call) -> Vec<u32> {
-    let mut found = Vec::new();
-    let header = call.arguments[1];
-    let (Some(control), Some(length)) = (actor.thread.word(header + 32), actor.thread.word(header + 40)) else {
-        return found;
-    };
-    let mut at = 0;
-    // struct cmsghdr: length with the header, level, type; aligned to words
-    while at + 16 <= length {
-        let here = control + at;
-        let (Some(size), Some(level), Some(kind)) =
-            (actor.thread.word(here), actor.thread.half(here + 8), actor.thread.half(here + 12))
-        else {
-            break;
-        };
-        if size < 16 {
-            break;
-        }
-        if (level.cast_signed(), kind.cast_signed()) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            found.extend((16..size).step_by(4).filter_map(|offset| actor.thread.half(here + offset)));
-        }
-        at += size.div_ceil(8) * 8;
-    }
-    found
 }
 
 impl Actor {

@@ -87,7 +87,7 @@ impl Replayer {
                 self.reach_call(id, number)?;
                 match vdso::unused(&self.actor(id)?.thread) {
                     0 => Ok(()),
-                    left => Err(self.diverged("clocks to be read", format!("{left} fewer readings"))),
+                    left => Err(self.diverged("clocks or files to be read", format!("{left} bytes of that left over"))),
                 }
             }
             What::Call(call) => self.call(id, &call),

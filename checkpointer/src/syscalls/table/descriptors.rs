@@ -6,7 +6,7 @@ use crate::syscalls::row::Class::{Absent, Descriptor, Effect, Input, Internal, R
 use crate::syscalls::row::Given::{self, Bytes};
 use crate::syscalls::row::Harmless::{Placeholder, Same};
 use crate::syscalls::row::Output::{Always, Array, Fixed, Items, Result, Sets, Vector};
-use crate::syscalls::row::{Irregular, Row, Special, is, low, low_not, not, on, row};
+use crate::syscalls::row::{Irregular, Row, Special, is, low, low_not, not, on, row, set};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -34,19 +34,17 @@ pub const ROWS: &[Row] = &[
         on(&[low(1, libc::TCSETSW as u32)], Special::TerminalModes),
         on(&[low(1, libc::TCSETSF as u32)], Special::TerminalModes),
     ]),
-    row(Sysno::fcntl, Input).irregular(Irregular::Fcntl).when(&[
-        low_not(1, libc::F_DUPFD as u32),
-        low_not(1, libc::F_GETFD as u32),
-        low_not(1, libc::F_SETFD as u32),
-        low_not(1, libc::F_DUPFD_CLOEXEC as u32),
-    ]),
+    row(Sysno::fcntl, Input)
+        .irregular(Irregular::Fcntl)
+        .when(&[low_not(1, libc::F_GETFD as u32), low_not(1, libc::F_SETFD as u32)]),
     row(Sysno::flock, Effect),
     // These work on placeholders as they do on the real ones.
     row(Sysno::close, Internal),
-    row(Sysno::close_range, Internal),
-    row(Sysno::dup, Internal),
-    row(Sysno::dup2, Internal),
-    row(Sysno::dup3, Internal),
+    // With CLOSE_RANGE_UNSHARE the threads of a process would have different descriptors.
+    row(Sysno::close_range, Refuse).when(&[set(2, 2)]),
+    row(Sysno::dup, Descriptor(Same)),
+    row(Sysno::dup2, Descriptor(Same)),
+    row(Sysno::dup3, Descriptor(Same)),
     // Python's readline waits in select(1, {0}, NULL, NULL, NULL) once a line; the line editor's own pselect carries a mask.
     row(Sysno::select, Input).out(&[Sets, Always(4, 16)]).session(&[on(&[is(4, 0)], Special::TerminalRead)]),
     row(Sysno::pselect6, Input)
