@@ -119,8 +119,7 @@ pub(super) fn passed(thread: &Thread, header: u64) -> Vec<u32> {
     // struct cmsghdr: length with the header, level, type; aligned to words
     while at + 16 <= length {
         let here = control + at;
-        let (Some(size), Some(level), Some(kind)) =
-            (thread.word(here), thread.half(here + 8), thread.half(here + 12))
+        let (Some(size), Some(level), Some(kind)) = (thread.word(here), thread.half(here + 8), thread.half(here + 12))
         else {
             break;
         };

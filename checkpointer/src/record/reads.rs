@@ -118,9 +118,7 @@ fn never_waits(thread: &Thread, descriptor: u64) -> bool {
 fn is_endless(metadata: &Metadata) -> bool {
     use std::os::unix::fs::FileTypeExt;
     let device = metadata.rdev();
-    metadata.file_type().is_char_device()
-        && libc::major(device) == 1
-        && matches!(libc::minor(device), 3 | 5 | 9)
+    metadata.file_type().is_char_device() && libc::major(device) == 1 && matches!(libc::minor(device), 3 | 5 | 9)
 }
 
 #[cfg(test)]
