@@ -32,7 +32,7 @@ pub enum Trouble {
         source: std::io::Error,
     },
     /// Something happened that cannot be recorded; the text names it and says why.
-    #[error("the recording stops in thread {thread}: {what}")]
+    #[error("the recording stops in thread {thread}: {what}; docs/replay.md tells what can be recorded")]
     Refused {
         /// The thread's id, as recorded.
         thread: i32,
