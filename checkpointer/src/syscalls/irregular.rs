@@ -12,7 +12,7 @@ pub struct Shape {
     pub class: Class,
     /// Where it writes.
     pub outputs: Cow<'static, [Output]>,
-    /// Set if it may only fail: were it to succeed, what it wrote would not be known.
+    /// Set if it may only fail: were it to succeed, what it has done or written would not be known.
     pub must_fail: bool,
 }
 
@@ -29,6 +29,7 @@ pub fn shape(row: &Row, arguments: &[u64; 6]) -> Shape {
         Some(Irregular::Fcntl) => fcntl(arguments),
         Some(Irregular::Futex) => Shape::of(Class::Input, futex(arguments)),
         Some(Irregular::Prctl) => prctl(arguments),
+        Some(Irregular::MustFail) => Shape { must_fail: true, ..Shape::of(row.class, &[]) },
         Some(Irregular::Semaphores) => semaphores(arguments),
         _ => Shape::of(row.class, row.outputs),
     }

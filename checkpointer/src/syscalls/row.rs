@@ -180,6 +180,8 @@ pub enum Irregular {
     Semaphores,
     /// It goes on with an interrupted call.
     Restart,
+    /// It may only fail: after a success the recording stops.
+    MustFail,
 }
 
 /// One row: a system call.

@@ -151,7 +151,7 @@ impl Recorder {
         let Pending { row, shape, arguments, state, given, capacities } = pending;
         if shape.must_fail && result >= 0 {
             let what =
-                format!("{}({:#x}, {:#x}, ...): what it writes is not known", row.name, arguments[0], arguments[1]);
+                format!("{}({:#x}, {:#x}, ...) cannot be recorded where it succeeds", row.name, arguments[0], arguments[1]);
             return Err(self.refused(id, what));
         }
         let thread = &task.thread;

@@ -2,7 +2,7 @@
 
 use syscalls::Sysno;
 
-use crate::syscalls::row::Class::{Absent, Descriptor, Effect, Input, Internal, Refuse};
+use crate::syscalls::row::Class::{Absent, Descriptor, Effect, Input, Internal};
 use crate::syscalls::row::Given::{Bytes, Path};
 use crate::syscalls::row::Harmless::Placeholder;
 use crate::syscalls::row::Output::{Fixed, Result};
@@ -96,10 +96,10 @@ pub const ROWS: &[Row] = &[
     row(Sysno::statmount, Absent),
     row(Sysno::listmount, Absent),
     // Names would mean other files from here on.
-    row(Sysno::chroot, Refuse),
-    row(Sysno::pivot_root, Refuse),
-    row(Sysno::mount, Refuse),
-    row(Sysno::umount2, Refuse),
+    row(Sysno::chroot, Effect).irregular(Irregular::MustFail),
+    row(Sysno::pivot_root, Effect).irregular(Irregular::MustFail),
+    row(Sysno::mount, Effect).irregular(Irregular::MustFail),
+    row(Sysno::umount2, Effect).irregular(Irregular::MustFail),
     row(Sysno::open_tree, Absent),
     row(Sysno::move_mount, Absent),
     row(Sysno::fsopen, Absent),

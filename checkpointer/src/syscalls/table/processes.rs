@@ -83,8 +83,8 @@ pub const ROWS: &[Row] = &[
     row(Sysno::prctl, Both).irregular(Irregular::Prctl),
     row(Sysno::personality, Internal),
     row(Sysno::getrusage, Input).out(&[Fixed(1, 144)]),
-    row(Sysno::unshare, Refuse),
-    row(Sysno::setns, Refuse),
+    row(Sysno::unshare, Effect).irregular(Irregular::MustFail),
+    row(Sysno::setns, Effect).irregular(Irregular::MustFail),
     // A thread has one tracer.
     row(Sysno::ptrace, Refuse),
     row(Sysno::seccomp, Absent),
