@@ -12,7 +12,7 @@ use crate::inject::Remote;
 use crate::inject::injector::Injector;
 use crate::inject::page;
 use crate::ptrace::{Change, change};
-use crate::raw;
+use crate::raw::{self, Registers};
 
 /// Prepares the program and tells what must be the same on replay.
 pub(super) fn at_recording(thread: &Thread) -> Result<Loaded, Trouble> {
@@ -60,6 +60,21 @@ pub(super) fn leave_call(thread: &Thread) -> Result<(), Trouble> {
     let left =
         raw::resume(libc::PTRACE_SYSCALL, thread.tid, 0).is_ok() && next_stop(thread.tid) == Some(Change::Syscall);
     if left { Ok(()) } else { Err(Trouble::Gone(thread.id)) }
+}
+
+/// From right before a call to outside of it, the instruction still to be executed.
+pub(super) fn wind_back(thread: &mut Thread, registers: Registers) -> Result<(), Trouble> {
+    let mut skipped = registers;
+    skipped.orig_rax = u64::MAX;
+    thread.set_registers(&skipped)?;
+    leave_call(thread)?;
+    let mut again = registers;
+    again.rip -= 2;
+    again.rax = registers.orig_rax;
+    again.orig_rax = u64::MAX;
+    thread.set_registers(&again)?;
+    thread.stopped = Some(crate::ptrace::Stopped::reported(thread.tid));
+    Ok(())
 }
 
 fn next_stop(tid: Pid) -> Option<Change> {

@@ -7,7 +7,7 @@ use crate::ptrace::{How, change};
 use crate::raw;
 use crate::record::log::{Call, What};
 use crate::record::thread::{Thread, arguments, state_of};
-use crate::record::{Trouble, given, mapping, outputs, reads};
+use crate::record::{Trouble, given, mapping, outputs, prepare, reads};
 use crate::syscalls::{self, Class, FLUSH, Harmless, Irregular, Row, Shape};
 
 /// The restart codes that the kernel leaves in rax when a signal interrupts a call (include/linux/errno.h).
@@ -52,6 +52,15 @@ impl Recorder {
         // An interruption that the program does not see: the kernel makes the call again by itself.
         let again = |pending: &Pending| row.irregular == Some(Irregular::Restart) || pending.row.number == row.number;
         let resumed = task.interrupted.is_some() && task.pending.as_ref().is_some_and(again);
+        if !resumed && !task.deferred.is_empty() {
+            // They come before the call, which may well wait for what their handlers do.
+            self.push(id, What::Enter(row.number))?;
+            let task = self.task(id)?;
+            prepare::wind_back(&mut task.thread, registers)?;
+            task.point = Some(task.thread.registers()?);
+            task.phase = Phase::Ready;
+            return Ok(());
+        }
         if !resumed {
             let arguments = arguments(&registers);
             let shape = syscalls::shape(row, &arguments);

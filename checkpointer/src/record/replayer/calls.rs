@@ -6,7 +6,7 @@ use super::{Actor, Phase, Replayer, words};
 use crate::inject::injector::Injector;
 use crate::inject::{Remote, SCRATCH_PAGE};
 use crate::ptrace::{Change, How};
-use crate::raw::{self, Registers};
+use crate::raw::Registers;
 use crate::record::log::Call;
 use crate::record::recorder::RESTART_CODES;
 use crate::record::thread::{arguments, state_of};
@@ -220,16 +220,7 @@ impl Actor {
 
 /// Makes the thread stand before its call again, outside of it.
 pub(super) fn wind_back(actor: &mut Actor, registers: Registers) -> Result<(), Trouble> {
-    let mut skipped = registers;
-    skipped.orig_rax = u64::MAX;
-    raw::set_registers(actor.thread.tid, &skipped).map_err(|_| Trouble::Gone(actor.thread.id))?;
-    prepare::leave_call(&actor.thread)?;
-    let mut again = registers;
-    again.rip -= 2;
-    again.rax = registers.orig_rax;
-    again.orig_rax = u64::MAX;
-    actor.thread.set_registers(&again)?;
-    actor.thread.stopped = Some(crate::ptrace::Stopped::reported(actor.thread.tid));
+    prepare::wind_back(&mut actor.thread, registers)?;
     actor.phase = Phase::Ready;
     Ok(())
 }

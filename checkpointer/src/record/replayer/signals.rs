@@ -1,5 +1,6 @@
 //! Signals: those of the log are sent where it says; those that instructions cause are awaited.
 
+use super::calls::wind_back;
 use super::{Phase, Replayer, Stop};
 use crate::ptrace::{Change, How};
 use crate::raw;
@@ -19,6 +20,11 @@ impl Replayer {
     ) -> Result<(), Trouble> {
         let expected = format!("signal {number} to thread {id}");
         let actor = self.actor(id)?;
+        if actor.phase == Phase::AtCall {
+            // It comes before the call.
+            let registers = actor.thread.registers()?;
+            wind_back(actor, registers)?;
+        }
         if actor.phase != Phase::Ready {
             return Err(self.diverged(expected, "a thread that is inside a call"));
         }
