@@ -75,7 +75,10 @@ fn main() {
         let program = compile(source, folder.path());
         measure(name, &[&program], *limit, rounds);
     }
-    measure("Python loop", &["python3", "-c", "n = 0\nfor i in range(10_000_000): n += i"], 1.1, rounds);
+    // Not a script that looks for an interpreter.
+    let found = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().expect("python3");
+    let python = String::from_utf8(found.stdout).expect("a path");
+    measure("Python loop", &[python.trim(), "-c", "n = 0\nfor i in range(10_000_000): n += i"], 1.1, rounds);
     let source = folder.path().join("program.c");
     let object = folder.path().join("program.o");
     let (source, object) = (source.to_str().expect("a path"), object.to_str().expect("a path"));

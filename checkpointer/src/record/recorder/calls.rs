@@ -159,8 +159,10 @@ impl Recorder {
         let result = task.interrupted.unwrap_or(registers.rax.cast_signed());
         let Pending { row, shape, arguments, state, given, capacities } = pending;
         if shape.must_fail && result >= 0 {
-            let what =
-                format!("{}({:#x}, {:#x}, ...) cannot be recorded where it succeeds", row.name, arguments[0], arguments[1]);
+            let what = format!(
+                "{}({:#x}, {:#x}, ...) cannot be recorded where it succeeds",
+                row.name, arguments[0], arguments[1]
+            );
             return Err(self.refused(id, what));
         }
         let thread = &task.thread;
