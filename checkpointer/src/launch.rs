@@ -148,8 +148,69 @@ impl Prepared {
                 error.as_ref().map(one).transpose()?,
             ],
             fixed_addresses: spec.fixed_addresses,
-            filter: syscalls::program(),
+            filter: syscalls::program(syscalls::Purpose::Session),
         })
+    }
+}
+
+/// Starts a program to be recorded or replayed, as a child in the caller's process group. It stops, and is reported, when it
+/// comes to its exec; if that fails it ends with the error's number as its status. A replayed one is `silent`: its standard
+/// descriptors are /dev/null.
+///
+/// # Errors
+/// The system's, from fork or ptrace; EINVAL for an argument with a zero byte.
+pub(crate) fn start_recorded(argv: &[Vec<u8>], silent: bool) -> io::Result<Running> {
+    let bad = |_| io::Error::from_raw_os_error(libc::EINVAL);
+    let words = argv.iter().map(|word| CString::new(word.clone()).map_err(bad)).collect::<io::Result<Vec<_>>>()?;
+    let argv = pointers(&words);
+    let filter = syscalls::program(syscalls::Purpose::Recording);
+    let (go, ready) = UnixStream::pair()?;
+    // SAFETY: the child makes system calls only until it executes the program: what they point to was made before the fork.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Child => unsafe {
+            libc::close(ready.as_raw_fd());
+            be_recorded(&argv, &filter, go.as_raw_fd(), silent)
+        },
+        ForkResult::Parent { child } => {
+            let running = Running::seize(child)?;
+            nix::unistd::write(&ready, b"g")?;
+            Ok(running)
+        }
+    }
+}
+
+/// # Safety
+/// In a freshly forked child. `argv` ends with a null pointer and points to strings that live.
+unsafe fn be_recorded(argv: &[*const libc::c_char], filter: &[libc::sock_filter], go: RawFd, silent: bool) -> ! {
+    // SAFETY: see above; every pointer is to something that lives.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        let mut byte = 0u8;
+        if libc::read(go, (&raw mut byte).cast(), 1) != 1 {
+            libc::_exit(libc::EIO);
+        }
+        libc::prctl(libc::PR_SET_PDEATHSIG, 0);
+        // What Rust's runtime and the recorder have set for themselves.
+        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGQUIT] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut ours: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut ours);
+        libc::sigaddset(&raw mut ours, libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const ours, std::ptr::null_mut());
+        if silent {
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+            for standard in 0..3 {
+                libc::dup2(null, standard);
+            }
+        }
+        personality::get().and_then(|now| personality::set(now | Persona::ADDR_NO_RANDOMIZE)).ok();
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+        if libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) == 0 {
+            libc::execvp(argv[0], argv.as_ptr());
+        }
+        libc::_exit(*libc::__errno_location())
     }
 }
 

@@ -9,6 +9,8 @@ pub mod inject;
 mod launch;
 pub mod ptrace;
 pub mod raw;
+pub mod record;
+
 pub mod rsp;
 pub mod snapshot;
 pub mod supervisor;

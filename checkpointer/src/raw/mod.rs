@@ -2,8 +2,10 @@
 //! workspace is here and in `launch.rs`.
 
 mod state;
+mod vdso;
 
 pub use state::*;
+pub use vdso::*;
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
@@ -287,4 +289,64 @@ pub fn set_window_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> Res
     let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCSWINSZ reads one struct winsize.
     Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }).map(|_| ())
+}
+
+/// Writes memory of another process as a system call of its own could (process_vm_writev(2)); how many bytes were written.
+pub fn write_remote(pid: Pid, address: u64, bytes: &[u8]) -> usize {
+    let local = [std::io::IoSlice::new(bytes)];
+    #[allow(clippy::cast_possible_truncation)]
+    let remote = [nix::sys::uio::RemoteIoVec { base: address as usize, len: bytes.len() }];
+    nix::sys::uio::process_vm_writev(pid, &local, &remote).unwrap_or(0)
+}
+
+/// Waits until a child's state may have changed (SIGCHLD, which must be blocked), or for `patience`. False if nothing has
+/// been reported in that time.
+pub fn wait_for_news(patience: std::time::Duration) -> bool {
+    let timeout = libc::timespec {
+        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: patience.subsec_nanos().into(),
+    };
+    // SAFETY: the set is initialised before it is used; the kernel reads both structures, and is to write nothing.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const timeout) >= 0
+    }
+}
+
+/// Makes a system call by its number with six arguments of all ones, which no call takes as valid; what the kernel answered.
+/// It tells whether the kernel has a call of that number.
+pub fn probe_call(number: u32) -> i64 {
+    // SAFETY: pointers, descriptors and lengths of all ones are refused by every call.
+    let answer = unsafe { libc::syscall(i64::from(number), -1i64, -1i64, -1i64, -1i64, -1i64, -1i64) };
+    if answer == -1 { -i64::from(Errno::last_raw()) } else { answer }
+}
+
+/// Sends a signal to one thread.
+///
+/// # Errors
+/// ESRCH when it is gone.
+pub fn thread_kill(pid: Pid, tid: Pid, signal: i32) -> Result<(), Errno> {
+    // SAFETY: takes three integers.
+    Errno::result(unsafe { libc::syscall(libc::SYS_tgkill, pid.as_raw(), tid.as_raw(), signal) }).map(|_| ())
+}
+
+/// The time-stamp counter and the number of the processor that it was read on.
+pub fn time_stamp_counter() -> (u64, u32) {
+    // SAFETY: the instruction exists on every x86-64 processor and touches no memory; the call takes nothing.
+    let (value, processor) = unsafe { (core::arch::x86_64::_rdtsc(), libc::sched_getcpu()) };
+    (value, u32::try_from(processor).unwrap_or(0))
+}
+
+/// Ignores a signal; returns what was done with it before.
+pub fn ignore(signal: nix::sys::signal::Signal) -> Option<nix::sys::signal::SigHandler> {
+    // SAFETY: ignoring runs no code of ours.
+    unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) }.ok()
+}
+
+/// Undoes [`ignore`].
+pub fn restore(signal: nix::sys::signal::Signal, before: nix::sys::signal::SigHandler) {
+    // SAFETY: the handler was installed before.
+    unsafe { nix::sys::signal::signal(signal, before) }.ok();
 }

@@ -2,8 +2,8 @@
 
 use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
 
-use super::{Row, TABLE, When};
-use crate::inject::{CODE_PAGE, PAGE};
+use super::{Class, FLUSH, PAST, TABLE, When};
+use crate::inject::{CODE_PAGE, EXEMPT_PAGES, PAGE};
 
 /// Offsets in `struct seccomp_data`.
 const NUMBER: u32 = 0;
@@ -16,6 +16,8 @@ const X86_64: u32 = 0xc000_003e;
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const TRACE: u32 = libc::SECCOMP_RET_TRACE;
+#[allow(clippy::cast_sign_loss)]
+const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
 fn statement(code: u32, k: u32) -> sock_filter {
     #[allow(clippy::cast_possible_truncation)]
@@ -65,39 +67,87 @@ fn condition(when: &When, fail: u8) -> Vec<sock_filter> {
     code
 }
 
-/// A row: reloads the number, so that rows do not depend on each other.
-fn trap(row: &Row) -> Vec<sock_filter> {
-    let mut code = vec![answer(TRACE)];
-    for when in row.when.iter().rev() {
+/// A trap: reloads the number, so that traps do not depend on each other.
+fn trap(rule: &Rule) -> Vec<sock_filter> {
+    let mut code = vec![answer(rule.action)];
+    for when in rule.when.iter().rev() {
         let fail = u8::try_from(code.len()).unwrap_or(u8::MAX);
         let mut piece = condition(when, fail);
         piece.extend(code);
         code = piece;
     }
     let length = u8::try_from(code.len()).unwrap_or(u8::MAX);
-    #[allow(clippy::cast_possible_truncation)]
-    let number = row.call.id() as u32;
-    let mut out = vec![load(NUMBER), jump(BPF_JEQ, number, 0, length)];
+    let mut out = vec![load(NUMBER), jump(BPF_JEQ, rule.number, 0, length)];
     out.extend(code);
     out
 }
 
-/// The whole filter. The number is looked at first: for calls without a row the kernel then knows beforehand that they are
-/// allowed and does not run the filter at all (kernel/seccomp.c, `seccomp_cache_prepare`). Calls of another architecture
-/// (32-bit) pass untouched; calls made from the injector's page pass, the instruction pointer being the one after `syscall`.
-pub fn program() -> Vec<sock_filter> {
-    let mut numbers: Vec<u32> = TABLE.iter().filter_map(|row| u32::try_from(row.call.id()).ok()).collect();
-    numbers.dedup();
-    let mut code = vec![load(ARCHITECTURE), jump(BPF_JEQ, X86_64, 1, 0), answer(ALLOW), load(NUMBER)];
-    for (index, number) in numbers.iter().enumerate() {
-        // Two instructions for each number, then the ALLOW: a far jump, since conditional ones reach 255 instructions only.
-        let left = u32::try_from(2 * (numbers.len() - index - 1)).unwrap_or(u32::MAX);
-        code.push(jump(BPF_JEQ, *number, 0, 1));
-        code.push(statement(BPF_JMP | BPF_JA, left + 1));
+/// What a filter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Checkpoints.
+    Session,
+    /// Recording and replay.
+    Recording,
+}
+
+/// What happens to a call under conditions.
+struct Rule {
+    number: u32,
+    when: &'static [When],
+    action: u32,
+}
+
+/// Calls that are not just allowed, in the order of the table.
+fn rules(purpose: Purpose) -> Vec<Rule> {
+    let rows = TABLE.iter().copied().flatten();
+    match purpose {
+        Purpose::Session => rows
+            .flat_map(|row| row.session.iter().map(|trap| Rule { number: row.number, when: trap.when, action: TRACE }))
+            .collect(),
+        Purpose::Recording => rows
+            .filter_map(|row| {
+                let action = match row.class {
+                    Class::Internal => return None,
+                    Class::Absent => ABSENT,
+                    _ => TRACE,
+                };
+                Some(Rule { number: row.number, when: row.when, action })
+            })
+            .collect(),
     }
-    code.push(answer(ALLOW));
+}
+
+/// The whole filter. The number is looked at first: for calls without a rule the kernel then knows beforehand that they are
+/// allowed and does not run the filter at all (kernel/seccomp.c, `seccomp_cache_prepare`). Calls made from our own pages
+/// pass, the instruction pointer being the one after `syscall`. Calls of another architecture (32-bit) pass untouched in
+/// sessions, and stop a recording. A number that the table does not know is unknown to the kernel for all that the
+/// program can tell.
+pub fn program(purpose: Purpose) -> Vec<sock_filter> {
+    let rules = rules(purpose);
+    let mut numbers: Vec<u32> = rules.iter().map(|rule| rule.number).collect();
+    numbers.dedup();
+    let foreign = if purpose == Purpose::Session { ALLOW } else { TRACE };
+    let mut code = vec![load(ARCHITECTURE), jump(BPF_JEQ, X86_64, 1, 0), answer(foreign), load(NUMBER)];
+    if purpose == Purpose::Recording {
+        // Made by code on one of our pages, and yet meant for the tracer.
+        code.extend([jump(BPF_JEQ, FLUSH, 0, 1), answer(TRACE)]);
+    }
+    // After the jumps come one or two instructions of the default, then the rules.
+    let default = if purpose == Purpose::Session {
+        vec![answer(ALLOW)]
+    } else {
+        vec![jump(BPF_JGE, PAST, 0, 1), answer(ABSENT), answer(ALLOW)]
+    };
+    for (index, number) in numbers.iter().enumerate() {
+        // Two instructions for each number, then the default: a far jump, since conditional ones reach 255 instructions only.
+        let left = u32::try_from(2 * (numbers.len() - index - 1) + default.len()).unwrap_or(u32::MAX);
+        code.push(jump(BPF_JEQ, *number, 0, 1));
+        code.push(statement(BPF_JMP | BPF_JA, left));
+    }
+    code.extend(default);
     #[allow(clippy::cast_possible_truncation)]
-    let (first, past) = (CODE_PAGE as u32, (CODE_PAGE + PAGE) as u32);
+    let (first, past) = (CODE_PAGE as u32, (CODE_PAGE + EXEMPT_PAGES * PAGE) as u32);
     code.extend([
         load(INSTRUCTION + 4),
         jump(BPF_JEQ, (CODE_PAGE >> 32) as u32, 0, 4),
@@ -106,8 +156,8 @@ pub fn program() -> Vec<sock_filter> {
         jump(BPF_JGE, past, 1, 0),
         answer(ALLOW),
     ]);
-    for row in TABLE {
-        code.extend(trap(row));
+    for rule in &rules {
+        code.extend(trap(rule));
     }
     code.push(answer(ALLOW));
     code
@@ -118,7 +168,7 @@ mod tests {
     use super::*;
 
     /// Interprets the filter: the oracle of what the kernel will do.
-    fn run(number: u32, instruction: u64, arguments: [u64; 6]) -> u32 {
+    fn run(code: &[sock_filter], number: u32, instruction: u64, arguments: [u64; 6]) -> u32 {
         let mut data = Vec::new();
         data.extend_from_slice(&number.to_le_bytes());
         data.extend_from_slice(&X86_64.to_le_bytes());
@@ -126,7 +176,6 @@ mod tests {
         for argument in arguments {
             data.extend_from_slice(&argument.to_le_bytes());
         }
-        let code = program();
         let (mut at, mut a) = (0usize, 0u32);
         loop {
             let op = &code[at];
@@ -149,48 +198,67 @@ mod tests {
     }
 
     /// What the rows say, read directly.
-    fn expected(number: u32, arguments: [u64; 6]) -> u32 {
+    fn expected(purpose: Purpose, number: u32, arguments: [u64; 6]) -> u32 {
         let holds = |when: &When| (arguments[usize::from(when.argument)] & when.mask == when.value) != when.not;
-        let hit = TABLE.iter().any(|row| row.call.id() as u32 == number && row.when.iter().all(holds));
-        if hit { TRACE } else { ALLOW }
+        let Some(row) = crate::syscalls::find(u64::from(number)) else {
+            let known = purpose == Purpose::Session || number < PAST;
+            return if known {
+                ALLOW
+            } else if number == FLUSH {
+                TRACE
+            } else {
+                ABSENT
+            };
+        };
+        let hit = match purpose {
+            Purpose::Session => row.session.iter().any(|trap| trap.when.iter().all(holds)),
+            Purpose::Recording => row.class != Class::Internal && row.when.iter().all(holds),
+        };
+        match (hit, purpose, row.class) {
+            (false, ..) => ALLOW,
+            (true, Purpose::Recording, Class::Absent) => ABSENT,
+            (true, ..) => TRACE,
+        }
     }
 
     #[test]
     fn filter_agrees_with_the_rows() {
-        let values = [0, 1, 2, 10, 14, 18, 0x5402, 0x5403, 0xffff_ffff, u64::MAX, 1 << 32, (1 << 32) | 1];
-        for number in 0..470 {
-            for &a in &values {
-                for slot in 0..6 {
-                    let mut arguments = [0; 6];
-                    arguments[slot] = a;
-                    assert_eq!(
-                        run(number, 0x5555_0000, arguments),
-                        expected(number, arguments),
-                        "{number} {arguments:x?}"
-                    );
-                    let mut arguments = [a; 6];
-                    arguments[slot] = 0;
-                    assert_eq!(
-                        run(number, 0x5555_0000, arguments),
-                        expected(number, arguments),
-                        "{number} {arguments:x?}"
-                    );
+        let values = [0, 1, 2, 10, 14, 18, 0x20, 1030, 0x5402, 0x5403, 0xffff_ffff, u64::MAX, 1 << 32, (1 << 32) | 1];
+        for purpose in [Purpose::Session, Purpose::Recording] {
+            let code = program(purpose);
+            for number in (0..480).chain([FLUSH]) {
+                for &a in &values {
+                    for slot in 0..6 {
+                        for mut arguments in [[0; 6], [a; 6]] {
+                            arguments[slot] = if arguments[slot] == 0 { a } else { 0 };
+                            assert_eq!(
+                                run(&code, number, 0x5555_0000, arguments),
+                                expected(purpose, number, arguments),
+                                "{purpose:?} {number} {arguments:x?}"
+                            );
+                        }
+                    }
                 }
             }
         }
     }
 
     #[test]
-    fn the_injectors_own_calls_pass() {
-        assert_eq!(run(39, CODE_PAGE + 2, [0; 6]), ALLOW);
-        assert_eq!(run(39, CODE_PAGE - 2, [0; 6]), TRACE);
-        assert_eq!(run(39, CODE_PAGE + PAGE, [0; 6]), TRACE);
-        assert_eq!(run(39, (1 << 32) | CODE_PAGE, [0; 6]), TRACE);
+    fn our_own_calls_pass() {
+        for purpose in [Purpose::Session, Purpose::Recording] {
+            let code = program(purpose);
+            assert_eq!(run(&code, 39, CODE_PAGE + 2, [0; 6]), ALLOW);
+            assert_eq!(run(&code, 39, CODE_PAGE - 2, [0; 6]), TRACE);
+            assert_eq!(run(&code, 39, CODE_PAGE + EXEMPT_PAGES * PAGE, [0; 6]), TRACE);
+            assert_eq!(run(&code, 39, (1 << 32) | CODE_PAGE, [0; 6]), TRACE);
+        }
     }
 
     #[test]
     fn the_kernel_takes_it() {
-        // BPF_MAXINSNS
-        assert!(program().len() < 4096);
+        for purpose in [Purpose::Session, Purpose::Recording] {
+            // BPF_MAXINSNS
+            assert!(program(purpose).len() < 4096);
+        }
     }
 }

@@ -1,136 +1,101 @@
-//! The table of system calls: one row for each that the checkpointer has to see. It drives the seccomp filter; the
-//! recorder will add its rows here. A call without a row runs at full speed and is not seen.
+//! The table of system calls: one row for each that x86-64 Linux has. It drives the seccomp filters of sessions and of
+//! recordings; recorder and replayer read the same row. A call of class [`Class::Internal`] without traps runs at full speed.
 
 mod filter;
+mod irregular;
+mod row;
+mod table;
 
-pub use filter::program;
-use syscalls::Sysno;
+use std::sync::OnceLock;
 
-/// What the supervisor does when a trapped call is about to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Special {
-    /// Answer with the thread's or the process's own virtual id.
-    OwnId,
-    /// Replace the virtual id in this argument by the real one.
-    IdArgument(u8),
-    /// kill(2): a virtual id, a group or everybody.
-    Kill,
-    /// tgkill and rt_tgsigqueueinfo: two virtual ids.
-    ThreadKill,
-    /// wait4 and waitid: children that ended before a checkpoint are answered from its list.
-    Wait,
-    /// May block at a read of the terminal.
-    TerminalRead,
-    /// Sets the terminal's modes.
-    TerminalModes,
-    /// Notes that memory is marked as not to be inherited by fork.
-    ForkAdvice,
-    /// Notes that memory is locked.
-    Locked,
-    /// Remembers the path of an inotify watch.
-    WatchPath,
-    /// Random bytes: a served program gets the same ones when it is run again.
-    Random,
+pub use filter::{Purpose, program};
+pub use irregular::{Shape, shape};
+pub use row::{Class, Given, Harmless, Irregular, Output, Row, Special, Trap, When};
+pub use table::TABLE;
+
+/// One more than the last number that the table knows.
+pub const PAST: u32 = 470;
+
+/// Number of the call that says that the buffer of clock readings is full or used up (our own vDSO makes it; the kernel has
+/// none of that number).
+pub const FLUSH: u32 = 0x0f_5ed0;
+
+/// The row of a call.
+pub fn find(number: u64) -> Option<&'static Row> {
+    static BY_NUMBER: OnceLock<Vec<Option<&'static Row>>> = OnceLock::new();
+    let rows = BY_NUMBER.get_or_init(|| {
+        let mut rows = vec![None; PAST as usize];
+        for row in TABLE.iter().copied().flatten() {
+            rows[row.number as usize] = Some(row);
+        }
+        rows
+    });
+    *rows.get(usize::try_from(number).ok()?)?
 }
 
-/// A condition on one argument: `argument & mask == value` (as 64 bits).
-#[derive(Debug, Clone, Copy)]
-pub struct When {
-    /// Index of the argument, from 0.
-    pub argument: u8,
-    /// Bits looked at.
-    pub mask: u64,
-    /// What they must be.
-    pub value: u64,
-    /// Whether the comparison must fail instead.
-    pub not: bool,
-}
-
-const fn is(argument: u8, value: u64) -> When {
-    When { argument, mask: u64::MAX, value, not: false }
-}
-
-const fn low(argument: u8, value: u32) -> When {
-    When { argument, mask: 0xffff_ffff, value: value as u64, not: false }
-}
-
-const fn not(argument: u8, value: u64) -> When {
-    When { argument, mask: u64::MAX, value, not: true }
-}
-
-/// One row.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
-    /// The call.
-    pub call: Sysno,
-    /// Trapped only if all of these hold.
-    pub when: &'static [When],
-    /// What is done then.
-    pub special: Special,
-}
-
-const fn row(call: Sysno, when: &'static [When], special: Special) -> Row {
-    Row { call, when, special }
-}
-
-/// The rows. A call may have several.
-pub const TABLE: &[Row] = &[
-    row(Sysno::getpid, &[], Special::OwnId),
-    row(Sysno::gettid, &[], Special::OwnId),
-    row(Sysno::getppid, &[], Special::OwnId),
-    row(Sysno::set_tid_address, &[], Special::OwnId),
-    row(Sysno::kill, &[], Special::Kill),
-    row(Sysno::tkill, &[], Special::IdArgument(0)),
-    row(Sysno::rt_sigqueueinfo, &[], Special::IdArgument(0)),
-    row(Sysno::tgkill, &[], Special::ThreadKill),
-    row(Sysno::rt_tgsigqueueinfo, &[], Special::ThreadKill),
-    row(Sysno::getpgid, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::getsid, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::setpgid, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::sched_setaffinity, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::sched_getaffinity, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::sched_setparam, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::sched_getparam, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::sched_setscheduler, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::sched_getscheduler, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::sched_setattr, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::sched_getattr, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::sched_rr_get_interval, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::prlimit64, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::get_robust_list, &[not(0, 0)], Special::IdArgument(0)),
-    row(Sysno::pidfd_open, &[], Special::IdArgument(0)),
-    row(Sysno::process_vm_readv, &[], Special::IdArgument(0)),
-    row(Sysno::process_vm_writev, &[], Special::IdArgument(0)),
-    row(Sysno::getpriority, &[low(0, 0), not(1, 0)], Special::IdArgument(1)),
-    row(Sysno::setpriority, &[low(0, 0), not(1, 0)], Special::IdArgument(1)),
-    row(Sysno::wait4, &[], Special::Wait),
-    row(Sysno::waitid, &[], Special::Wait),
-    // A read of one byte is mostly a line editor fetching what select has announced. Where one waits (a shell), the supervisor
-    // sees it when it looks for readers that were not trapped.
-    row(Sysno::read, &[low(0, 0), not(2, 1)], Special::TerminalRead),
-    // Python's readline waits in select(1, {0}, NULL, NULL, NULL) once a line; the line editor's own pselect carries a mask.
-    row(Sysno::select, &[is(4, 0)], Special::TerminalRead),
-    row(Sysno::pselect6, &[is(4, 0), is(5, 0)], Special::TerminalRead),
-    row(Sysno::poll, &[low(2, 0xffff_ffff)], Special::TerminalRead),
-    row(Sysno::ppoll, &[is(2, 0)], Special::TerminalRead),
-    row(Sysno::ioctl, &[low(1, libc::TCSETS as u32)], Special::TerminalModes),
-    row(Sysno::ioctl, &[low(1, libc::TCSETSW as u32)], Special::TerminalModes),
-    row(Sysno::ioctl, &[low(1, libc::TCSETSF as u32)], Special::TerminalModes),
-    row(Sysno::madvise, &[low(2, libc::MADV_DONTFORK as u32)], Special::ForkAdvice),
-    row(Sysno::madvise, &[low(2, libc::MADV_WIPEONFORK as u32)], Special::ForkAdvice),
-    row(Sysno::mlock, &[], Special::Locked),
-    row(Sysno::mlock2, &[], Special::Locked),
-    row(Sysno::mlockall, &[], Special::Locked),
-    row(Sysno::inotify_add_watch, &[], Special::WatchPath),
-    row(Sysno::getrandom, &[], Special::Random),
-];
-
-/// What to do with a trapped call.
+/// What a session does with a trapped call.
 pub fn special(number: u64) -> Option<Special> {
-    TABLE.iter().find(|row| row.call.id() as u64 == number).map(|row| row.special)
+    find(number)?.session.first().map(|trap| trap.special)
 }
 
-/// All distinct specials of a call, for rows that differ only in their conditions.
+/// The name of a call.
 pub fn name(number: u64) -> &'static str {
-    usize::try_from(number).ok().and_then(Sysno::new).map_or("unknown", |call| call.name())
+    if number == u64::from(FLUSH) {
+        return "(clock buffer)";
+    }
+    find(number).map_or("unknown", |row| row.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use syscalls::Sysno;
+
+    use super::*;
+
+    fn rows() -> BTreeMap<u32, &'static Row> {
+        let mut rows = BTreeMap::new();
+        for row in TABLE.iter().copied().flatten() {
+            assert!(rows.insert(row.number, row).is_none(), "two rows for {}", row.name);
+        }
+        rows
+    }
+
+    #[test]
+    fn every_call_of_the_crate_has_a_row() {
+        let rows = rows();
+        let missing: Vec<_> = Sysno::iter().filter(|call| !rows.contains_key(&(call.id() as u32))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    /// The numbers of the C library's header, and, being newer, those that the running kernel has: it answers ENOSYS to the
+    /// others.
+    #[test]
+    fn every_call_of_the_header_and_of_the_running_kernel_has_a_row() {
+        let rows = rows();
+        if let Ok(header) = std::fs::read_to_string("/usr/include/x86_64-linux-gnu/asm/unistd_64.h") {
+            for line in header.lines() {
+                let Some(rest) = line.strip_prefix("#define __NR_") else { continue };
+                let mut words = rest.split_whitespace();
+                let (name, number) = (words.next().unwrap(), words.next().unwrap());
+                assert_eq!(rows.get(&number.parse().unwrap()).map(|row| row.name), Some(name));
+            }
+        }
+        for number in 462..600 {
+            // With arguments that no call of that range takes as valid.
+            let answer = crate::raw::probe_call(number);
+            assert!(answer == -i64::from(libc::ENOSYS) || rows.contains_key(&number), "{number}: {answer}");
+        }
+    }
+
+    #[test]
+    fn arguments_exist() {
+        for row in rows().values() {
+            for when in row.when.iter().chain(row.session.iter().flat_map(|trap| trap.when)) {
+                assert!(when.argument < 6, "{}", row.name);
+            }
+            assert!(row.number < PAST, "{}", row.name);
+        }
+    }
 }

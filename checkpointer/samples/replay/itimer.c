@@ -1,0 +1,9 @@
+// An interval timer's signals in a program that makes system calls.
+#include <signal.h>
+#include <stdio.h>
+#include <sys/time.h>
+#include <unistd.h>
+static volatile int ticks;
+static void h(int s) { ticks++; }
+int main(void) { struct sigaction a = {.sa_handler = h}; sigaction(SIGALRM, &a, 0); struct itimerval v = {{0, 5000}, {0, 5000}}; setitimer(ITIMER_REAL, &v, 0); long n = 0;
+ while (ticks < 20) { n++; if (n % 1000 == 0) getppid(); } printf("%ld %d\n", n, ticks); return 0; }
