@@ -13,13 +13,15 @@ test: tools
 tools: packages
 	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked
 
-# Installs only what is missing; the package list is read once, and only then. Debian 12's lldb is 14, whose Python does not load.
+# Installs only what is missing; the package list is read once, and only then. Debian 12's lldb is 14, whose Python does not load. gdbserver is
+# what the tests compare ours with.
 packages:
 	@missing=; \
 	command -v python3 >/dev/null || missing="$$missing python3"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	command -v g++ >/dev/null || missing="$$missing g++"; \
 	command -v gdb >/dev/null || missing="$$missing gdb"; \
+	command -v gdbserver >/dev/null || missing="$$missing gdbserver"; \
 	for folder in $$(echo "$$PATH" | tr : ' '); do ls "$$folder"/lldb "$$folder"/lldb-[0-9]*; done 2>/dev/null | grep -q . || lldb=lldb; \
 	if [ -n "$$missing$$lldb" ]; then \
 		$(SUDO) apt-get update -q; \

@@ -289,7 +289,7 @@ mod tests {
             "fred bisect --watch x --report x.txt -- pdb",
             "fred bisect --watch x --jobs 0 -- pdb",
             "fred resume",
-            "fred demo gdb",
+            "fred demo nobody",
             "fred completions nosh",
         ] {
             assert_eq!(exit_of(line), 2, "{line}");

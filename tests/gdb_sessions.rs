@@ -108,7 +108,8 @@ impl Session {
         commands.iter().map(|event| event["output"].as_str().unwrap_or("").to_owned()).collect()
     }
 
-    /// Both, and that they are alike; what was shown.
+    /// Both, and that they are alike; what was shown. The program and the debugger print on terminals of their own below fred:
+    /// which of their lines comes first is not told by what each printed.
     fn alike(&self) -> String {
         let (plain, fred) = (self.plain(), self.fred());
         let both = |shown: &[String]| -> Vec<String> {
@@ -117,7 +118,10 @@ impl Session {
         };
         let (plain, fred) = (both(&plain), both(&fred));
         for (plain, fred) in plain.iter().zip(&fred) {
-            assert_eq!(plain, fred, "\n--- plain gdb:\n{plain}\n--- below fred:\n{fred}");
+            let (mut one, mut other): (Vec<&str>, Vec<&str>) = (plain.lines().collect(), fred.lines().collect());
+            one.sort_unstable();
+            other.sort_unstable();
+            assert_eq!(one, other, "\n--- plain gdb:\n{plain}\n--- below fred:\n{fred}");
         }
         fred.concat()
     }

@@ -112,6 +112,8 @@ impl Target for MadeUp {
     fn thread_pointer(&mut self, _: Tid) -> Result<u64, Errno> {
         Err(libc::ESRCH)
     }
+    fn conditions(&mut self, _: u64, _: Vec<Vec<u8>>) {}
+
     fn allocate(&mut self, size: u64, _: u64) -> Result<u64, i32> {
         if size > 1 << 20 { Err(libc::ENOMEM) } else { Ok(0x10_0000) }
     }

@@ -6,6 +6,7 @@
 //! The server is our own: its whole state is cloned into a session's checkpoints and given back with a restored debugger,
 //! which ready-made servers do not let go of.
 
+pub mod agent;
 mod hostio;
 mod libraries;
 mod lldb;

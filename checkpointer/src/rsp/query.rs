@@ -10,7 +10,7 @@ const SUPPORTED: &str = "PacketSize=20000;QStartNoAckMode+;multiprocess+;vContSu
     qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:siginfo:read+;qXfer:siginfo:write+;\
     qXfer:threads:read+;qXfer:libraries-svr4:read+;augmented-libraries-svr4-read+;QPassSignals+;QProgramSignals+;\
     QCatchSyscalls+;QEnvironmentHexEncoded+;QEnvironmentUnset+;QEnvironmentReset+;QSetWorkingDir+;\
-    QStartupWithShell+;QDisableRandomization+;exec-events+;fork-events+;vfork-events+;\
+    QStartupWithShell+;ConditionalBreakpoints+;QDisableRandomization+;exec-events+;fork-events+;vfork-events+;\
     error-message+";
 
 impl Server {

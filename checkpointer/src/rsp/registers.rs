@@ -323,6 +323,14 @@ fn word_mut(r: &mut Registers, index: usize) -> &mut u64 {
     }
 }
 
+/// The value of a general register, if it is one and as wide as a word.
+pub fn general(registers: &Registers, number: u16) -> Option<u64> {
+    match ALL.get(usize::from(number))? {
+        Register { place: Place::General(index), size: 8, .. } => Some(word(registers, *index)),
+        _ => None,
+    }
+}
+
 /// A register's bytes.
 pub fn get(registers: &ThreadRegisters, number: usize) -> Option<Vec<u8>> {
     let register = ALL.get(number)?;

@@ -1,5 +1,6 @@
 //! The state machine: packets in, packets out.
 
+use super::agent;
 use super::hostio::Files;
 use super::lldb::Lldb;
 use super::packet::{self, Arrival, Reader, frame, hex, number, pair, unhex};
@@ -497,14 +498,20 @@ impl Server {
             Some(b'4') => Kind::Access,
             _ => return unknown(),
         };
-        let fields = rest.get(2..).unwrap_or(b"").split(|byte| *byte == b';').next().unwrap_or(b"");
-        let Some((address, length)) = pair(fields) else { return error(libc::EINVAL) };
+        let mut fields = rest.get(2..).unwrap_or(b"").split(|byte| *byte == b';');
+        let Some((address, length)) = fields.next().and_then(pair) else { return error(libc::EINVAL) };
+        let conditions = fields.find(|field| field.starts_with(b"X")).map_or(Some(Vec::new()), agent::conditions);
+        let Some(conditions) = conditions else { return error(libc::EINVAL) };
         if self.at_child && target.child().is_some_and(|(_, vfork)| !vfork) {
             // Its memory is its own, and none of ours is in it.
             return ok();
         }
         outcome(match insert {
-            true => target.insert(kind, address, length),
+            true => target.insert(kind, address, length).map(|()| {
+                if kind == Kind::Software {
+                    target.conditions(address, conditions);
+                }
+            }),
             false => target.remove(kind, address, length),
         })
     }

@@ -254,6 +254,10 @@ pub trait Target {
     /// ENOSPC when there are no more debug registers, EINVAL for a length they cannot watch, EFAULT for no memory.
     fn insert(&mut self, kind: Kind, address: u64, length: u64) -> Result<(), Errno>;
 
+    /// Conditions of the software breakpoint at an address, in place of those that it had: it is told of only if one of them holds
+    /// or cannot be computed; or if there are none. See [`super::agent`].
+    fn conditions(&mut self, address: u64, conditions: Vec<Vec<u8>>);
+
     /// Removes one. It is no error that it is not there.
     ///
     /// # Errors

@@ -199,6 +199,9 @@ impl Supervisor {
     /// Stops every live thread; refuses if there is more than the session's own processes.
     fn held(&mut self, doing: &str) -> Result<Pid, String> {
         let main = self.main.ok_or_else(|| format!("cannot {doing}: no process is running"))?;
+        // Before anything is stopped: the parent of a vfork'ed child cannot be until that has gone on (kernel/fork.c,
+        // wait_for_vfork_done).
+        self.refuse_others(main, doing)?;
         if self.program.is_some() {
             self.stop_served();
         }
@@ -206,6 +209,15 @@ impl Supervisor {
         if self.main.is_none() {
             return Err(format!("cannot {doing}: the process has just ended"));
         }
+        let refused = self.refuse_others(main, doing);
+        if refused.is_err() {
+            self.release();
+        }
+        refused.map(|()| main)
+    }
+
+    /// An error if there are other live processes than the session's own and the served program.
+    fn refuse_others(&self, main: Pid, doing: &str) -> Result<(), String> {
         let program = self.program_leader();
         let others: Vec<String> = self
             .live_processes()
@@ -214,9 +226,8 @@ impl Supervisor {
             .map(|pid| format!("{} ({pid})", name_of(pid)))
             .collect();
         if others.is_empty() {
-            return Ok(main);
+            return Ok(());
         }
-        self.release();
         Err(format!(
             "cannot {doing} while other processes of the program are alive: {}; try again when they have ended",
             others.join(", ")

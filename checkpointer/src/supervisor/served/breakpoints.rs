@@ -72,6 +72,8 @@ impl Wanted {
 #[derive(Debug, Clone, Default)]
 pub(in crate::supervisor) struct Breakpoints {
     wanted: BTreeMap<u64, Wanted>,
+    /// Conditions of the debugger's, as agent expressions.
+    conditions: BTreeMap<u64, Vec<Vec<u8>>>,
     /// Original bytes under those that are in memory now.
     inserted: BTreeMap<u64, u8>,
 }
@@ -89,6 +91,24 @@ impl Breakpoints {
         }
     }
 
+    /// Sets the conditions of one of the debugger's.
+    pub(super) fn set_conditions(&mut self, address: u64, conditions: Vec<Vec<u8>>) {
+        if conditions.is_empty() {
+            self.conditions.remove(&address);
+        } else {
+            self.conditions.insert(address, conditions);
+        }
+    }
+
+    pub(super) fn conditions(&self, address: u64) -> Option<&[Vec<u8>]> {
+        self.conditions.get(&address).map(Vec::as_slice)
+    }
+
+    /// Whether any of the debugger's has conditions.
+    pub(super) fn are_conditional(&self) -> bool {
+        !self.conditions.is_empty()
+    }
+
     pub(super) fn addresses(&self) -> Vec<u64> {
         self.wanted.keys().copied().collect()
     }
@@ -104,6 +124,7 @@ impl Breakpoints {
     /// All are gone, with the memory that they were in.
     pub(super) fn clear(&mut self) {
         self.wanted.clear();
+        self.conditions.clear();
         self.inserted.clear();
     }
 

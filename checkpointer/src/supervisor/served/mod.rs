@@ -29,6 +29,7 @@ pub(in crate::supervisor) use target::View;
 
 use crate::ptrace::{Change, How};
 use crate::raw::{self, SigInfo};
+use crate::rsp::agent;
 use crate::rsp::target::{Caught, Kind, Motion, Stop, Tid, Why};
 use crate::snapshot::zombies::Zombies;
 use crate::wire::{Event, ProgramChange};
@@ -293,11 +294,24 @@ impl Supervisor {
             }
             return Trap::Done;
         }
-        if wanted.debugger {
+        if wanted.debugger && self.condition_holds(tid, at) {
             return Trap::Told(Why::Software);
         }
         self.go_over(tid, at);
         Trap::Done
+    }
+
+    /// Whether a breakpoint of the debugger is to be told of: a condition holds or cannot be computed, or it has none. A thread
+    /// that is being stepped is stopped in any case.
+    fn condition_holds(&mut self, tid: Pid, at: u64) -> bool {
+        let running = matches!(self.control(tid).motion, Some(Motion::Continue));
+        let (Some(program), Some(conditions), true) = (&self.program, self.served.breakpoints.conditions(at), running)
+        else {
+            return true;
+        };
+        let Ok(registers) = raw::registers(tid) else { return true };
+        let mut seen = Seen { registers, memory: &program.memory, breakpoints: &self.served.breakpoints };
+        conditions.iter().any(|code| agent::evaluate(code, &mut seen) != Ok(0))
     }
 
     fn debug_register_met(&mut self, tid: Pid, kind: Kind, address: u64, internal: bool) -> Trap {
@@ -738,6 +752,25 @@ impl Supervisor {
             return;
         };
         self.happened(tid, Why::Signal(signal));
+    }
+}
+
+/// A program that stands at a breakpoint, for its conditions.
+struct Seen<'s> {
+    registers: raw::Registers,
+    memory: &'s Memory,
+    breakpoints: &'s Breakpoints,
+}
+
+impl agent::Inferior for Seen<'_> {
+    fn register(&mut self, number: u16) -> Option<u64> {
+        crate::rsp::registers::general(&self.registers, number)
+    }
+
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> bool {
+        let read = self.memory.read(address, buffer) == buffer.len();
+        self.breakpoints.hide(address, buffer);
+        read
     }
 }
 

@@ -160,9 +160,14 @@ impl Target for View<'_> {
         self.0.served.registers.insert(kind, address, length, false)
     }
 
+    fn conditions(&mut self, address: u64, conditions: Vec<Vec<u8>>) {
+        self.0.served.breakpoints.set_conditions(address, conditions);
+    }
+
     fn remove(&mut self, kind: Kind, address: u64, length: u64) -> Result<(), Errno> {
         if kind == Kind::Software {
             self.0.served.breakpoints.change(address, |wanted| wanted.debugger = false);
+            self.0.served.breakpoints.set_conditions(address, Vec::new());
             if self.0.served.breakpoints.at(address).is_none()
                 && let Some(program) = &self.0.program
             {
@@ -288,7 +293,9 @@ impl Supervisor {
         }
         self.served.running = true;
         let steps = |action: &Action| !matches!(action.motion, Motion::Continue);
-        if chosen.iter().any(|(_, _, action)| steps(action)) {
+        // Many traps for few stops: on one processor they are cheaper.
+        let conditional = threads.len() == 1 && self.served.breakpoints.are_conditional();
+        if conditional || chosen.iter().any(|(_, _, action)| steps(action)) {
             self.pin()
         } else {
             self.unpin()
