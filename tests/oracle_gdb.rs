@@ -5,7 +5,12 @@ mod oracle_c;
 
 #[test]
 fn random_programs() {
-    oracle_c::random_programs(&["gdb".to_owned()]);
+    oracle_c::random_programs(&["gdb".to_owned()], &["-O0"]);
+}
+
+#[test]
+fn random_programs_optimised() {
+    oracle_c::random_programs(&["gdb".to_owned()], &["-O1", "-O2", "-Os", "-Og"]);
 }
 
 #[test]

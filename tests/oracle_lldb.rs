@@ -6,7 +6,7 @@ mod oracle_c;
 
 #[test]
 fn random_programs() {
-    oracle_c::random_programs(&native::lldbs());
+    oracle_c::random_programs(&native::lldbs(), &["-O0"]);
 }
 
 #[test]
