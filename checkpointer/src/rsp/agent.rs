@@ -184,7 +184,7 @@ mod tests {
 
         fn read(&mut self, address: u64, buffer: &mut [u8]) -> bool {
             let memory = 0xffff_fffb_u32.to_le_bytes();
-            let from = address.wrapping_sub(0xff8) as usize;
+            let from = address.wrapping_sub(0xffc) as usize;
             match memory.get(from..from + buffer.len()) {
                 Some(bytes) => {
                     buffer.copy_from_slice(bytes);
@@ -197,8 +197,8 @@ mod tests {
 
     #[test]
     fn a_local_variable_is_compared_with_its_sign() {
-        // What gdb 13 makes of `i < 3` for an int at rbp - 8 (`maint agent-eval i < 3`).
-        let code = [0x26, 0, 6, 0x22, 8, 0x03, 0x19, 0x16, 32, 0x22, 3, 0x14, 0x27];
+        // What gdb 13 makes of `i < 3` for an int at rbp - 4, which is 20 below the frame's address (`maint agent-eval i < 3`).
+        let code = [0x26, 0, 6, 0x22, 16, 0x02, 0x22, 236, 0x16, 8, 0x02, 0x19, 0x16, 32, 0x22, 3, 0x14, 0x27];
         assert_eq!(evaluate(&code, &mut Made), Ok(1));
     }
 
