@@ -659,11 +659,18 @@ impl Machine for Native<'_> {
                 _ => {}
             }
         }
-        // A function that is called may change anything: what goes on afterwards is the program as it was.
-        let before = if expression.contains(['(', '=']) { Some(self.keep()?) } else { None };
-        let answer = self.ask(&Question::Evaluate { expression, frame })?.0;
-        if let Some(before) = before {
-            self.stand(&before)?;
+        // A function that is called may change anything: what goes on afterwards is the program as it was. Whether one is called
+        // the debugger knows (operators, members and printers can be functions), and its server sees.
+        let (entered, read, at) = (self.entered, self.read, self.at);
+        self.engine.live.guard().map_err(|error| self.engine.failed("guarding the program", &error))?;
+        let answer = self.ask(&Question::Evaluate { expression, frame });
+        let before = self.engine.live.end_guard();
+        let answer = answer?.0;
+        if let Some(copy) = before.map_err(|error| self.engine.failed("keeping the program as it was", &error))? {
+            self.engine.cost.checkpoints += 1;
+            let mut kept = self.kept(copy, read, at);
+            kept.temporary = true;
+            self.stand(&State(Rc::new(kept), entered))?;
         }
         Ok(match answer {
             Answer::Text(text) => Value::Known { digest: crate::engine::reverse::fold(&text), text },

@@ -7,9 +7,11 @@ mod breakpoints;
 mod debug_registers;
 mod family;
 mod fence;
+mod guard;
 mod pinning;
 mod run;
 mod start;
+mod stepping;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +25,7 @@ pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
 pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
 pub(in crate::supervisor) use family::Held;
 pub(in crate::supervisor) use fence::Fence;
+pub(in crate::supervisor) use guard::Guard;
 pub(in crate::supervisor) use pinning::Pinned;
 pub(in crate::supervisor) use run::Running;
 pub(in crate::supervisor) use target::View;
@@ -260,7 +263,7 @@ impl Supervisor {
                 let pc = registers.rip;
                 let stops = self.served.breakpoints.at(pc).is_some_and(|wanted| wanted.debugger);
                 if pc >= start && pc < end && !stops && self.served.interrupting.is_none() {
-                    self.go_on(tid);
+                    self.step_on(tid, start, end, pc);
                     return Some(Trap::Done);
                 }
                 Some(Trap::Told(Why::Stepped))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::{Supervisor, raw};
+use crate::supervisor::tasks::proc_text;
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
 use crate::rsp::target::{Caught, Kind, Motion, Why};
@@ -142,7 +143,7 @@ impl Supervisor {
     /// How long the program's first thread has waited for a processor since it was made (Documentation/scheduler/sched-stats.rst).
     fn waited(&self) -> Duration {
         let Some(program) = &self.program else { return Duration::ZERO };
-        let text = std::fs::read_to_string(format!("/proc/{}/schedstat", program.leader)).unwrap_or_default();
+        let text = proc_text(&format!("/proc/{}/schedstat", program.leader)).unwrap_or_default();
         let waited = text.split_whitespace().nth(1).and_then(|nanoseconds| nanoseconds.parse().ok());
         Duration::from_nanos(waited.unwrap_or(0))
     }

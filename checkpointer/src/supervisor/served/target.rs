@@ -9,7 +9,7 @@ use super::Supervisor;
 use crate::ptrace::How;
 use crate::raw;
 use crate::rsp::target::{Action, Caught, Errno, Kind, Motion, Program, Stop, Target, ThreadRegisters, Tid, Why};
-use crate::supervisor::tasks::Activity;
+use crate::supervisor::tasks::{Activity, proc_text};
 use crate::wire::{Event, ProgramChange};
 
 /// The served program, for the server.
@@ -91,13 +91,13 @@ impl Target for View<'_> {
 
     fn thread_name(&self, tid: Tid) -> Option<String> {
         let real = self.real(tid).ok()?;
-        let name = std::fs::read_to_string(format!("/proc/{real}/comm")).ok()?;
+        let name = proc_text(&format!("/proc/{real}/comm"))?;
         Some(name.trim_end().to_owned())
     }
 
     fn thread_core(&self, tid: Tid) -> Option<u32> {
         let real = self.real(tid).ok()?;
-        let stat = std::fs::read_to_string(format!("/proc/{real}/stat")).ok()?;
+        let stat = proc_text(&format!("/proc/{real}/stat"))?;
         // proc_pid_stat(5): the 39th field, the 37th behind the name.
         stat.rsplit_once(')')?.1.split_whitespace().nth(36)?.parse().ok()
     }
@@ -111,6 +111,7 @@ impl Target for View<'_> {
 
     fn set_registers(&mut self, tid: Tid, registers: &ThreadRegisters) -> Result<(), Errno> {
         let real = self.stopped(tid)?;
+        self.0.pass_guard();
         raw::set_registers(real, &registers.general).map_err(number)?;
         raw::set_extended_state(real, &registers.extended).map_err(number)
     }
@@ -126,6 +127,7 @@ impl Target for View<'_> {
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        self.0.guard_memory(address);
         let Some(program) = &self.0.program else { return Err(libc::ESRCH) };
         let written = self.0.served.breakpoints.write(address, bytes);
         program.memory.write(address, &written).map_err(|_| libc::EFAULT)
@@ -181,6 +183,7 @@ impl Target for View<'_> {
     }
 
     fn resume(&mut self, actions: &[Action]) -> Result<(), String> {
+        self.0.pass_guard();
         self.0.resume_served(actions)
     }
 
