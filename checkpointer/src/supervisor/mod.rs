@@ -189,6 +189,7 @@ impl Supervisor {
             }
             self.pump();
             self.run_timed_out();
+            self.unpin_what_computes();
             if self.orphaned {
                 return Ok(());
             }
@@ -237,6 +238,7 @@ impl Supervisor {
             Ok(0) => {
                 if left.is_none_or(|left| look.is_some_and(|look| look < left)) {
                     drop(wanted);
+                    self.unpin_what_runs();
                     self.look_for_readers();
                     self.look_after = (self.look_after * 2).min(LOOK_AFTER.1);
                 }

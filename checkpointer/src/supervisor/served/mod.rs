@@ -15,6 +15,7 @@ mod stepping;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use nix::unistd::Pid;
 
@@ -86,6 +87,8 @@ pub(in crate::supervisor) struct Served {
     pub(super) caught: Caught,
     /// Whether it has been let go, by the debugger or by a run without it.
     pub(in crate::supervisor) running: bool,
+    /// When the debugger let it go.
+    pub(super) resumed: Option<Instant>,
     /// The process was exchanged since the debugger last looked.
     pub(super) exchanged: bool,
     /// That is to be told as a stop without a reason.
@@ -313,8 +316,14 @@ impl Supervisor {
             return true;
         };
         let Ok(registers) = raw::registers(tid) else { return true };
+        let alone = self.tasks.values().filter(|task| task.pid == program.leader).nth(1).is_none();
         let mut seen = Seen { registers, memory: &program.memory, breakpoints: &self.served.breakpoints };
-        conditions.iter().any(|code| agent::evaluate(code, &mut seen) != Ok(0))
+        let holds = conditions.iter().any(|code| agent::evaluate(code, &mut seen) != Ok(0));
+        if alone && !holds {
+            // Not the last time.
+            self.pin();
+        }
+        holds
     }
 
     fn debug_register_met(&mut self, tid: Pid, kind: Kind, address: u64, internal: bool) -> Trap {

@@ -1,10 +1,16 @@
 //! Tracer and tracees on one processor: stops that follow each other closely are 3.5 times as many a second as on two, because
 //! nobody has to be woken on another one. Only while it pays: a program that runs has all processors that it had.
 
+use std::time::Duration;
+
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::Supervisor;
+use crate::rsp::target::Motion;
+
+/// How long a program of several threads may be kept on one processor while it is not stepped.
+const MOST_PINNED: Duration = Duration::from_millis(5);
 
 /// What was allowed before.
 #[derive(Debug)]
@@ -53,6 +59,25 @@ impl Supervisor {
                     sched_setaffinity(*other, set).ok();
                 }
             }
+        }
+    }
+
+    /// Gives a program that the debugger has let go, and of which nothing is heard, what it had.
+    pub(in crate::supervisor) fn unpin_what_runs(&mut self) {
+        if self.served.running && self.running.is_none() {
+            self.unpin();
+        }
+    }
+
+    /// The same for one whose threads want more than one processor, when it has run for a while, whatever is heard of it.
+    pub(in crate::supervisor) fn unpin_what_computes(&mut self) {
+        let Some(pinned) = &self.pinned else { return };
+        let several = pinned.threads.len() > 2;
+        let stepped = self.served.threads.values().any(|control| {
+            matches!(control.motion, Some(Motion::Step | Motion::Range { .. })) || control.lifted.is_some()
+        });
+        if several && !stepped && self.served.resumed.is_some_and(|since| since.elapsed() > MOST_PINNED) {
+            self.unpin_what_runs();
         }
     }
 

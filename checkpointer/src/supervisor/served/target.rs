@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Instant;
 
 use nix::unistd::Pid;
 
@@ -295,13 +296,12 @@ impl Supervisor {
             self.control(*real).pending = None;
         }
         self.served.running = true;
+        self.served.resumed = Some(Instant::now());
         let steps = |action: &Action| !matches!(action.motion, Motion::Continue);
-        // Many traps for few stops: on one processor they are cheaper.
-        let conditional = threads.len() == 1 && self.served.breakpoints.are_conditional();
-        if conditional || chosen.iter().any(|(_, _, action)| steps(action)) {
-            self.pin()
-        } else {
-            self.unpin()
+        // Many traps for few stops: on one processor they are cheaper. Where it goes on between steps (over a breakpoint, to the end
+        // of a call) it is let go when it has run for a while.
+        if chosen.iter().any(|(_, _, action)| steps(action)) {
+            self.pin();
         }
         self.insert_breakpoints();
         for (_, known) in &threads {
