@@ -29,7 +29,7 @@ pub(super) struct Nearer<S> {
     pub(super) behind: Option<S>,
 }
 
-/// From a state that is `span` microseconds before an end, at which the debugger has stopped, to one much closer. `judge` says of
+/// From a state that is about `span` microseconds before an end, at which the debugger has stopped, to one much closer. `judge` says of
 /// each that is closer what it is.
 ///
 /// # Errors
@@ -41,6 +41,8 @@ pub(super) fn nearer<M: Machine>(
     span: u64,
     mut judge: impl FnMut(&mut M, &M::State) -> Result<Verdict, M::Error>,
 ) -> Result<Nearer<M::State>, M::Error> {
+    // What is believed of a short time is not exact enough to be compared with.
+    let span = machine.reaches(&from, span * 4 + 20_000, until)?.unwrap_or(span);
     let (mut from, mut span) = (from, span);
     let (mut share, mut vain) = (0.5, 0);
     for _ in 0..TRIES {

@@ -863,7 +863,6 @@ fn narrow_by_chance<M: Machine>(
     if !ends_at_stop(machine, &until) {
         return Ok((from, until));
     }
-    let span = machine.reaches(&from, span * 4 + 20_000, &until)?.unwrap_or(span);
     let found = chance::nearer(machine, from, &until, span, |machine, middle| {
         Ok(if value_at(machine, middle)?.same(now) { Verdict::Behind } else { Verdict::Nearer })
     })?;
