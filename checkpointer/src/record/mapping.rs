@@ -28,8 +28,13 @@ pub(super) fn identity(path: &Path, metadata: &Metadata) -> Identity {
 
 /// Whether the file is the one that it was.
 pub(super) fn unchanged(then: &Identity) -> bool {
+    leads_to(Path::new(std::ffi::OsStr::from_bytes(&then.path)), then)
+}
+
+/// Whether a name leads to the file as it was.
+pub(super) fn leads_to(name: &Path, then: &Identity) -> bool {
     let path = Path::new(std::ffi::OsStr::from_bytes(&then.path));
-    std::fs::metadata(path).is_ok_and(|metadata| identity(path, &metadata) == *then)
+    std::fs::metadata(name).is_ok_and(|metadata| identity(path, &metadata) == *then)
 }
 
 /// Notes what a mapping that has just been made shows. `began` is when the recording did, in nanoseconds since the epoch: a

@@ -9,6 +9,7 @@ mod life;
 mod signals;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::Pid;
@@ -96,6 +97,8 @@ pub(super) struct Recorder {
     early: Vec<Pid>,
     /// Copies at places without a name.
     copies: Vec<Pid>,
+    /// Programs that may be gone later, by device, inode and time of the last change.
+    kept: BTreeMap<(u64, u64, i128), File>,
     pinning: Pinning,
 }
 
@@ -108,6 +111,9 @@ pub(super) struct Recording {
     pub status: i32,
     /// Copies that the log speaks of, by their real ids.
     pub copies: Vec<Pid>,
+    /// Programs that the log names by their descriptors here.
+    #[expect(dead_code, reason = "held open")]
+    pub kept: Vec<File>,
 }
 
 /// Records one run of a program, to the end of all that it starts.
@@ -129,6 +135,7 @@ pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble>
         status: None,
         early: Vec::new(),
         copies: Vec::new(),
+        kept: BTreeMap::new(),
         pinning: Pinning::new(),
     };
     let id = root.as_raw();
@@ -140,7 +147,8 @@ pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble>
         recorder.copies.drain(..).for_each(epoch::forget);
     }
     outcome?;
-    Ok(Recording { log: recorder.log, status: recorder.status.unwrap_or(0), copies: recorder.copies })
+    let (status, kept) = (recorder.status.unwrap_or(0), recorder.kept.into_values().collect());
+    Ok(Recording { log: recorder.log, status, copies: recorder.copies, kept })
 }
 
 impl Task {
@@ -169,10 +177,24 @@ impl Task {
 impl Recorder {
     fn run(&mut self) -> Result<(), Trouble> {
         while !self.tasks.is_empty() {
-            match self.choose() {
-                Some(id) => self.go(id)?,
-                None => self.wait(None)?,
-            }
+            let outcome = match self.choose() {
+                Some(id) => self.go(id),
+                None => self.wait(None),
+            };
+            self.unless_killed(outcome)?;
+        }
+        Ok(())
+    }
+
+    /// A thread that was killed while it was stopped ends by itself: that is an event of the program's, not a failure.
+    fn unless_killed(&mut self, outcome: Result<(), Trouble>) -> Result<(), Trouble> {
+        let Err(Trouble::Gone(id)) = outcome else { return outcome };
+        let Some(task) = self.tasks.get_mut(&id) else { return outcome };
+        if task.phase != Phase::Ending {
+            // What it was doing will not be finished; its end is still to be reported.
+            task.phase = Phase::Inside;
+            task.pending = None;
+            task.interrupted = None;
         }
         Ok(())
     }
@@ -340,7 +362,7 @@ impl Recorder {
             task.thread.stopped = Some(crate::ptrace::Stopped::reported(tid));
         }
         let stepped = self.is_stepped(id);
-        match what {
+        let outcome = match what {
             Change::Signal(libc::SIGTRAP) if stepped => self.preempted(id),
             Change::Seccomp => self.entering(id),
             Change::Syscall => self.leaving(id),
@@ -369,7 +391,8 @@ impl Recorder {
                 if between { self.preempted(id) } else { self.go_on(id) }
             }
             Change::Interrupted | Change::VforkDone | Change::Other(_) => self.go_on(id),
-        }
+        };
+        self.unless_killed(outcome)
     }
 
     /// Lets a thread go on as it was going.
