@@ -34,6 +34,8 @@ pub enum Mapped {
     File(Identity),
     /// These bytes.
     Bytes(Vec<u8>),
+    /// A file that others may have mapped too, so that what is written shows there: device and inode, and what is in it here now.
+    Shared((u64, u64), Vec<u8>),
 }
 
 /// A system call that was finished.

@@ -119,6 +119,10 @@ impl Recorder {
             None => match raw::wait(Some(born), true) {
                 Ok(Some((_, status))) if change(status) == Change::Interrupted => {}
                 // Killed before it began.
+                Ok(Some((_, status))) if change(status) == Change::Ending => {
+                    raw::resume(libc::PTRACE_CONT, born, 0).ok();
+                    return self.go_on(id);
+                }
                 _ => return self.go_on(id),
             },
         }

@@ -351,8 +351,14 @@ impl Recorder {
     fn dispatch(&mut self, tid: Pid, what: Change) -> Result<(), Trouble> {
         let id = tid.as_raw();
         if !self.tasks.contains_key(&id) {
-            if what == Change::Interrupted {
-                self.early.push(tid);
+            match what {
+                Change::Interrupted => self.early.push(tid),
+                Change::Ending => {
+                    // Killed before its birth was reported.
+                    self.early.retain(|early| *early != tid);
+                    raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+                }
+                _ => {}
             }
             return Ok(());
         }

@@ -150,7 +150,8 @@ impl Replayer {
         actor.leave()?;
         let Some(mapped) = &call.mapped else { return Ok(()) };
         let after = actor.thread.registers()?;
-        if let Err(changed) = mapping::again(&actor.thread, call, mapped)? {
+        let Some(actor) = self.actors.get(&id) else { return Ok(()) };
+        if let Err(changed) = mapping::again(&actor.thread, call, mapped, &mut self.stand_ins)? {
             return Err(self.diverged(words(call), changed));
         }
         let actor = self.actor(id)?;

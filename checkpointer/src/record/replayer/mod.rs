@@ -8,6 +8,7 @@ mod signals;
 use std::collections::BTreeMap;
 
 use super::log::{Call, What};
+use super::mapping::StandIns;
 use super::pinning::Pinning;
 use super::recorder::Recording;
 use super::thread::{Thread, is_fault};
@@ -46,6 +47,8 @@ pub(super) struct Replayer {
     /// By the ids of the recording.
     actors: BTreeMap<i32, Actor>,
     at: u64,
+    /// For files that are mapped by several.
+    stand_ins: StandIns,
     pinning: Pinning,
 }
 
@@ -61,7 +64,8 @@ enum Stop {
 pub(super) fn replay(argv: &[Vec<u8>], recording: &Recording) -> Result<(), Trouble> {
     let program = argv.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
     let start = |source| Trouble::Start { program: program.clone(), source };
-    let mut replayer = Replayer { actors: BTreeMap::new(), at: 0, pinning: Pinning::new() };
+    let mut replayer =
+        Replayer { actors: BTreeMap::new(), at: 0, stand_ins: StandIns::default(), pinning: Pinning::new() };
     let mut reader = recording.log.read()?;
     let Some(first) = reader.peek()?.map(|entry| entry.thread) else { return Ok(()) };
     let running = crate::launch::start_recorded(argv, true).map_err(start)?;
