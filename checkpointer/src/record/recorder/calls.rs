@@ -1,10 +1,13 @@
 //! System calls: from the stop before a call to the entry in the log.
 
+use std::time::Duration;
+
 use nix::unistd::Pid;
 
 use super::{Phase, Recorder};
 use crate::ptrace::{How, change};
 use crate::raw::{self, Registers};
+use crate::record::chaos::Chaos;
 use crate::record::log::{Call, What};
 use crate::record::thread::{Thread, arguments, state_of};
 use crate::record::{Trouble, given, mapping, outputs, prepare, reads};
@@ -56,6 +59,12 @@ impl Recorder {
             // They come before the call, which may well wait for what their handlers do.
             return self.arrive(id, row.number, registers);
         }
+        if !resumed && self.others_can_run(id) && self.chaos.as_mut().is_some_and(Chaos::holds) {
+            // Its turn is over.
+            self.since -= Duration::from_secs(1);
+            return self.arrive(id, row.number, registers);
+        }
+        let task = self.task(id)?;
         if !resumed {
             let arguments = arguments(&registers);
             let shape = syscalls::shape(row, &arguments);
@@ -191,6 +200,7 @@ impl Recorder {
                 reads::note(thread, made, task.lent)?;
             }
         }
+        self.timers |= matches!(row.name, "setitimer" | "alarm" | "timer_create");
         self.push(id, What::Call(call))
     }
 }
