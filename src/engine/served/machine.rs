@@ -428,7 +428,10 @@ impl<'e> Native<'e> {
             (Answer::Went { stop: Some(stop), .. }, _) if stop.reason != Reason::Exited => {
                 let stack = self.stack(None, 1)?;
                 match stack.first() {
-                    Some((frame, _)) => self.shown(*frame).map(Moved::Stop),
+                    Some((frame, function)) => {
+                        tracing::debug!("moved to {:x} in {function:?}, frame {:x}", frame.pc, frame.address);
+                        self.shown(*frame).map(Moved::Stop)
+                    }
                     None => Err(self.engine.failure("the place where the program stopped has no frame")),
                 }
             }
@@ -647,6 +650,7 @@ impl Machine for Native<'_> {
             }
         }
         self.exchange(at)?;
+        tracing::debug!("stands at {}", at.0.at);
         match self.ask(&Question::StepInstruction)?.0 {
             Answer::Went { stop: Some(_), .. } => Ok(()),
             Answer::Refused(why) => {
@@ -692,6 +696,7 @@ impl Machine for Native<'_> {
         if let Some(before) = before {
             self.stand(&before)?;
         }
+        tracing::debug!("the value is {answer:?}");
         Ok(match answer {
             Answer::Text(text) => Value::Known { digest: crate::engine::reverse::fold(&text), text },
             Answer::Refused(why) => Value::Unknown(why),
