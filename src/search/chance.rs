@@ -25,6 +25,8 @@ pub(super) enum Verdict {
 pub(super) struct Nearer<S> {
     /// The last state from which it was gone on.
     pub(super) from: S,
+    /// Whether that is another than where it began.
+    pub(super) moved: bool,
     /// A state behind what is looked for, if there was one.
     pub(super) behind: Option<S>,
 }
@@ -44,7 +46,7 @@ pub(super) fn nearer<M: Machine>(
     // What is believed of a short time is not exact enough to be compared with.
     let span = machine.reaches(&from, span * 4 + 20_000, until)?.unwrap_or(span);
     let (mut from, mut span) = (from, span);
-    let (mut share, mut vain) = (0.5, 0);
+    let (mut share, mut vain, mut moved) = (0.5, 0, false);
     for _ in 0..TRIES {
         if vain == IN_VAIN || span == 0 {
             break;
@@ -59,9 +61,9 @@ pub(super) fn nearer<M: Machine>(
             continue;
         }
         match judge(machine, &middle)? {
-            Verdict::Nearer => (from, span, vain) = (middle, left, 0),
-            Verdict::Behind => return Ok(Nearer { from, behind: Some(middle) }),
+            Verdict::Nearer => (from, span, vain, moved) = (middle, left, 0, true),
+            Verdict::Behind => return Ok(Nearer { from, moved, behind: Some(middle) }),
         }
     }
-    Ok(Nearer { from, behind: None })
+    Ok(Nearer { from, moved, behind: None })
 }
