@@ -30,7 +30,8 @@ static void handler(int number)
 
 static int raised(int times)
 {
-    int sum = 0;
+    static int sum;
+    sum = 0;
     for (int i = 0; i < times; i++) {
         raise(SIGURG);
         sum += seen;
