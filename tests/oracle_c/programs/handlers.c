@@ -23,17 +23,18 @@ static int even(int n)
 static void handler(int number)
 {
     int before = seen;
-    seen = before + number % 7;
+    seen = before + number % 4;
     if (seen > 5)
         seen -= even(2);
 }
 
 static int raised(int times)
 {
-    static int sum;
+    /* Not on the stack: what is there before the first assignment is different each time. */
+    static int sum, i;
     sum = 0;
-    for (int i = 0; i < times; i++) {
-        raise(SIGURG);
+    for (i = 0; i < times; i++) {
+        raise(SIGALRM);
         sum += seen;
     }
     return sum;
@@ -45,10 +46,10 @@ int main(void)
     stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_ONSTACK};
     sigaltstack(&other, NULL);
-    sigaction(SIGURG, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
     int total = raised(3);
     total += odd(5);
-    raise(SIGURG);
+    raise(SIGALRM);
     total += raised(2) + depth;
     return total & 63;
 }
