@@ -191,10 +191,7 @@ impl Symbols {
     /// Whether a line begins exactly at an address.
     pub fn begins_line(&mut self, pc: u64) -> bool {
         let Some((module, bias)) = self.module_at(pc) else { return false };
-        let at = pc.wrapping_sub(bias);
-        let mut begins = false;
-        module.statements(at, at + 1, &mut |_, _, _| begins = true);
-        begins
+        module.begins_line(pc.wrapping_sub(bias))
     }
 
     /// How to compute the frame of the instruction at an address.
