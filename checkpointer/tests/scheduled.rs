@@ -76,12 +76,12 @@ fn chaos_finds_a_race_that_a_plain_recording_does_not() {
         checked.is_same();
         assert_eq!(checked.program_status(), Some(0), "{}", checked.printed());
     }
-    let found = (0..20).map(|_| in_chaos(&program)).find(|checked| {
+    let found = (0..60).map(|_| in_chaos(&program)).find(|checked| {
         // Whatever came out came out again.
         checked.is_same();
         checked.program_status() == Some(1)
     });
-    assert!(found.is_some(), "not in 20 runs");
+    assert!(found.is_some(), "not in 60 runs");
 }
 
 #[test]
