@@ -246,6 +246,17 @@ impl Module {
         }
     }
 
+    /// Whether the code between two addresses is in the order of its lines: every row of the line table there begins a statement,
+    /// and nothing is inlined. Optimised code is not.
+    pub(super) fn is_plain(&self, from: u64, to: u64) -> bool {
+        let Some(unit) = self.unit_at(from) else { return false };
+        let contents = self.contents(unit);
+        let begin = contents.lines.partition_point(|line| line.address < from);
+        let mut rows = contents.lines[begin..].iter().take_while(|line| line.address < to);
+        let inlined = |ranges: &Ranges| ranges.iter().any(|(first, last)| *first < to && *last > from);
+        rows.all(|row| row.statement && row.line != 0 && !row.end) && !contents.inlined.iter().any(inlined)
+    }
+
     /// Whether a line begins at an address in the eyes of gdb.
     pub(super) fn begins_line(&self, at: u64) -> bool {
         let Some(unit) = self.unit_at(at) else { return false };
