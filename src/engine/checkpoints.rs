@@ -111,9 +111,15 @@ impl Engine {
     /// Takes an automatic checkpoint of this prompt if the policy finds it worth its cost. `must` overrules the policy.
     pub(super) fn checkpoint_prompt(&mut self, must: bool, pinned: bool, console: &mut dyn Console) {
         let Some(prompt) = self.prompt().cloned() else { return };
-        if self.execution.point(self.timeline.point()).checkpoint.is_some() {
+        // Questions leave something in a served debugger, too (gdb's value history): where one has to be gone back to, it is as it
+        // stands now.
+        let former = self.execution.point(self.timeline.point()).checkpoint;
+        let stale =
+            |key| must && !pinned && self.served.is_some() && self.held.get(key).is_some_and(|former| !former.user);
+        if former.as_ref().is_some_and(|key| !stale(key)) {
             return;
         }
+        let pinned = pinned || former.and_then(|key| self.held.get(&key)).is_some_and(|former| former.pinned);
         let cheap = if self.served.is_some() { retention::CHEAP_OF_TWO } else { retention::CHEAP };
         if !must && !pinned && !retention::worth_taking(self.last_cost, self.since, cheap) {
             return;
@@ -126,6 +132,9 @@ impl Engine {
                 self.since = SinceLast::default();
                 let mut taken = self.keep(stopped, false, pinned, None, prompt);
                 taken.elapsed_ms = cost.as_secs_f64() * 1000.0;
+                if let Some(former) = former {
+                    self.forget(former);
+                }
                 console.checkpointed(&taken);
                 self.thin();
             }
