@@ -9,6 +9,8 @@ use super::live::{Doors, Live};
 use super::served::Served;
 use super::start::{Options, StartError};
 use super::{Console, Cost, Failure, LineReport, State};
+use fred_checkpointer::wire::Purpose;
+
 use crate::backends::aide::{Answer, Question};
 use crate::backends::dialect::{Hosting, PromptKind, Serving};
 use crate::backends::dialects::{of_command, to_execute};
@@ -75,6 +77,7 @@ impl Engine {
             strides: HashMap::new(),
             lost: Vec::new(),
             divergence: std::cell::RefCell::new(None),
+            changed: false,
             nudge: None,
             since: SinceLast::default(),
             growth: Default::default(),
@@ -155,6 +158,8 @@ impl Engine {
         if let Some(served) = &mut self.served {
             served.ran = false;
         }
+        self.changed |= reading.effect == Effect::Mutates;
+        self.run_for(reading.effect)?;
         let begin = Instant::now();
         self.ran_from = begin;
         self.striding = kind == PromptKind::Command && self.dialect.runs_on(&reading.send);
@@ -191,6 +196,16 @@ impl Engine {
             self.drop_strides(older);
         }
         report
+    }
+
+    /// Tells the recorder what a line is for. A served program's change is never made again by a replay, so it is not noted.
+    pub(super) fn run_for(&mut self, effect: Effect) -> Result<(), Failure> {
+        let purpose = match effect {
+            Effect::Moves => Purpose::Program,
+            Effect::Mutates if self.served.is_none() => Purpose::Change,
+            _ => Purpose::Question,
+        };
+        self.live.purpose(purpose).map_err(|error| self.failed("telling what a line is for", &error))
     }
 
     /// Notes what a line has done.

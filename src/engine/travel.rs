@@ -19,6 +19,7 @@ pub(super) struct Aside {
     pub(super) copy: Option<CopyId>,
     pub(super) state: State,
     pub(super) dialect: Box<dyn Dialect>,
+    changed: bool,
 }
 
 impl Engine {
@@ -31,7 +32,7 @@ impl Engine {
             }
             State::Ended { .. } => None,
         };
-        Ok(Aside { copy, state: self.state.clone(), dialect: self.dialect.fork() })
+        Ok(Aside { copy, state: self.state.clone(), dialect: self.dialect.fork(), changed: self.changed })
     }
 
     /// Ends an excursion where it began.
@@ -44,6 +45,7 @@ impl Engine {
             None => self.live.kill().map_err(|error| self.failed("ending a copy", &error))?,
         }
         self.state = aside.state;
+        self.changed = aside.changed;
         self.dialect = aside.dialect;
         Ok(())
     }
@@ -78,6 +80,7 @@ impl Engine {
         let started = self.live.start_copy(copy);
         self.lost = started.map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?;
         self.cost.restores += 1;
+        self.changed = false;
         self.state = State::Prompt(prompt.clone());
         self.await_parked()
     }
@@ -113,6 +116,7 @@ impl Engine {
                 let kind = self.prompt().map_or(PromptKind::Command, |prompt| prompt.kind);
                 self.dialect.read_line(line, kind);
                 let mut feed = Feed::Log { inputs: point.inputs.into(), console };
+                self.run_for(*effect)?;
                 let outcome = self.exchange(line, &mut feed, Accept::Replayed)?;
                 let ended = point.stop.reason == Reason::Exited;
                 let Some(prompt) = outcome.prompt.clone() else {
@@ -258,6 +262,7 @@ impl Engine {
         };
         if !self.desk.compiled {
             let line = self.desk.compile_line(kind);
+            self.run_for(Effect::Queries)?;
             self.exchange(&line, &mut Feed::Log { inputs: VecDeque::new(), console }, Accept::Any)?;
             if !self.desk.has_code() {
                 return Err(self.failure("cannot ask the copy of the debugger: it does not run what is typed"));
@@ -269,6 +274,7 @@ impl Engine {
             .put(kind, request)
             .map_err(|error| self.failure(format!("cannot ask the copy of the debugger: {error}")))?;
         let mut feed = Feed::Log { inputs: std::mem::take(inputs), console };
+        self.run_for(if arrival.is_some() { Effect::Moves } else { Effect::Queries })?;
         let accept = arrival.as_deref().map_or(Accept::Reply, Accept::Stop);
         let mut outcome = self.exchange(&line, &mut feed, accept)?;
         *inputs = std::mem::take(&mut outcome.unread);

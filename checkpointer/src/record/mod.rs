@@ -6,16 +6,16 @@
 
 mod check;
 mod epoch;
-mod given;
+pub(crate) mod given;
 mod log;
 mod mapping;
-mod outputs;
+pub(crate) mod outputs;
 mod pinning;
-mod prepare;
+pub(crate) mod prepare;
 mod reads;
-mod recorder;
+pub(crate) mod recorder;
 mod replayer;
-mod thread;
+pub(crate) mod thread;
 mod vdso;
 
 pub use check::{Report, Verdict, check};

@@ -20,6 +20,10 @@ impl Supervisor {
         let outcome = match request {
             Request::Launch { argv } => self.launch(argv),
             Request::Go => Ok(self.go()),
+            Request::Purpose(purpose) => {
+                self.recording.set_purpose(purpose);
+                Ok(Answer::Done)
+            }
             Request::Checkpoint => self.stop_clock(Supervisor::checkpoint),
             Request::Suspend => self.stop_clock(Supervisor::suspend),
             Request::Start(id) => self.start(id).map(|warnings| Answer::Started { warnings }),
@@ -84,7 +88,7 @@ impl Supervisor {
         };
         let failed = |error: std::io::Error| format!("cannot launch {name}: {error}");
         let mut holder = Holder::start(self.terminal.slave()).map_err(failed)?;
-        let spec = Spec { argv, fixed_addresses: true, ..Spec::default() };
+        let spec = Spec { argv, fixed_addresses: true, recorded: !self.recording.served, ..Spec::default() };
         let program = holder.launch(&spec).map_err(failed)?;
         let pid = program.tid();
         self.holder = Some(holder);
@@ -103,6 +107,7 @@ impl Supervisor {
         let path = door.path().as_os_str().as_bytes().to_vec();
         self.door = Some(door);
         self.server = Some(Server::new());
+        self.recording.served = true;
         Ok(Answer::Serving { path })
     }
 

@@ -7,6 +7,7 @@ mod copies;
 mod events;
 mod served;
 mod stand_ins;
+mod tape;
 mod tasks;
 mod terminal;
 mod traps;
@@ -32,6 +33,7 @@ use connection::{Connection, Door};
 use copies::Copy;
 use served::{Breakpoints, DebugRegisters, Fence, Pinned, Program, Running, Served};
 use stand_ins::StandIns;
+use tape::Recording;
 use tasks::Tasks;
 use terminal::Terminal;
 
@@ -96,6 +98,7 @@ pub(crate) struct Supervisor {
     pid_of_last: Pid,
     /// Set while tracer and program are on one processor.
     pinned: Option<Pinned>,
+    recording: Recording,
 }
 
 /// Runs a supervisor on a control socket (standard input) and the slave side of a terminal (standard output) until the
@@ -156,6 +159,7 @@ pub fn main() -> io::Result<()> {
         parked_registers: None,
         pid_of_last: Pid::from_raw(0),
         pinned: None,
+        recording: Recording::new(),
     };
     let outcome = supervisor.serve(&news);
     supervisor.end_all();
