@@ -1,6 +1,7 @@
 //! Going to another point: the nearest checkpoint before it, then the commands from there on again.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use fred_checkpointer::wire::CopyId;
 
@@ -261,6 +262,8 @@ impl Engine {
             None => return Err(self.failure("cannot do that: the debugger has ended; fred-undo goes back")),
         };
         if !self.desk.compiled {
+            // The time at which a replay is to be stopped is counted from when it begins.
+            let nudge = self.nudge.take().map(|at| at.saturating_duration_since(Instant::now()));
             let line = self.desk.compile_line(kind);
             self.run_for(Effect::Queries)?;
             self.exchange(&line, &mut Feed::Log { inputs: VecDeque::new(), console }, Accept::Any)?;
@@ -268,6 +271,7 @@ impl Engine {
                 return Err(self.failure("cannot ask the copy of the debugger: it does not run what is typed"));
             }
             self.desk.compiled = true;
+            self.nudge = nudge.map(|after| Instant::now() + after);
         }
         let line = self
             .desk

@@ -178,6 +178,7 @@ impl Supervisor {
 
     /// Kills the running process with its children and forgets them.
     pub(super) fn kill_live(&mut self) {
+        self.keep_newest();
         let tasks = self.take_live();
         self.kill_tasks(&tasks);
     }

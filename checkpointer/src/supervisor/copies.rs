@@ -134,9 +134,6 @@ impl Supervisor {
 
     /// A fork of one process that is held.
     fn forked(&mut self, leader: Pid, role: Role) -> Result<Part, InjectError> {
-        if role == Role::Program {
-            self.unpin();
-        }
         let snapshot = self.capture(leader, role)?;
         let forked = fork::fork(leader, &snapshot.threads[0]);
         as_before(leader, &snapshot)?;
@@ -172,6 +169,7 @@ impl Supervisor {
                 return Err(format!("cannot put the process aside: {error}"));
             }
         };
+        self.keep_newest();
         let leader = self.program.take().map(|program| program.leader);
         let (own, threads): (Tasks, Tasks) =
             std::mem::take(&mut self.tasks).into_iter().partition(|(_, task)| Some(task.pid) == leader);
@@ -331,6 +329,7 @@ impl Supervisor {
 
     fn capture(&mut self, leader: Pid, role: Role) -> Result<Snapshot, InjectError> {
         self.note_copy(leader);
+        self.unpin();
         let mut captured = Vec::new();
         let others = self.tasks.iter().filter(|(tid, task)| task.pid == leader && **tid != leader);
         let ids: Vec<Pid> = std::iter::once(leader).chain(others.map(|(tid, _)| *tid)).collect();
@@ -369,6 +368,7 @@ impl Supervisor {
     /// Runs a fresh copy of a stopped one.
     pub(super) fn start(&mut self, id: CopyId) -> Result<Vec<String>, String> {
         // What is stopped can wait until the copy runs: taking its memory down would contend with the fork.
+        self.keep_newest();
         let mut former = self.take_live();
         if former.values().any(|task| !task.is_stopped()) {
             self.kill_tasks(&former);
@@ -448,6 +448,7 @@ impl Supervisor {
         let blocks = self.debugger_blocks();
         // The threads of the present are taken down when the others stand: that would contend with the fork.
         let mut former = Tasks::new();
+        self.keep_newest();
         if let Some(program) = self.program.take() {
             let own: Vec<Pid> =
                 self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect();

@@ -28,11 +28,20 @@ impl Supervisor {
         if special == Some(Special::TerminalRead) && self.parked_at_terminal(tid, &registers) {
             return;
         }
-        match (self.recorded_call(tid, &registers), special) {
-            (Taken::Live | Taken::Made, Some(special)) => self.before_call(tid, special, registers),
-            _ => {}
+        let taken = self.recorded_call(tid, &registers);
+        if matches!(taken, Taken::Live | Taken::Made)
+            && let Some(special) = special
+        {
+            self.before_call(tid, special, registers);
         }
         self.let_go(tid, How::Continue);
+        if matches!(taken, Taken::Made)
+            && self.ends_at_once(tid)
+            && let Ok(Some((_, status))) = raw::wait(Some(tid), true)
+        {
+            let what = self.record(tid, status);
+            self.react(tid, what);
+        }
     }
 
     fn registers_of(&self, tid: Pid) -> Option<Registers> {

@@ -16,12 +16,24 @@ pub(in crate::supervisor) struct Pinned {
 impl Supervisor {
     /// Puts ourselves and the threads of the program on one processor.
     pub(super) fn pin(&mut self) {
+        self.pin_threads(self.served_threads());
+    }
+
+    /// The same for a process with one thread.
+    pub(in crate::supervisor) fn pin_process(&mut self, pid: Pid) {
+        let threads: Vec<Pid> = self.tasks.iter().filter(|(_, task)| task.pid == pid).map(|(tid, _)| *tid).collect();
+        if threads.len() == 1 {
+            self.pin_threads(threads);
+        }
+    }
+
+    fn pin_threads(&mut self, threads: Vec<Pid>) {
         if self.pinned.is_some() {
             return;
         }
         let Ok(ours) = sched_getaffinity(Pid::from_raw(0)) else { return };
         let threads: Vec<(Pid, CpuSet)> =
-            self.served_threads().into_iter().filter_map(|tid| Some((tid, sched_getaffinity(tid).ok()?))).collect();
+            threads.into_iter().filter_map(|tid| Some((tid, sched_getaffinity(tid).ok()?))).collect();
         let common = |cpu: &usize| {
             ours.is_set(*cpu).unwrap_or(false) && threads.iter().all(|(_, set)| set.is_set(*cpu).unwrap_or(false))
         };

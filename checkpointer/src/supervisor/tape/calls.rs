@@ -6,7 +6,7 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use super::kinds::{Kind, offset};
+use super::kinds::Kind;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
 use super::{MOST, Supervisor};
 use crate::inject::injector::Injector;
@@ -49,6 +49,8 @@ pub(in crate::supervisor) struct Pending {
     /// The thread that it makes has been made before.
     again: Option<(usize, Rc<Entry>)>,
     effect: Option<Rc<str>>,
+    /// It keeps nobody waiting.
+    pub(in crate::supervisor) short: bool,
 }
 
 /// What is known of a call before it is looked up.
@@ -60,6 +62,8 @@ struct Call {
     opens_to_read: bool,
     query: bool,
     effect: Option<Rc<str>>,
+    /// It keeps nobody waiting: it is about a file or a clock.
+    short: bool,
 }
 
 /// Where a call stands as to the notes.
@@ -107,6 +111,18 @@ impl Supervisor {
         }
     }
 
+    /// Whether a call that a thread is let into keeps nobody waiting, so that its end can be waited for at once. Where such calls
+    /// follow each other closely, the thread and we go on one processor.
+    pub(in crate::supervisor) fn ends_at_once(&mut self, tid: Pid) -> bool {
+        let Some(task) = self.tasks.get(&tid) else { return false };
+        let short = task.pending.as_ref().is_some_and(|pending| pending.short);
+        let pid = task.pid;
+        if short && self.recording.are_dense() {
+            self.pin_process(pid);
+        }
+        short && (!self.is_served(tid) || !self.steps(tid))
+    }
+
     /// Reads the row with what is known of the process.
     fn concern(&mut self, tid: Pid, pid: Pid, registers: &Registers) -> Concern {
         let Some(row) = table::find(registers.orig_rax) else { return Concern::Live };
@@ -120,7 +136,7 @@ impl Supervisor {
         if shape.class == Class::Refuse {
             return if aside { Concern::Live } else { Concern::Refused(format!("{} cannot be recorded", row.name)) };
         }
-        let mut call = Call { row, shape, arguments, opens_to_read: false, query: false, effect: None };
+        let mut call = Call { row, shape, arguments, opens_to_read: false, query: false, effect: None, short: false };
         if is_duplicate(row, &call.shape) {
             return Concern::Changes(call);
         }
@@ -142,8 +158,12 @@ impl Supervisor {
                     }
                 }
                 Some(Kind::Still) if is_of_contents(row, &call.shape) => return Concern::Live,
-                Some(Kind::Still) => call.query = call.shape.class == Class::Input,
+                Some(Kind::Still) => {
+                    call.query = call.shape.class == Class::Input;
+                    call.short = true;
+                }
                 Some(Kind::Noted { regular, name, .. }) => {
+                    call.short = regular && !matches!(row.name, "flock" | "fcntl" | "ioctl");
                     call.query = regular && call.shape.class == Class::Input;
                     call.effect = (call.shape.class == Class::Effect).then_some(name);
                 }
@@ -157,6 +177,7 @@ impl Supervisor {
             let path = thread.text(arguments[usize::from(*index)]);
             call.opens_to_read = is_open(row) && reads_only(&thread, row, &arguments);
             call.query |= call.shape.class == Class::Input || call.opens_to_read;
+            call.short = !is_open(row);
             let terminal = is_open(row) && (path == b"/dev/tty" || path.starts_with(b"/dev/pts/"));
             if path.starts_with(&self.recording.client) || terminal {
                 return if is_open(row) { Concern::Changes(call) } else { Concern::Live };
@@ -167,6 +188,8 @@ impl Supervisor {
         }
         // The interpreter looks at this clock whenever it takes a lock, for a debugger's prompt among others.
         const MONOTONIC: u64 = libc::CLOCK_MONOTONIC as u64;
+        call.short |=
+            matches!(row.name, "clock_gettime" | "gettimeofday" | "time" | "times" | "getrusage" | "getrandom");
         call.query |= row.name == "getcwd" || row.name == "clock_gettime" && arguments[0] == MONOTONIC;
         match row.name {
             // Bytes of a sequence that a copy carries.
@@ -183,6 +206,10 @@ impl Supervisor {
                 call.effect = Some(format!("{} on a socket", row.name).into());
             }
             _ => {}
+        }
+        if call.shape.class == Class::Process {
+            // It would inherit that.
+            self.unpin();
         }
         if call.shape.class == Class::Process && !ids(&thread, row, &arguments).thread {
             call.effect = Some("a child process".into());
@@ -281,6 +308,7 @@ impl Supervisor {
             instead_of,
             again,
             effect: call.effect,
+            short: call.short,
         });
         Taken::Made
     }
@@ -329,7 +357,10 @@ impl Supervisor {
 
     fn give(&mut self, tid: Pid, pid: Pid, made: &[Made]) -> Result<(), crate::inject::InjectError> {
         let Some(counter) = &self.recording.counter else { return Ok(()) };
-        let gifts: Vec<_> = made.iter().map(|one| (one.number, one.close_on_exec, one.held.as_fd())).collect();
+        // What the newest process had closed is used for nothing any more.
+        let kept: Vec<_> = made.iter().map(|one| one.held.duplicate()).collect();
+        let files = kept.iter().map(|file| file.as_ref().map_or(counter.nothing(), AsFd::as_fd));
+        let gifts: Vec<_> = made.iter().zip(files).map(|(one, file)| (one.number, one.close_on_exec, file)).collect();
         let mut injector = Injector::borrow(pid, tid)?;
         counter.give(&mut injector, &gifts)?;
         injector.finish()?;
@@ -421,7 +452,7 @@ impl Supervisor {
             && let Some(Kind::Noted { held, regular: true, .. }) =
                 self.recording.mark.kinds.get(&(arguments[usize::from(index)] as i32))
         {
-            entry.offset = offset(held).map(|at| (Rc::clone(held), at));
+            entry.offset = held.offset().map(|at| (Rc::clone(held), at));
         }
         let end = {
             let mut line = self.recording.mark.line.borrow_mut();

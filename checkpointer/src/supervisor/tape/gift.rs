@@ -1,7 +1,8 @@
 //! Gives a stopped process descriptors of ours, by way of a socket (unix(7), SCM_RIGHTS): it needs no right over us for that.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
@@ -16,6 +17,8 @@ pub(super) struct Counter {
     socket: UnixListener,
     /// `struct sockaddr_un` of the socket, as connect(2) takes it.
     address: Vec<u8>,
+    /// /dev/null
+    nothing: File,
 }
 
 impl Counter {
@@ -26,7 +29,13 @@ impl Counter {
         let mut address = (AddressFamily::Unix as u16).to_ne_bytes().to_vec();
         address.push(0);
         address.extend(name.as_bytes());
-        Ok(Counter { socket, address })
+        let nothing = File::options().read(true).write(true).open("/dev/null")?;
+        Ok(Counter { socket, address, nothing })
+    }
+
+    /// A descriptor that reaches nobody.
+    pub fn nothing(&self) -> BorrowedFd<'_> {
+        self.nothing.as_fd()
     }
 
     /// Puts descriptors into the process's table at these numbers, over what is there.

@@ -1,14 +1,15 @@
 //! What the descriptors of a recorded process stand for.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::fstat;
-use nix::unistd::{Pid, Whence, lseek};
+use nix::unistd::Pid;
 
 use super::Supervisor;
+use super::held::{Held, Slot};
 use crate::raw;
 
 /// What a descriptor stands for.
@@ -23,7 +24,7 @@ pub(super) enum Kind {
     /// Anything else. What is done with it is noted and not done again, so it stands where the newest state has brought it.
     Noted {
         /// Keeps it; one for all numbers that stand for it, as far as that is known.
-        held: Rc<OwnedFd>,
+        held: Held,
         /// It has an offset that can be set.
         regular: bool,
         /// What it is, in words.
@@ -34,11 +35,6 @@ pub(super) enum Kind {
 /// By number.
 pub(super) type Kinds = HashMap<i32, Kind>;
 
-/// Where a regular file stands.
-pub(super) fn offset(file: &Rc<OwnedFd>) -> Option<i64> {
-    lseek(file.as_fd(), 0, Whence::SeekCur).ok()
-}
-
 impl Supervisor {
     /// What a descriptor of a recorded process stands for; `None` if there is no such descriptor.
     pub(super) fn kind(&mut self, pid: Pid, number: i32) -> Option<Kind> {
@@ -47,7 +43,7 @@ impl Supervisor {
         }
         let kind = self.look_up(pid, number)?;
         if let Kind::Noted { held, regular: true, .. } = &kind
-            && let Some(at) = offset(held)
+            && let Some(at) = held.offset()
         {
             self.recording.mark.line.borrow_mut().stands(held, at);
         }
@@ -88,6 +84,30 @@ impl Supervisor {
         }
         // Contents of memory files are not put back by a copy that runs on along the log.
         let regular = file && !name.starts_with("/memfd:");
-        Some(Kind::Noted { held: Rc::new(held), regular, name: name.into() })
+        let fleeting = matches!(format, libc::S_IFIFO | libc::S_IFSOCK) || name.ends_with("/ptmx");
+        Some(Kind::Noted { held: Slot::new(held, fleeting), regular, name: name.into() })
+    }
+
+    /// The newest process is about to stop or to end: what others wait for to be closed is kept as it leaves it.
+    pub(in crate::supervisor) fn keep_newest(&mut self) {
+        let Some(leader) = self.recorded_leader() else { return };
+        if !self.recording.on || !self.recording.mark.live {
+            return;
+        }
+        let Ok(handle) = raw::pidfd_open(leader.as_raw()) else { return };
+        for (number, kind) in &self.recording.mark.kinds {
+            let Kind::Noted { held, name, .. } = kind else { continue };
+            // A number that was closed may stand for something else.
+            let same = || {
+                let link = std::fs::read_link(format!("/proc/{leader}/fd/{number}"));
+                link.is_ok_and(|link| link.as_os_str() == &**name)
+            };
+            if held.is_open()
+                && same()
+                && let Ok(file) = raw::pidfd_getfd(handle.as_fd(), *number)
+            {
+                held.fill(file);
+            }
+        }
     }
 }

@@ -3,9 +3,9 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use super::held::Held;
 use crate::syscalls;
 
 /// A descriptor that a call made, with what it stands for.
@@ -13,7 +13,7 @@ use crate::syscalls;
 pub(super) struct Made {
     pub number: i32,
     pub close_on_exec: bool,
-    pub held: Rc<OwnedFd>,
+    pub held: Held,
     pub regular: bool,
     pub name: Rc<str>,
 }
@@ -56,7 +56,7 @@ pub(super) struct Entry {
     pub outputs: Vec<(u64, Vec<u8>)>,
     pub made: Vec<Made>,
     /// Where a regular file stands after it.
-    pub offset: Option<(Rc<OwnedFd>, i64)>,
+    pub offset: Option<(Held, i64)>,
     /// What it did outside, if it did: the name of what it acted on.
     pub effect: Option<Rc<str>>,
     /// Bytes of all entries.
@@ -123,12 +123,12 @@ pub(super) enum Found {
 pub(super) struct Line {
     queues: BTreeMap<i32, Queue>,
     /// Where regular files stood before the first entry that is kept.
-    before: Vec<(Rc<OwnedFd>, i64)>,
+    before: Vec<(Held, i64)>,
     /// Why nothing is noted behind its end.
     pub ended: Option<String>,
 }
 
-fn set(offsets: &mut Vec<(Rc<OwnedFd>, i64)>, file: &Rc<OwnedFd>, at: i64) {
+fn set(offsets: &mut Vec<(Held, i64)>, file: &Held, at: i64) {
     match offsets.iter_mut().find(|(known, _)| Rc::ptr_eq(known, file)) {
         Some(known) => known.1 = at,
         None => offsets.push((Rc::clone(file), at)),
@@ -147,7 +147,7 @@ impl Line {
     }
 
     /// Notes where a regular file stands before anything is known of it.
-    pub fn stands(&mut self, file: &Rc<OwnedFd>, at: i64) {
+    pub fn stands(&mut self, file: &Held, at: i64) {
         if !self.before.iter().any(|(known, _)| Rc::ptr_eq(known, file)) {
             self.before.push((Rc::clone(file), at));
         }
@@ -219,7 +219,7 @@ impl Line {
     }
 
     /// Where regular files stand at its end.
-    pub fn offsets(&self) -> Vec<(Rc<OwnedFd>, i64)> {
+    pub fn offsets(&self) -> Vec<(Held, i64)> {
         let mut offsets = self.before.clone();
         for entry in self.queues.values().flat_map(|queue| &queue.entries) {
             if let Some((file, at)) = &entry.offset {

@@ -10,20 +10,21 @@
 
 mod calls;
 mod gift;
+mod held;
 mod kinds;
 mod line;
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
-use nix::unistd::{Pid, Whence, lseek};
+use nix::unistd::Pid;
 
 use super::Supervisor;
 use crate::wire::{Event, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 use gift::Counter;
+use held::Held;
 use kinds::Kinds;
 use line::{Line, Places, Rule};
 
@@ -41,6 +42,15 @@ pub(in crate::supervisor) struct Mark {
 }
 
 impl Mark {
+    /// The process is the newest again, and the only one to have what it has.
+    fn release(&self) {
+        for kind in self.kinds.values() {
+            if let kinds::Kind::Noted { held, .. } = kind {
+                held.release();
+            }
+        }
+    }
+
     /// Where the threads are.
     pub(in crate::supervisor) fn places(&self) -> &Places {
         &self.at
@@ -71,6 +81,8 @@ pub(in crate::supervisor) struct Recording {
     /// How names of the client's own descriptors begin.
     client: Vec<u8>,
     counter: Option<Counter>,
+    /// Calls that were looked at since, to see how closely they follow each other.
+    looked_at: (u32, std::time::Instant),
 }
 
 impl Recording {
@@ -88,6 +100,7 @@ impl Recording {
             began: (began.as_secs().cast_signed(), began.subsec_nanos().into()),
             client: format!("/proc/{}/fd/", std::os::unix::process::parent_id()).into_bytes(),
             counter: None,
+            looked_at: (0, std::time::Instant::now()),
         }
     }
 
@@ -97,6 +110,18 @@ impl Recording {
             // /proc and /sys: no file system of theirs has blocks.
             stat.st_size == 0 || stat.st_blocks > 0 || stat.st_mode & libc::S_IFMT == libc::S_IFDIR
         }
+    }
+
+    /// Counts a call; true now and then, when they follow each other closely.
+    fn are_dense(&mut self) -> bool {
+        const MANY: u32 = 128;
+        self.looked_at.0 += 1;
+        if self.looked_at.0 < MANY {
+            return false;
+        }
+        let dense = self.looked_at.1.elapsed() < std::time::Duration::from_millis(30);
+        self.looked_at = (0, std::time::Instant::now());
+        dense
     }
 
     fn rule(&self) -> Rule {
@@ -112,11 +137,15 @@ impl Recording {
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
+        if self.mark.live {
+            self.mark.release();
+        }
     }
 
     /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
-        self.go_to(mark);
+        self.on = mark.is_some();
+        self.mark = mark.unwrap_or_default();
         self.mark.live = false;
     }
 
@@ -210,6 +239,7 @@ impl Supervisor {
         }
         let offsets = self.recording.mark.line.borrow().offsets();
         set_offsets(&offsets);
+        self.recording.mark.release();
     }
 
     /// The process does something else than is noted: a line of its own begins.
@@ -222,6 +252,7 @@ impl Supervisor {
         self.recording.lines.push(Rc::clone(&line));
         self.recording.mark.line = line;
         self.recording.mark.live = true;
+        self.recording.mark.release();
         let at = self.recording.mark.at.values().sum::<usize>() as u64;
         let kept = kept
             .into_iter()
@@ -242,10 +273,8 @@ fn raise_limit() {
     }
 }
 
-fn set_offsets(offsets: &[(Rc<std::os::fd::OwnedFd>, i64)]) {
+fn set_offsets(offsets: &[(Held, i64)]) {
     for (file, at) in offsets {
-        if let Err(error) = lseek(file.as_fd(), *at, Whence::SeekSet) {
-            tracing::warn!("an offset cannot be set: {error}");
-        }
+        file.set_offset(*at);
     }
 }
