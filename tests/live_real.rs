@@ -407,7 +407,6 @@ print('\\n'.join(changes))
 }
 
 #[test]
-#[ignore = "a bug that is not found yet: on a busy machine a replay of pyclbr's imports comes to the breakpoint too early, one time in three"]
 fn source_tools() {
     session(&Program {
         files: &[(

@@ -94,8 +94,11 @@ impl Case {
         }
         let plan: Value = serde_json::from_slice(&fs::read(&plan).expect("the plan")).expect("JSON");
         let rows = plan["rows"].as_array().expect("rows");
+        // By no name: a function's namespace need not have builtins.
         let question = format!(
-            "p (lambda g: (exec(''.join(__import__('linecache').getlines('{}')), g), g['describe']())[1])({{}})",
+            "p (lambda b: (lambda g: (b.exec(''.join(b.__import__('linecache').getlines('{}')), g), g['describe']())[1])\
+             ({{'__builtins__': b}}))([c for c in ().__class__.__base__.__subclasses__() \
+             if c.__name__ == 'BuiltinImporter'][0].find_spec.__func__.__globals__['sys'].modules['builtins'])",
             here().join("state.py").display()
         );
         let mut script = String::new();

@@ -53,7 +53,7 @@ macro_rules! items {
 
 items! {
     offset append_flag directory pipe packet_pipe socketpair_stream socketpair_dgram socketpair_seqpacket eventfd timerfd epoll
-    signalfd inotify itimer posix_timers pending_signals altstack attributes shared_anonymous shared_file shared_memfd shared_sysv
+    signalfd inotify itimer itimer_fired posix_timers pending_signals altstack attributes shared_anonymous shared_file shared_memfd shared_sysv
     fork_advice mlock record_lock async_owner process_wide
 }
 

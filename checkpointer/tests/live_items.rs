@@ -118,6 +118,7 @@ items!(
     identity,
     inotify,
     itimer,
+    itimer_fired,
     join,
     mlock,
     offset,

@@ -22,7 +22,7 @@ macro_rules! same {
     )* };
 }
 
-same! { time clocks counter files reads network processes signals wakeup itimer itimer_spin threads spin spin_counting killed }
+same! { time clocks counter files reads network processes signals wakeup itimer itimer_spin threads spin spin_counting killed killed_stopped set_aside shared_file }
 
 #[test]
 fn output_appears_once_and_the_status_is_reported() {
@@ -65,6 +65,17 @@ fn a_program_that_cannot_be_started_is_named() {
     let checked = check(&["/no/such/program"]);
     assert_eq!(checked.status(), Some(3));
     assert!(checked.said().contains("/no/such/program"), "{}", checked.said());
+}
+
+#[test]
+fn programs_that_are_gone_at_the_end_are_loaded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "cp /bin/echo made; ./made one; mv made other-name; ./other-name two; rm other-name; \
+                  ln -s /bin/echo link; ./link three; rm link; mkdir d; cp /bin/echo d/e; cd d; ./e four; \
+                  exec 5< e; rm e; /proc/self/fd/5 five; exec 5<&-; PATH=.; e six 2>/dev/null; echo $?";
+    let checked = check_in(folder.path(), &["sh", "-c", script]);
+    checked.is_same();
+    assert_eq!(checked.printed(), "one\ntwo\nthree\nfour\nfive\n127\n");
 }
 
 #[test]

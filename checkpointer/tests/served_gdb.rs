@@ -1,5 +1,7 @@
 //! gdb with a program that is served by the supervisor, compared with gdb at its own gdbserver: what it shows must be the same.
 
+use fred_checkpointer::wire::{Event, Run, RunEnd};
+
 #[path = "served/session.rs"]
 mod session;
 use session::{Sample, Session, by_gdbserver, by_us};
@@ -191,4 +193,20 @@ fn threads_are_all_stopped() {
         ],
     );
     shows(&output, &["meet", "exited"]);
+}
+
+#[test]
+fn a_run_that_begins_at_its_fence_is_over() {
+    let sample = Sample::new("recursion.c");
+    let mut session = Session::start(&sample, &["break down", "run", "python import os; os.read(0, 1)"]);
+    while !matches!(session.wait(), Event::Reading { program: false, .. }) {}
+    let here = session.client.checkpoint_program().expect("a copy").id;
+    let wanted = Run { fence: Some(here), ..Run::default() };
+    session.client.run(wanted).expect("a run");
+    let end = loop {
+        if let Event::Ran(ran) = session.wait() {
+            break ran.end;
+        }
+    };
+    assert_eq!(end, RunEnd::Fence);
 }

@@ -1,6 +1,7 @@
 //! The engine's state, and the loop that waits for the debugger while its program prints, asks and runs.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::Error;
@@ -46,6 +47,8 @@ pub struct Engine {
     pub(super) striding: bool,
     /// Those of the command that runs now.
     pub(super) strides_now: Vec<Stride>,
+    /// The command that runs, as it was sent.
+    pub(super) running_line: Rc<str>,
     /// Those of the commands that were run at points.
     pub(super) strides: HashMap<PointId, Vec<Stride>>,
     /// What the copy that was started last lacks.

@@ -74,6 +74,7 @@ impl Engine {
             ran_from: Instant::now(),
             striding: false,
             strides_now: Vec::new(),
+            running_line: "".into(),
             strides: HashMap::new(),
             lost: Vec::new(),
             divergence: std::cell::RefCell::new(None),
@@ -162,6 +163,7 @@ impl Engine {
         self.run_for(reading.effect)?;
         let begin = Instant::now();
         self.ran_from = begin;
+        self.running_line = reading.send.as_str().into();
         self.striding = kind == PromptKind::Command && self.dialect.runs_on(&reading.send);
         let mut feed = Feed::User(console);
         // In a nested interpreter or an unfinished command only the debugger knows what comes next.

@@ -235,7 +235,8 @@ impl<'e> Search<'e> {
         let begin = self.offset(index);
         let end = begin + self.span(index, ran);
         // Near the ends there is nothing to be gained.
-        let between = |stride: &&Stride| stride.at > begin + SAMPLE && stride.at + SAMPLE < end;
+        let between =
+            |stride: &&Stride| &*stride.line == line && stride.at > begin + SAMPLE && stride.at + SAMPLE < end;
         let strides = self.engine.strides.get(&from).map_or(&[][..], Vec::as_slice);
         let Some(stride) =
             strides.iter().filter(between).min_by_key(|stride| stride.at.abs_diff(begin + wanted)).cloned()

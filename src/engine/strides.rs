@@ -2,6 +2,7 @@
 //! go on, instead of from where the command was typed.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::memory_of;
@@ -24,6 +25,8 @@ pub(super) struct Stride {
     pid: i32,
     /// Which program it is of, where programs are served.
     pub(super) program: u32,
+    /// The command, as it was sent. Another one from the same point goes another way.
+    pub(super) line: Rc<str>,
     /// Time since the command began, or since it started this program.
     pub(super) at: Duration,
     /// How much input the command had read by then.
@@ -44,7 +47,10 @@ impl Engine {
         };
         let kept = if self.served.is_some() { self.live.checkpoint_program() } else { self.live.checkpoint() };
         match kept {
-            Ok(stopped) => self.strides_now.push(Stride { copy: stopped.id, pid: stopped.pid, program, at, read }),
+            Ok(stopped) => {
+                let line = Rc::clone(&self.running_line);
+                self.strides_now.push(Stride { copy: stopped.id, pid: stopped.pid, program, line, at, read });
+            }
             Err(error) => return tracing::info!("no checkpoint on the way: {error}"),
         }
         self.cost.checkpoints += 1;

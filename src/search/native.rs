@@ -336,13 +336,22 @@ fn last_of<M: Machine>(
     };
     let changes = changes_of(&passed.last);
     let whole = passed.count == passed.last.len() as u64;
-    let begin = if let Some(&number) = changes.len().checked_sub(RUN_UP).and_then(|index| changes.get(index)) {
-        machine.at_hit(from, level, number)?
-    } else if whole && machine.is_stop(from) {
+    // Where a function is one line, there are fewer stops than changes of line: its entry and the stop behind its prologue are one.
+    let mut run_up = RUN_UP;
+    while let Some(&number) = changes.len().checked_sub(run_up).and_then(|index| changes.get(index)) {
+        let begin = machine.at_hit(from, level, number)?;
+        if let Some(found) = walk(machine, &begin, None, until, level)? {
+            return Ok(Some(found));
+        }
+        run_up *= 2;
+    }
+    let begin = if whole && machine.is_stop(from) {
         return walk_from(machine, from, until, level);
     } else if whole {
         // Steps from there on might go through a long loop; the first statement that was met need not be a stop.
         machine.at_hit(from, level, first.number)?
+    } else if changes.len() >= RUN_UP {
+        return walk_from(machine, from, until, level);
     } else {
         // One line, over and over: what was before it?
         let other = Level { without: passed.last.last().map(|hit| hit.line), ..level.clone() };

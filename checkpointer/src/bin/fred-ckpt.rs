@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use fred_checkpointer::record::{self, Report};
+use fred_checkpointer::record;
 
 /// Checkpoints, recordings and replays of any program.
 #[derive(Parser)]
@@ -24,6 +24,9 @@ enum Command {
         /// Write a report, one JSON object, to FILE (`-`: standard output, after the program's own)
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+        /// Record with another schedule of the threads each time, to bring races out
+        #[arg(long)]
+        chaos: bool,
         /// The program and its arguments
         #[arg(last = true, required = true, value_name = "PROGRAM")]
         program: Vec<OsString>,
@@ -42,12 +45,16 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
-    let Command::ReplayCheck { json, program } = Arguments::parse().command;
+    let Command::ReplayCheck { json, chaos, program } = Arguments::parse().command;
     let argv: Vec<Vec<u8>> = program.into_iter().map(OsString::into_vec).collect();
-    let report = match record::check(&argv) {
+    let report = match record::check(&argv, chaos) {
         Ok(report) => report,
         Err(error) => {
             eprintln!("fred-ckpt: {error}");
+            if let Some(path) = json {
+                let failed = serde_json::json!({ "verdict": "failed", "error": error.to_string() });
+                write_report(&path, &failed).ok();
+            }
             let started = !matches!(error, record::Trouble::Start { .. });
             return ExitCode::from(if started { FAILED } else { NOT_STARTED });
         }
@@ -58,6 +65,10 @@ fn main() -> ExitCode {
         eprintln!("fred-ckpt: cannot write {}: {error}", path.display());
         return ExitCode::from(FAILED);
     }
+    if !report.deadlock.is_empty() {
+        eprintln!("fred-ckpt: deadlock: no thread can go on");
+        report.deadlock.iter().for_each(|waiting| eprintln!("fred-ckpt:   {waiting}"));
+    }
     match &report.diverged {
         None => ExitCode::SUCCESS,
         Some(diverged) => {
@@ -67,7 +78,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn write_report(path: &std::path::Path, report: &Report) -> std::io::Result<()> {
+fn write_report(path: &std::path::Path, report: &impl serde::Serialize) -> std::io::Result<()> {
     let mut line = serde_json::to_string(report)?;
     line.push('\n');
     if path.as_os_str() == "-" {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Diverged, Trouble, epoch, log, recorder, replayer};
+use super::{Diverged, Trouble, Waiting, epoch, log, recorder, replayer};
 
 /// How a check came out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,6 +27,8 @@ pub struct Report {
     pub status: Option<i32>,
     /// The signal that ended it otherwise.
     pub signal: Option<i32>,
+    /// Who waits where, if the program came to a deadlock, by which the recording has ended.
+    pub deadlock: Vec<Waiting>,
     /// Events in the log.
     pub events: u64,
     /// Bytes of the log.
@@ -37,14 +39,15 @@ pub struct Report {
     pub replayed_ms: f64,
 }
 
-/// Runs a program twice: recorded, with the caller's standard descriptors, and replayed, in silence.
+/// Runs a program twice: recorded, with the caller's standard descriptors, and replayed, in silence. With `chaos` the recorded
+/// run has a schedule that is different each time.
 ///
 /// # Errors
 /// [`Trouble`] if the program could not be started, or did something that cannot be recorded.
-pub fn check(argv: &[Vec<u8>]) -> Result<Report, Trouble> {
+pub fn check(argv: &[Vec<u8>], chaos: bool) -> Result<Report, Trouble> {
     let _quiet = Held::new();
     let begin = Instant::now();
-    let recording = recorder::record(argv, log::DEFAULT_LIMIT)?;
+    let recording = recorder::record(argv, log::DEFAULT_LIMIT, chaos)?;
     let recorded = begin.elapsed();
     let begin = Instant::now();
     let outcome = replayer::replay(argv, &recording);
@@ -56,11 +59,13 @@ pub fn check(argv: &[Vec<u8>]) -> Result<Report, Trouble> {
     };
     let replayed = begin.elapsed();
     let status = recording.status;
+    let ended = recording.deadlock.is_empty();
     Ok(Report {
         verdict: if diverged.is_none() { Verdict::Same } else { Verdict::Diverged },
         diverged,
-        status: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        status: (ended && libc::WIFEXITED(status)).then(|| libc::WEXITSTATUS(status)),
         signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+        deadlock: recording.deadlock,
         events: recording.log.events(),
         bytes: recording.log.bytes(),
         recorded_ms: recorded.as_secs_f64() * 1000.0,

@@ -45,6 +45,11 @@ pub(super) fn copy(thread: &Thread) -> Result<Pid, Trouble> {
     Ok(copy)
 }
 
+/// Whether the process of a thread can be copied at all.
+pub(super) fn is_possible(thread: &Thread) -> bool {
+    shared_memory(thread.tid).is_none()
+}
+
 /// A private copy cannot keep what is shared.
 fn shared_memory(pid: Pid) -> Option<String> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;

@@ -34,6 +34,8 @@ pub enum Mapped {
     File(Identity),
     /// These bytes.
     Bytes(Vec<u8>),
+    /// A file that others may have mapped too, so that what is written shows there: device and inode, and what is in it here now.
+    Shared((u64, u64), Vec<u8>),
 }
 
 /// A system call that was finished.
@@ -73,13 +75,17 @@ pub struct Loaded {
     pub directory: Vec<u8>,
     /// The 16 bytes behind AT_RANDOM.
     pub random: [u8; 16],
+    /// A file that was written since the recording began may well be gone when it is replayed: the recorder's descriptor of it.
+    pub kept: Option<i32>,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
-    /// The thread has come to a call, and others run before it is finished.
+    /// The thread has come to a call, and others run before it is finished. The kernel may have begun with it.
     Enter(u32),
+    /// The thread has come to a call, and is left there before it is made.
+    Arrive(u32),
     /// A call was finished.
     Call(Call),
     /// The call that the thread is in has made a process or thread.

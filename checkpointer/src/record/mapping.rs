@@ -1,6 +1,9 @@
 //! Mappings of files: which can be made again from the file, and which need their contents in the log.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{File, Metadata};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -28,8 +31,13 @@ pub(super) fn identity(path: &Path, metadata: &Metadata) -> Identity {
 
 /// Whether the file is the one that it was.
 pub(super) fn unchanged(then: &Identity) -> bool {
+    leads_to(Path::new(std::ffi::OsStr::from_bytes(&then.path)), then)
+}
+
+/// Whether a name leads to the file as it was.
+pub(super) fn leads_to(name: &Path, then: &Identity) -> bool {
     let path = Path::new(std::ffi::OsStr::from_bytes(&then.path));
-    std::fs::metadata(path).is_ok_and(|metadata| identity(path, &metadata) == *then)
+    std::fs::metadata(name).is_ok_and(|metadata| identity(path, &metadata) == *then)
 }
 
 /// Notes what a mapping that has just been made shows. `began` is when the recording did, in nanoseconds since the epoch: a
@@ -67,7 +75,10 @@ pub(super) fn note(thread: &Thread, arguments: &[u64; 6], began: i128) -> Result
         }
     }
     bytes.truncate(filled);
-    Ok(Mapped::Bytes(bytes))
+    if arguments[3] & KINDS == PRIVATE {
+        return Ok(Mapped::Bytes(bytes));
+    }
+    Ok(Mapped::Shared((metadata.dev(), metadata.ino()), bytes))
 }
 
 fn writable(thread: &Thread, descriptor: u64) -> bool {
@@ -80,14 +91,42 @@ fn writable(thread: &Thread, descriptor: u64) -> bool {
     flags.is_none_or(|flags| flags & libc::O_ACCMODE as u32 != libc::O_RDONLY as u32)
 }
 
+/// mmap(2): MAP_SHARED, MAP_PRIVATE and MAP_SHARED_VALIDATE are one number.
+const KINDS: u64 = 0xf;
+const PRIVATE: u64 = libc::MAP_PRIVATE as u64;
+
+/// What stands for the files of shared mappings in a replay: by device and inode, unnamed files with their contents as of the
+/// last mapping.
+#[derive(Debug, Default)]
+pub(super) struct StandIns(BTreeMap<(u64, u64), File>);
+
+impl StandIns {
+    /// The stand-in of a file, with these bytes at this offset, and room for a mapping of this length. Its name for all.
+    fn fill(&mut self, file: (u64, u64), offset: u64, bytes: &[u8], length: u64) -> std::io::Result<String> {
+        let file = match self.0.entry(file) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(tempfile::tempfile()?),
+        };
+        let end = offset + length.div_ceil(PAGE) * PAGE;
+        if file.metadata()?.len() < end {
+            file.set_len(end)?;
+        }
+        file.write_all_at(bytes, offset)?;
+        Ok(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
+    }
+}
+
 /// Makes a mapping again, in a thread that stands outside of any call.
 ///
 /// # Errors
 /// What could not be injected. `Ok(Err(_))`: the file has changed, in words.
-pub(super) fn again(thread: &Thread, call: &Call, mapped: &Mapped) -> Result<Result<(), String>, Trouble> {
+pub(super) fn again(
+    thread: &Thread,
+    call: &Call,
+    mapped: &Mapped,
+    stand_ins: &mut StandIns,
+) -> Result<Result<(), String>, Trouble> {
     const SHARED: u64 = libc::MAP_SHARED as u64;
-    const KINDS: u64 = 0xf;
-    const PRIVATE: u64 = libc::MAP_PRIVATE as u64;
     const FIXED: u64 = libc::MAP_FIXED as u64;
     const ANONYMOUS: u64 = libc::MAP_ANONYMOUS as u64;
     let [_, length, protection, flags, _, offset] = call.arguments;
@@ -119,6 +158,16 @@ pub(super) fn again(thread: &Thread, call: &Call, mapped: &Mapped) -> Result<Res
             injector.write(address, bytes)?;
             let whole = length.div_ceil(PAGE) * PAGE;
             injector.call(Sysno::mprotect, [address, whole, protection, 0, 0, 0])?;
+        }
+        Mapped::Shared(file, bytes) => {
+            let mut path = stand_ins.fill(*file, offset, bytes, length)?.into_bytes();
+            path.push(0);
+            let scratch = injector.scratch();
+            injector.write(scratch, &path)?;
+            let here = i64::from(libc::AT_FDCWD).cast_unsigned();
+            let opened = injector.call(Sysno::openat, [here, scratch, libc::O_RDWR as u64, 0, 0, 0])?;
+            injector.call(Sysno::mmap, [address, length, protection, SHARED | FIXED, opened, offset])?;
+            injector.call(Sysno::close, [opened, 0, 0, 0, 0, 0])?;
         }
     }
     injector.finish()?;

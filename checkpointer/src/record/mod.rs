@@ -4,7 +4,9 @@
 //! [`replayer`] runs it again from the start and gives that back. Both read the same row of the table of system calls.
 //! What does not match is a [`Diverged`], which is never retried.
 
+mod chaos;
 mod check;
+mod deadlock;
 mod epoch;
 pub(crate) mod given;
 mod log;
@@ -19,6 +21,7 @@ pub(crate) mod thread;
 mod vdso;
 
 pub use check::{Report, Verdict, check};
+pub use deadlock::Waiting;
 
 /// Why a recording stopped, or a replay could not begin. Not a difference between the two: that is [`Diverged`].
 #[derive(Debug, thiserror::Error)]

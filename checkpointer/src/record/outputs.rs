@@ -74,6 +74,12 @@ pub(crate) fn ranges(
                     }
                 }
             }
+            Output::Interfaces(header) => {
+                // netdevice(7): the length, which the kernel sets, and the buffer.
+                let length = u64::from(thread.half(argument(header)).unwrap_or(0));
+                found.push((thread.word(argument(header) + 8).unwrap_or(0), length));
+                found.push((argument(header), 4));
+            }
             Output::Sets => {
                 let bytes = (argument(0) & 0xffff_ffff).div_ceil(64) * 8;
                 found.extend((1..4).map(|index| (argument(index), bytes)));

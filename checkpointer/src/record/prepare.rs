@@ -25,7 +25,12 @@ pub(super) fn at_recording(thread: &Thread) -> Result<Loaded, Trouble> {
         .ok();
     use std::os::unix::ffi::OsStringExt;
     let directory = std::fs::read_link(format!("/proc/{}/cwd", thread.pid)).unwrap_or_default();
-    Ok(Loaded { program, directory: directory.into_os_string().into_vec(), random: random.unwrap_or([0; 16]) })
+    Ok(Loaded {
+        program,
+        directory: directory.into_os_string().into_vec(),
+        random: random.unwrap_or([0; 16]),
+        kept: None,
+    })
 }
 
 /// Prepares the program as it was prepared when recorded.
@@ -35,6 +40,14 @@ pub(super) fn at_replay(thread: &Thread, loaded: &Loaded) -> Result<(), Trouble>
         thread.write(address, &loaded.random)?;
     }
     Ok(())
+}
+
+/// Gives the program the name that it was loaded by, which is as long as the one that was used.
+pub(super) fn rename(thread: &Thread, name: &[u8]) -> Result<(), Trouble> {
+    match auxiliary(thread, libc::AT_EXECFN) {
+        Some((_, address)) => thread.write(address, name),
+        None => Ok(()),
+    }
 }
 
 /// From the stop that reports an exec. The stop is inside the call, whose result would overwrite ours: leave it first.

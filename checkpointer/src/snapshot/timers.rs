@@ -13,6 +13,8 @@ use crate::inject::{InjectError, Remote};
 /// `struct itimerval` or `struct itimerspec`: interval and value, seconds and micro- or nanoseconds.
 type Setting = [u64; 4];
 
+const ITIMER_REAL: usize = 0;
+
 /// How a POSIX timer tells that it fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Notice {
@@ -58,6 +60,11 @@ pub fn capture(remote: &mut dyn Remote) -> Result<Timers, InjectError> {
     let mut interval = [[0; 4]; 3];
     for (which, setting) in interval.iter_mut().enumerate() {
         setting.copy_from_slice(&all[which * 4..which * 4 + 4]);
+        // ITIMER_REAL is armed again when its signal is taken, not when it is sent (kernel/time/itimer.c): one that has fired during
+        // a stop shows no time that remains.
+        if which == ITIMER_REAL && setting[2..] == [0, 0] {
+            setting.copy_within(..2, 2);
+        }
     }
     // Without CONFIG_CHECKPOINT_RESTORE there is no such file, and no other way to list them.
     let listed = proc_text(remote, "the list of POSIX timers", "timers")?.unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::row::Output::{Always, Fixed};
+use super::row::Output::{Always, Fixed, Interfaces};
 use super::row::{Class, Harmless, Irregular, Output, Row};
 
 /// What a call is, its arguments known.
@@ -58,6 +58,7 @@ const IOCTLS: &[(libc::c_ulong, Class, &[Output])] = &[
     (libc::FIOASYNC, Class::Effect, &[]),
     (libc::FIOCLEX, Class::Both, &[]),
     (libc::FIONCLEX, Class::Both, &[]),
+    (0x8912, Class::Input, &[Interfaces(2)]),
     // struct ifreq
     (0x8910, Class::Input, &[Fixed(2, 40)]),
     (0x8913, Class::Input, &[Fixed(2, 40)]),
@@ -67,10 +68,16 @@ const IOCTLS: &[(libc::c_ulong, Class, &[Output])] = &[
     (0x8921, Class::Input, &[Fixed(2, 40)]),
     (0x8927, Class::Input, &[Fixed(2, 40)]),
     (0x8933, Class::Input, &[Fixed(2, 40)]),
+    (0x8970, Class::Input, &[Fixed(2, 40)]),
     // IOCTL_VM_SOCKETS_GET_LOCAL_CID
     (0x7b9, Class::Input, &[Fixed(2, 4)]),
     // TIOCGPTPEER: its third argument has the flags of open
     (0x5441, Class::Descriptor(Harmless::Placeholder(Some(2))), &[]),
+    // NS_GET_USERNS, NS_GET_PARENT, NS_GET_NSTYPE, NS_GET_OWNER_UID (linux/nsfs.h)
+    (0xb701, Class::Descriptor(Harmless::Placeholder(None)), &[]),
+    (0xb702, Class::Descriptor(Harmless::Placeholder(None)), &[]),
+    (0xb703, Class::Input, &[]),
+    (0xb704, Class::Input, &[Fixed(2, 4)]),
     // FICLONE, FICLONERANGE: numbers that say "write", and are meant so.
     (0x4004_9409, Class::Effect, &[]),
     (0x4020_940d, Class::Effect, &[]),

@@ -144,6 +144,8 @@ pub enum Output {
     Messages(u8),
     /// The three sets of select, sized by the first argument.
     Sets,
+    /// A `struct ifconf`, and what it points to.
+    Interfaces(u8),
 }
 
 /// What goes out with a call: it is compared on replay.

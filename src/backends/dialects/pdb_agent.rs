@@ -23,7 +23,7 @@ pub fn compile_line(kind: PromptKind, source: &Path, code: &Path) -> String {
         "o=__import__('io').open\nf=o({source},encoding='utf-8')\ng=o({code},'wb')\n\
          g.write(__import__('marshal').dumps(compile(f.read(),'<fred>','exec')))\nf.close()\ng.close()"
     );
-    format!("{}__import__('builtins').exec({},{{}})", bang(kind), quoted(&script))
+    run(kind, &script)
 }
 
 /// The line that runs the helper from `code`: it reads the request at `ask` and writes the reply to `answer`.
@@ -36,7 +36,17 @@ pub fn bootstrap(kind: PromptKind, code: &Path, ask: &Path, answer: &Path) -> St
         "with __import__('io').open({code},'rb') as f:c=f.read()\n\
          exec(__import__('marshal').loads(c),{{'ask':{ask},'answer':{answer}}})"
     );
-    format!("{}__import__('builtins').exec({},{{}})", bang(kind), quoted(&script))
+    run(kind, &script)
+}
+
+/// An expression for the builtins module that needs no names: namedtuple's constructors, among others, are compiled for a
+/// namespace whose builtins are empty.
+const BUILTINS: &str = "[c for c in().__class__.__base__.__subclasses__()if c.__name__=='BuiltinImporter'][0]\
+                        .find_spec.__func__.__globals__['sys'].modules['builtins']";
+
+/// The line that runs a script.
+fn run(kind: PromptKind, script: &str) -> String {
+    format!("{}{BUILTINS}.exec({},{{'__builtins__':{BUILTINS}}})", bang(kind), quoted(script))
 }
 
 /// At pdb's own prompt a statement is marked, so that no alias or command can take it.

@@ -123,8 +123,18 @@ impl Symbols {
             .entry(mapping.path.clone())
             .or_insert_with(|| Module::load(&mapping.path, &self.folders).map(Rc::new))
             .clone()?;
-        let bias = mapping.start.wrapping_sub(module.linked_at(mapping.offset)?);
+        let bias = self.bias(&module, &mapping)?;
         Some((module, bias))
+    }
+
+    /// By how much the file of a mapping is moved: where its first segment is mapped tells which of those that fit it is.
+    fn bias(&self, module: &Module, mapping: &Mapping) -> Option<u64> {
+        let biases = || module.linked_at(mapping.offset).map(|linked| mapping.start.wrapping_sub(linked));
+        let is_there = |bias: &u64| {
+            let first = module.first_page().wrapping_add(*bias);
+            self.mappings.iter().any(|other| other.start == first && other.path == mapping.path)
+        };
+        biases().find(is_there).or_else(|| biases().next())
     }
 
     /// The function at an address, if there is debugging information for it.
@@ -184,7 +194,7 @@ impl Symbols {
             .entry(main.path.clone())
             .or_insert_with(|| Module::load(&main.path, &self.folders).map(Rc::new));
         let module = Rc::clone(module.as_ref()?);
-        let bias = main.start.wrapping_sub(module.linked_at(main.offset)?);
+        let bias = self.bias(&module, &main)?;
         let (_, ranges) = module.function_named("main")?;
         let &(from, to) = ranges.first()?;
         let mut found = Vec::new();

@@ -16,6 +16,9 @@ use super::{Caller, Inlined, RBP, RSP, Rule, word};
 
 type Slice = EndianRcSlice<LittleEndian>;
 
+/// Bytes of a page.
+const PAGE: u64 = 4096;
+
 /// Ranges of addresses as linked.
 type Ranges = Vec<(u64, u64)>;
 
@@ -158,12 +161,18 @@ impl Module {
         })
     }
 
-    /// The address, as linked, of an offset in the file.
-    pub(super) fn linked_at(&self, offset: u64) -> Option<u64> {
-        // Mappings begin at a page.
-        let within = |(from, size, _): &&(u64, u64, u64)| offset + 4096 > *from && offset < from + size.max(&1);
-        let (from, _, address) = self.segments.iter().find(within)?;
-        Some(address.wrapping_add(offset).wrapping_sub(*from))
+    /// The addresses, as linked, that an offset in the file at which a mapping begins can have. A mapping begins at the page in which
+    /// its segment does, where another one can end or begin (lld packs them so); what mprotect(2) has split off begins inside one.
+    pub(super) fn linked_at(&self, offset: u64) -> impl Iterator<Item = u64> + '_ {
+        let begins = move |(from, _, _): &&(u64, u64, u64)| from - from % PAGE == offset;
+        let within = move |(from, size, _): &&(u64, u64, u64)| offset + PAGE > *from && offset < from + size.max(&1);
+        let found = self.segments.iter().filter(begins).chain(self.segments.iter().filter(within));
+        found.map(move |(from, _, address)| address.wrapping_add(offset).wrapping_sub(*from))
+    }
+
+    /// Where the page of its first segment is linked.
+    pub(super) fn first_page(&self) -> u64 {
+        self.segments.first().map_or(0, |(_, _, address)| address - address % PAGE)
     }
 
     fn contents(&self, index: usize) -> Rc<Contents> {

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use fred_checkpointer::wire::{CopyId, FrameRegister, Ran, Run, RunEnd, Spot};
 
-use super::Replayed;
+use super::{MISSED, Replayed};
 use crate::backends::aide::{Answer, Question};
 use crate::backends::dialect::Prompt;
 use crate::backends::symbols::{Registers, Rule};
@@ -25,6 +26,14 @@ const OUTER_FRAMES: usize = 4;
 
 /// How long that may take, in microseconds: at least and at most.
 const LEAVE_US: (u64, u64) = (20, 2_000);
+
+/// How long it is waited for a place that is to be met again, beside so many times what the program took to it: what its threads do is
+/// not recorded, so it can be missed, and the program may never end.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENT: u32 = 64;
+
+/// How long so many hits may take.
+const HIT_US: u64 = 500;
 
 /// Bytes of a stack that are fetched at once.
 const STACK_CHUNK: u64 = 16 * 1024;
@@ -246,7 +255,7 @@ impl<'e> Native<'e> {
                     return trouble.map_or(Ok(ran), Err);
                 }
                 Woke::Reading { program: true, .. } => {
-                    let mut replayed = Replayed { inputs: &self.inputs, read: self.read };
+                    let mut replayed = Replayed { inputs: &self.inputs, read: self.read, deadline: None };
                     let fed = self.engine.feed_program(&mut replayed);
                     self.read = replayed.read;
                     fed.err()
@@ -287,7 +296,11 @@ impl<'e> Native<'e> {
 
     /// Asks the debugger of the copy.
     pub(super) fn ask(&mut self, question: &Question) -> Result<(Answer, bool), Failure> {
-        let mut replayed = Replayed { inputs: &self.inputs, read: self.read };
+        self.ask_until(question, None)
+    }
+
+    fn ask_until(&mut self, question: &Question, deadline: Option<Instant>) -> Result<(Answer, bool), Failure> {
+        let mut replayed = Replayed { inputs: &self.inputs, read: self.read, deadline };
         let answer = self.engine.ask_served(question, Some(&mut replayed), &mut *self.console);
         self.read = replayed.read;
         answer
@@ -415,7 +428,10 @@ impl<'e> Native<'e> {
             (Answer::Went { stop: Some(stop), .. }, _) if stop.reason != Reason::Exited => {
                 let stack = self.stack(None, 1)?;
                 match stack.first() {
-                    Some((frame, _)) => self.shown(*frame).map(Moved::Stop),
+                    Some((frame, function)) => {
+                        tracing::debug!("moved to {:x} in {function:?}, frame {:x}", frame.pc, frame.address);
+                        self.shown(*frame).map(Moved::Stop)
+                    }
                     None => Err(self.engine.failure("the place where the program stopped has no frame")),
                 }
             }
@@ -488,11 +504,21 @@ impl<'e> Native<'e> {
         Ok(())
     }
 
+    /// How long it is waited for an end, from where the program stands.
+    fn patience(&self, until: &Until<State>) -> Duration {
+        let span = match until {
+            Until::State(state) => state.0.at.saturating_sub(self.at),
+            Until::End => 0,
+        };
+        PATIENCE + Duration::from_micros(span) * PATIENT
+    }
+
     fn fenced(&mut self, question: &Question, until: &Until<State>) -> Result<Moved, Failure> {
         self.check()?;
         let fence = Native::until(until);
         self.engine.live.fence(fence).map_err(|error| self.engine.failed("marking the end of a stretch", &error))?;
-        let answer = self.ask(question);
+        let deadline = fence.is_some().then(|| Instant::now() + self.patience(until));
+        let answer = self.ask_until(question, deadline);
         self.engine.live.fence(None).map_err(|error| self.engine.failed("taking a mark away", &error))?;
         self.moved(answer?, until)
     }
@@ -534,12 +560,14 @@ impl Machine for Native<'_> {
         self.frames(from)?;
         let spots = self.spots_of(level);
         let thread = self.thread_of(from, level);
+        let longest = PATIENCE + Duration::from_micros(self.span(from, until)) * PATIENT;
+        let longest = Native::until(until).and_then(|_| u64::try_from(longest.as_micros()).ok());
         let run = Run {
             spots: spots.0.clone(),
             fence: Native::until(until),
             hits: (most != u64::MAX).then_some(most),
             thread,
-            micros,
+            micros: micros.or(longest),
             ..Run::default()
         };
         let ran = self.run(from, run)?;
@@ -547,6 +575,7 @@ impl Machine for Native<'_> {
             (RunEnd::Fence, _) | (RunEnd::Exited(_) | RunEnd::Killed(_) | RunEnd::Dying(_), Until::End) => true,
             (RunEnd::Hits, _) => false,
             (RunEnd::Time, _) if micros.is_some() => false,
+            (RunEnd::Time, _) => return Err(self.engine.failure(MISSED)),
             (RunEnd::Exited(_) | RunEnd::Killed(_), Until::State(_)) => {
                 return Err(self.astray("the program ended before the place that was to be met again"));
             }
@@ -564,7 +593,8 @@ impl Machine for Native<'_> {
         }
         let spots = self.spots_of(level);
         let thread = self.thread_of(from, level);
-        let run = Run { spots: spots.0.clone(), hits: Some(number), thread, ..Run::default() };
+        let longest = u64::try_from(PATIENCE.as_micros()).unwrap_or(u64::MAX).saturating_add(number * HIT_US);
+        let run = Run { spots: spots.0.clone(), hits: Some(number), thread, micros: Some(longest), ..Run::default() };
         let ran = self.run(from, run)?;
         if ran.end != RunEnd::Hits {
             return Err(self.astray("a statement was met less often than before"));
@@ -620,6 +650,7 @@ impl Machine for Native<'_> {
             }
         }
         self.exchange(at)?;
+        tracing::debug!("stands at {}", at.0.at);
         match self.ask(&Question::StepInstruction)?.0 {
             Answer::Went { stop: Some(_), .. } => Ok(()),
             Answer::Refused(why) => {
@@ -665,6 +696,7 @@ impl Machine for Native<'_> {
         if let Some(before) = before {
             self.stand(&before)?;
         }
+        tracing::debug!("the value is {answer:?}");
         Ok(match answer {
             Answer::Text(text) => Value::Known { digest: crate::engine::reverse::fold(&text), text },
             Answer::Refused(why) => Value::Unknown(why),

@@ -18,6 +18,10 @@ use crate::backends::dialect::PromptKind;
 use crate::backends::symbols::Symbols;
 use crate::history::execution::PointId;
 
+/// What is said of a place for which it was waited too long.
+pub(super) const MISSED: &str = "the program did not replay the same way: a place was not met again. What its threads do, the \
+                                 time and what it reads may lead it elsewhere; fred-restart goes to checkpoints";
+
 /// What there is of such a session beside the rest.
 pub(crate) struct Served {
     pub(super) aide: Box<dyn Aide>,
@@ -55,6 +59,8 @@ pub(super) struct Replayed<'a> {
     pub(super) inputs: &'a [String],
     /// How much of it has been read.
     pub(super) read: usize,
+    /// When it is to have come to its place.
+    pub(super) deadline: Option<Instant>,
 }
 
 impl Served {
@@ -158,11 +164,15 @@ impl Engine {
         let mut told = String::new();
         let mut fence = false;
         let mut replayed = replayed;
+        let deadline = replayed.as_ref().and_then(|replayed| replayed.deadline);
         loop {
-            let woke = self.live.wait(console.interrupt_fd(), None);
+            let woke = self.live.wait(console.interrupt_fd(), deadline);
             let woke = woke.map_err(|error| self.failed("waiting for the debugger", &error))?;
             told.push_str(&self.live.take_told());
-            self.live.take_output();
+            let shown = self.live.take_output();
+            if !shown.is_empty() {
+                tracing::debug!("shown while it was asked: {shown:?}");
+            }
             self.live.take_printed();
             // One that is not read apart is ready when it waits again.
             let ready = match woke {
@@ -185,6 +195,9 @@ impl Engine {
                 }
                 Woke::Exited(status) => {
                     return Err(self.failure(format!("the debugger ended with status {status} while it was asked")));
+                }
+                Woke::Timeout if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                    return Err(self.failure(MISSED));
                 }
                 _ => apart,
             };

@@ -9,6 +9,7 @@ use super::machine::{Entered, Native, State};
 use crate::backends::aide::{Answer, BreakpointFact, Question};
 use crate::engine::core::{Engine, PROGRAM};
 use crate::engine::reverse::{Motion, NO_EARLIER};
+use crate::engine::strides::Stride;
 use crate::engine::travel::Aside;
 use crate::engine::{Console, Failure, Report, State as Waiting};
 use crate::history::entry::{Effect, Stop};
@@ -119,7 +120,14 @@ impl Engine {
                 && let Some(strides) = self.strides.get(&pred)
                 && effect == Effect::Moves
             {
-                let strides = strides.iter().filter(|stride| stride.program == program);
+                let ran = self.ran.get(id).copied().unwrap_or(Duration::MAX);
+                let of_command = |stride: &&Stride| match &point.via {
+                    Via::Command { line, .. } | Via::Interrupted { line } | Via::Stopped { line, .. } => {
+                        *stride.line == **line && stride.at < ran
+                    }
+                    _ => true,
+                };
+                let strides = strides.iter().filter(of_command).filter(|stride| stride.program == program);
                 // Where a search has landed on the way, the later ones are not yet.
                 let before = match (&point.via, served.behind.get(id)) {
                     (Via::Landed, Some(behind)) => {

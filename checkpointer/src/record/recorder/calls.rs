@@ -1,10 +1,13 @@
 //! System calls: from the stop before a call to the entry in the log.
 
+use std::time::Duration;
+
 use nix::unistd::Pid;
 
 use super::{Phase, Recorder};
 use crate::ptrace::{How, change};
-use crate::raw;
+use crate::raw::{self, Registers};
+use crate::record::chaos::Chaos;
 use crate::record::log::{Call, What};
 use crate::record::thread::{Thread, arguments, state_of};
 use crate::record::{Trouble, given, mapping, outputs, prepare, reads};
@@ -54,13 +57,14 @@ impl Recorder {
         let resumed = task.interrupted.is_some() && task.pending.as_ref().is_some_and(again);
         if !resumed && !task.deferred.is_empty() {
             // They come before the call, which may well wait for what their handlers do.
-            self.push(id, What::Enter(row.number))?;
-            let task = self.task(id)?;
-            prepare::wind_back(&mut task.thread, registers)?;
-            task.point = Some(task.thread.registers()?);
-            task.phase = Phase::Ready;
-            return Ok(());
+            return self.arrive(id, row.number, registers);
         }
+        if !resumed && self.others_can_run(id) && self.chaos.as_mut().is_some_and(Chaos::holds) {
+            // Its turn is over.
+            self.since -= Duration::from_secs(1);
+            return self.arrive(id, row.number, registers);
+        }
+        let task = self.task(id)?;
         if !resumed {
             let arguments = arguments(&registers);
             let shape = syscalls::shape(row, &arguments);
@@ -100,6 +104,16 @@ impl Recorder {
             return Ok(());
         }
         self.linger(id)
+    }
+
+    /// Leaves a thread before its call, which it will come to again.
+    fn arrive(&mut self, id: i32, number: u32, registers: Registers) -> Result<(), Trouble> {
+        self.push(id, What::Arrive(number))?;
+        let task = self.task(id)?;
+        prepare::wind_back(&mut task.thread, registers)?;
+        task.point = Some(task.thread.registers()?);
+        task.phase = Phase::Ready;
+        Ok(())
     }
 
     /// Gives a call the time that one takes which does not wait. Only then others run, and the log says so.
@@ -145,7 +159,11 @@ impl Recorder {
             return task.thread.resume(How::Continue);
         }
         task.phase = Phase::Finished;
-        Ok(())
+        // Numbers and addresses are given out in the order in which they are asked for, which is to be that of the log.
+        let gives = |pending: &Pending| {
+            matches!(pending.shape.class, Class::Descriptor(_)) || pending.row.irregular == Some(Irregular::Map)
+        };
+        if task.pending.as_ref().is_some_and(gives) { self.log_call(id) } else { Ok(()) }
     }
 
     /// Logs a finished call: its thread is about to go on.
@@ -182,6 +200,7 @@ impl Recorder {
                 reads::note(thread, made, task.lent)?;
             }
         }
+        self.timers |= matches!(row.name, "setitimer" | "alarm" | "timer_create");
         self.push(id, What::Call(call))
     }
 }

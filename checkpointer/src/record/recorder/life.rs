@@ -10,6 +10,9 @@ use crate::record::thread::Thread;
 use crate::record::{Trouble, prepare};
 use crate::syscalls::{Class, Row};
 
+/// The most programs that are kept: each takes a descriptor.
+const MOST_KEPT: usize = 400;
+
 /// Where clone writes the ids of what it makes (clone(2)).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ids {
@@ -63,14 +66,34 @@ impl Recorder {
     /// A program has been loaded by its first process.
     pub(super) fn loaded(&mut self, id: i32) -> Result<(), Trouble> {
         let task = self.task(id)?;
-        let loaded = prepare::at_recording(&task.thread)?;
+        let mut loaded = prepare::at_recording(&task.thread)?;
+        let pid = task.thread.pid;
         task.phase = Phase::Ready;
         task.lent = false;
         task.pending = None;
         task.entered = false;
         task.interrupted = None;
         task.point = Some(task.thread.registers()?);
+        loaded.kept = self.keep(pid);
         self.push(id, What::Loaded(loaded))
+    }
+
+    /// Keeps a program that was written since the recording began. Its descriptor here, if it was.
+    fn keep(&mut self, pid: Pid) -> Option<i32> {
+        use std::os::fd::AsRawFd;
+        use std::os::unix::fs::MetadataExt;
+        let link = format!("/proc/{pid}/exe");
+        let metadata = std::fs::metadata(&link).ok()?;
+        let touched = i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
+        if touched < self.began || self.kept.len() >= MOST_KEPT {
+            return None;
+        }
+        match self.kept.entry((metadata.dev(), metadata.ino(), touched)) {
+            std::collections::btree_map::Entry::Occupied(entry) => Some(entry.get().as_raw_fd()),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                Some(entry.insert(std::fs::File::open(link).ok()?).as_raw_fd())
+            }
+        }
     }
 
     /// A thread has loaded another program; the other threads of its process are gone.
@@ -96,6 +119,10 @@ impl Recorder {
             None => match raw::wait(Some(born), true) {
                 Ok(Some((_, status))) if change(status) == Change::Interrupted => {}
                 // Killed before it began.
+                Ok(Some((_, status))) if change(status) == Change::Ending => {
+                    raw::resume(libc::PTRACE_CONT, born, 0).ok();
+                    return self.go_on(id);
+                }
                 _ => return self.go_on(id),
             },
         }
@@ -187,7 +214,11 @@ impl Recorder {
 
     /// A thread has ended.
     pub(super) fn ended(&mut self, id: i32, status: i32) -> Result<(), Trouble> {
-        self.tasks.remove(&id);
+        let said = self.tasks.remove(&id).is_none_or(|task| task.phase == Phase::Ending);
+        if !said {
+            // Killed so that the kernel has left out the report that it was about to end (ptrace(2), PTRACE_O_TRACEEXIT).
+            self.push(id, What::Killed)?;
+        }
         if id == self.root {
             self.status = Some(status);
         }

@@ -9,10 +9,13 @@ pub(crate) mod life;
 mod signals;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::Pid;
 
+use super::chaos::{self, Chaos};
+use super::deadlock::{self, Waiting};
 use super::log::{Entry, Log, What};
 use super::pinning::Pinning;
 use super::thread::Thread;
@@ -96,6 +99,14 @@ pub(super) struct Recorder {
     early: Vec<Pid>,
     /// Copies at places without a name.
     copies: Vec<Pid>,
+    /// Programs that may be gone later, by device, inode and time of the last change.
+    kept: BTreeMap<(u64, u64, i128), File>,
+    /// The dice, if the schedule is to be another one each time.
+    chaos: Option<Chaos>,
+    /// The program has had timers, whose signals may end a wait.
+    timers: bool,
+    /// Who waits where, when all do.
+    deadlock: Vec<Waiting>,
     pinning: Pinning,
 }
 
@@ -108,10 +119,15 @@ pub(super) struct Recording {
     pub status: i32,
     /// Copies that the log speaks of, by their real ids.
     pub copies: Vec<Pid>,
+    /// Programs that the log names by their descriptors here.
+    #[expect(dead_code, reason = "held open")]
+    pub kept: Vec<File>,
+    /// Who waits where, if it has ended in a deadlock.
+    pub deadlock: Vec<Waiting>,
 }
 
-/// Records one run of a program, to the end of all that it starts.
-pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble> {
+/// Records one run of a program, to the end of all that it starts, or until all wait for each other.
+pub(super) fn record(argv: &[Vec<u8>], limit: u64, chaos: bool) -> Result<Recording, Trouble> {
     let program = argv.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
     let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
     let start = |source| Trouble::Start { program: program.clone(), source };
@@ -129,6 +145,10 @@ pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble>
         status: None,
         early: Vec::new(),
         copies: Vec::new(),
+        kept: BTreeMap::new(),
+        chaos: chaos.then(|| Chaos::new(began as u64)),
+        timers: false,
+        deadlock: Vec::new(),
         pinning: Pinning::new(),
     };
     let id = root.as_raw();
@@ -140,7 +160,8 @@ pub(super) fn record(argv: &[Vec<u8>], limit: u64) -> Result<Recording, Trouble>
         recorder.copies.drain(..).for_each(epoch::forget);
     }
     outcome?;
-    Ok(Recording { log: recorder.log, status: recorder.status.unwrap_or(0), copies: recorder.copies })
+    let (status, kept) = (recorder.status.unwrap_or(0), recorder.kept.into_values().collect());
+    Ok(Recording { log: recorder.log, status, copies: recorder.copies, kept, deadlock: recorder.deadlock })
 }
 
 impl Task {
@@ -161,6 +182,12 @@ impl Task {
         }
     }
 
+    /// The call that it is in.
+    fn call(&self) -> Option<deadlock::InCall<'_>> {
+        let pending = self.pending.as_ref().filter(|_| self.phase == Phase::Inside)?;
+        Some((&self.thread, pending.row, pending.arguments))
+    }
+
     fn can_run(&self) -> bool {
         matches!(self.phase, Phase::Ready | Phase::Finished)
     }
@@ -168,13 +195,48 @@ impl Task {
 
 impl Recorder {
     fn run(&mut self) -> Result<(), Trouble> {
-        while !self.tasks.is_empty() {
-            match self.choose() {
-                Some(id) => self.go(id)?,
-                None => self.wait(None)?,
-            }
+        while !self.tasks.is_empty() && self.deadlock.is_empty() {
+            let outcome = match self.choose() {
+                Some(id) => self.go(id),
+                None => self.idle(),
+            };
+            self.unless_killed(outcome)?;
         }
         Ok(())
+    }
+
+    /// A thread that was killed while it was stopped ends by itself: that is an event of the program's, not a failure.
+    fn unless_killed(&mut self, outcome: Result<(), Trouble>) -> Result<(), Trouble> {
+        let Err(Trouble::Gone(id)) = outcome else { return outcome };
+        let Some(task) = self.tasks.get_mut(&id) else { return outcome };
+        if task.phase != Phase::Ending {
+            // What it was doing will not be finished; its end is still to be reported.
+            task.phase = Phase::Inside;
+            task.pending = None;
+            task.interrupted = None;
+        }
+        Ok(())
+    }
+
+    /// No thread can run: waits for a report, or finds that none will come.
+    fn idle(&mut self) -> Result<(), Trouble> {
+        let since = Instant::now();
+        loop {
+            let calls = self.tasks.values().map(Task::call).collect::<Option<Vec<_>>>();
+            let Some(calls) = calls.filter(|calls| !self.timers && deadlock::is_possible(calls)) else {
+                return self.wait(None);
+            };
+            if let Ok(Some((tid, status))) = raw::wait(None, false) {
+                return self.dispatch(tid, change(status));
+            }
+            let left = deadlock::PATIENCE.saturating_sub(since.elapsed());
+            if left.is_zero() && deadlock::is_reached(&calls) {
+                self.deadlock = deadlock::describe(&calls);
+                let waiting: Vec<i32> = self.tasks.keys().copied().collect();
+                return waiting.into_iter().try_for_each(|id| self.enter(id));
+            }
+            raw::wait_for_news(left.max(Duration::from_millis(10)));
+        }
     }
 
     /// Logs an event of a thread, and before it the clocks that it has read since the last one.
@@ -205,9 +267,17 @@ impl Recorder {
     /// The thread that is to run: the one that ran last, unless its time is up; else the next one in turn.
     fn choose(&mut self) -> Option<i32> {
         let able = |task: &Task| task.can_run();
-        let fresh = self.since.elapsed() < SLICE;
+        let turn = self.chaos.as_ref().map_or(SLICE, Chaos::turn);
+        let fresh = self.since.elapsed() < turn;
         if fresh && self.tasks.get(&self.current).is_some_and(able) {
             return Some(self.current);
+        }
+        if let Some(chaos) = &mut self.chaos {
+            let able: Vec<i32> = self.tasks.iter().filter(|(_, task)| able(task)).map(|(id, _)| *id).collect();
+            let found = Some(able).filter(|able| !able.is_empty()).and_then(|able| chaos.pick(&able))?;
+            self.current = found;
+            self.since = Instant::now();
+            return Some(found);
         }
         let mut after = self.tasks.range(self.current + 1..).chain(self.tasks.range(..=self.current));
         let found = after.find(|(_, task)| able(task)).map(|(id, _)| *id)?;
@@ -268,7 +338,14 @@ impl Recorder {
     /// Takes one report like [`Recorder::wait`], but not for longer than others (or signals) are made to wait.
     fn wait_a_slice(&mut self, running: i32) -> Result<(), Trouble> {
         let deferred = self.tasks.get(&running).and_then(|task| task.deferred_since);
-        let deadline = deferred.map_or(self.went + SLICE * STARVED, |since| since + SLICE);
+        let mut longest = SLICE * STARVED;
+        if let (Some(chaos), Some(task)) = (&self.chaos, self.tasks.get(&running))
+            && self.copies.len() < chaos::MOST_COPIES
+            && epoch::is_possible(&task.thread)
+        {
+            longest = chaos.turn();
+        }
+        let deadline = deferred.map_or(self.went + longest, |since| since + SLICE.min(longest));
         loop {
             if let Ok(Some((tid, status))) = raw::wait(None, false) {
                 return self.dispatch(tid, change(status));
@@ -329,8 +406,14 @@ impl Recorder {
     fn dispatch(&mut self, tid: Pid, what: Change) -> Result<(), Trouble> {
         let id = tid.as_raw();
         if !self.tasks.contains_key(&id) {
-            if what == Change::Interrupted {
-                self.early.push(tid);
+            match what {
+                Change::Interrupted => self.early.push(tid),
+                Change::Ending => {
+                    // Killed before its birth was reported.
+                    self.early.retain(|early| *early != tid);
+                    raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+                }
+                _ => {}
             }
             return Ok(());
         }
@@ -340,7 +423,7 @@ impl Recorder {
             task.thread.stopped = Some(crate::ptrace::Stopped::reported(tid));
         }
         let stepped = self.is_stepped(id);
-        match what {
+        let outcome = match what {
             Change::Signal(libc::SIGTRAP) if stepped => self.preempted(id),
             Change::Seccomp => self.entering(id),
             Change::Syscall => self.leaving(id),
@@ -369,7 +452,8 @@ impl Recorder {
                 if between { self.preempted(id) } else { self.go_on(id) }
             }
             Change::Interrupted | Change::VforkDone | Change::Other(_) => self.go_on(id),
-        }
+        };
+        self.unless_killed(outcome)
     }
 
     /// Lets a thread go on as it was going.

@@ -1,5 +1,6 @@
 //! Calls: checked against the log, and answered from it.
 
+use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::{Actor, Phase, Replayer, words};
@@ -28,7 +29,18 @@ impl Replayer {
         let failed = (-4095..0).contains(&call.result);
         let actor = self.actor(id)?;
         actor.interrupted = RESTART_CODES.contains(&call.result).then_some((call.number, call.result));
+        let reserved = actor.reserved.take();
         match shape.class {
+            Class::Descriptor(_) if failed && reserved.is_some() => {
+                actor.make(closing(registers, reserved))?;
+                actor.finish(registers, call)?;
+            }
+            Class::Descriptor(_) if reserved.is_some() => {
+                actor.answer(call, registers)?;
+                if reserved != Some(call.result) {
+                    return Err(self.diverged(words(call), format!("descriptor {}", reserved.unwrap_or(-1))));
+                }
+            }
             Class::Both if call.mapped.is_some() => self.map(id, call, registers)?,
             Class::Both if !failed => self.execute(id, call, registers)?,
             Class::Descriptor(how) if !failed => self.descriptor(id, call, registers, how)?,
@@ -81,6 +93,33 @@ impl Replayer {
         Ok(())
     }
 
+    /// A thread that stands before a call in which the kernel will make it wait with a descriptor set aside: from here on others
+    /// do not get that number.
+    pub(super) fn reserve(&mut self, id: i32) -> Result<(), Trouble> {
+        let actor = self.actor(id)?;
+        if actor.phase != Phase::AtCall || actor.reserved.is_some() {
+            return Ok(());
+        }
+        let registers = actor.thread.registers()?;
+        let Some(row) = table::find(registers.orig_rax) else { return Ok(()) };
+        let given = arguments(&registers);
+        let Class::Descriptor(Harmless::Placeholder(flags)) = table::shape(row, &given).class else { return Ok(()) };
+        let flags = flags.map_or(0, |index| given[usize::from(index)]);
+        actor.reserved = Some(actor.make(actor.placeholder(registers, flags)?)?).filter(|made| *made >= 0);
+        actor.stand_before(registers)
+    }
+
+    /// Gives it up: the call was left without having been finished.
+    pub(super) fn give_up_reserved(&mut self, id: i32) -> Result<(), Trouble> {
+        let actor = self.actor(id)?;
+        let reserved = actor.reserved.take();
+        if reserved.is_none() {
+            return Ok(());
+        }
+        actor.leave()?;
+        close(actor.thread.tid, reserved)
+    }
+
     /// Descriptors, made in a harmless form.
     fn descriptor(&mut self, id: i32, call: &Call, registers: Registers, how: Harmless) -> Result<(), Trouble> {
         let actor = self.actor(id)?;
@@ -111,7 +150,8 @@ impl Replayer {
         actor.leave()?;
         let Some(mapped) = &call.mapped else { return Ok(()) };
         let after = actor.thread.registers()?;
-        if let Err(changed) = mapping::again(&actor.thread, call, mapped)? {
+        let Some(actor) = self.actors.get(&id) else { return Ok(()) };
+        if let Err(changed) = mapping::again(&actor.thread, call, mapped, &mut self.stand_ins)? {
             return Err(self.diverged(words(call), changed));
         }
         let actor = self.actor(id)?;
@@ -163,6 +203,20 @@ impl Replayer {
     }
 }
 
+/// Registers that close a descriptor instead.
+fn closing(mut registers: Registers, descriptor: Option<i64>) -> Registers {
+    registers.orig_rax = Sysno::close as u64;
+    registers.rdi = descriptor.unwrap_or(-1).cast_unsigned();
+    registers
+}
+
+/// Closes a descriptor in a process whose thread stands outside of calls.
+pub(super) fn close(tid: Pid, descriptor: Option<i64>) -> Result<(), Trouble> {
+    let mut injector = Injector::borrow(tid, tid)?;
+    injector.call(Sysno::close, [descriptor.unwrap_or(-1).cast_unsigned(), 0, 0, 0, 0, 0])?;
+    Ok(injector.finish()?)
+}
+
 fn actor_differs(actor: &Actor, address: u64, bytes: &[u8]) -> bool {
     actor.thread.read(address, bytes.len()) != bytes
 }
@@ -204,6 +258,16 @@ impl Actor {
         registers.orig_rax = u64::MAX;
         registers.rax = call.result.cast_unsigned();
         self.thread.set_registers(&registers)
+    }
+
+    /// After [`Actor::make`]: the instruction that makes the recorded call is still to be executed.
+    fn stand_before(&mut self, registers: Registers) -> Result<(), Trouble> {
+        let mut again = registers;
+        again.rip -= 2;
+        again.rax = registers.orig_rax;
+        again.orig_rax = u64::MAX;
+        self.phase = Phase::Ready;
+        self.thread.set_registers(&again)
     }
 
     /// Registers that open /dev/null instead.

@@ -6,7 +6,8 @@ use std::path::Path;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use super::calls::wind_back;
+use super::calls::{close, wind_back};
+use super::programs::{self, Way};
 use super::{Actor, Phase, Replayer, Stop};
 use crate::inject::Remote;
 use crate::inject::injector::Injector;
@@ -48,6 +49,7 @@ impl Replayer {
         }
         let (process, pid) = if ids.thread { (actor.thread.process, actor.thread.pid) } else { (child, born) };
         let newborn = Thread::stopped(child, process, born, pid);
+        let parents = actor.thread.process;
         if let Some(address) = ids.child {
             newborn.write(address, &child.to_ne_bytes())?;
         }
@@ -56,6 +58,13 @@ impl Replayer {
         }
         actor.thread.resume(How::ToSyscall)?;
         actor.phase = Phase::Inside;
+        if !ids.descriptors {
+            // What was set aside is the parent's (`dup_fd` in fs/file.c).
+            let members = self.actors.values().filter(|actor| actor.thread.process == parents);
+            for reserved in members.map(|actor| actor.reserved).filter(Option::is_some) {
+                close(born, reserved)?;
+            }
+        }
         self.actors.insert(child, Actor::new(newborn));
         Ok(())
     }
@@ -70,8 +79,9 @@ impl Replayer {
         prepare::at_replay(&actor.thread, loaded)?;
         actor.thread.stopped = Some(crate::ptrace::Stopped::reported(actor.thread.tid));
         actor.phase = Phase::Ready;
+        let exe = format!("/proc/{}/exe", actor.thread.tid);
         if let Some(program) = &loaded.program
-            && !mapping::unchanged(program)
+            && !mapping::leads_to(Path::new(&exe), program)
         {
             let path = name(&program.path);
             return Err(self.diverged(format!("{path} as it was"), "that it has been changed since, or removed"));
@@ -95,20 +105,28 @@ impl Replayer {
         }
         let directory = Path::new(std::ffi::OsStr::from_bytes(&loaded.directory));
         let here = std::fs::read_link(format!("/proc/{}/cwd", actor.thread.tid)).unwrap_or_default();
-        if here != directory {
-            // The recorded chdir was not made.
+        let mut way = programs::way(&actor.thread, &registers, loaded);
+        if here != directory || way.is_some() {
             wind_back(actor, registers)?;
             let mut injector = Injector::borrow(actor.thread.tid, actor.thread.tid)?;
+            // The recorded chdir was not made.
             let scratch = injector.scratch();
             let mut name = loaded.directory.clone();
             name.push(0);
             injector.write(scratch, &name)?;
             // A directory that is gone is needed by nobody but relative names, which are then not found.
             injector.call(Sysno::chdir, [scratch, 0, 0, 0, 0, 0]).ok();
+            let found = way.as_mut().is_none_or(|way| programs::prepare(&mut injector, way, loaded).unwrap_or(false));
             injector.finish()?;
+            if !found {
+                return Err(self.diverged(expected, "that it has been changed since, or removed"));
+            }
             self.advance(id)?;
         }
         let actor = self.actor(id)?;
+        if let Some(way) = &way {
+            programs::use_name(&actor.thread, way)?;
+        }
         actor.thread.resume(How::ToSyscall)?;
         // The other threads of the process end first (ptrace(2), "execve(2) under ptrace").
         let process = actor.thread.process;
@@ -121,7 +139,12 @@ impl Replayer {
         let actor = self.actor(id)?;
         loop {
             match actor.await_stop()? {
-                Change::Exec => return Ok(()),
+                Change::Exec => {
+                    if let Some(Way::Name(name)) = &way {
+                        prepare::rename(&actor.thread, &name.original)?;
+                    }
+                    return Ok(());
+                }
                 Change::Syscall => {
                     let error = actor.thread.registers()?.rax.cast_signed();
                     return Err(self.diverged(expected, format!("the error {}", -error)));
@@ -154,14 +177,17 @@ impl Replayer {
         }
         let others: Vec<i32> = members.into_iter().filter(|member| *member != id).collect();
         let thread = |member: &i32| self.actors.get(member).map(|actor| &actor.thread);
+        let reserved = |member: &i32| self.actors.get(member).and_then(|actor| actor.reserved);
+        let reserved: Vec<_> = others.iter().map(reserved).collect();
         let first = thread(&id).ok_or(Trouble::Gone(id))?;
         let rest = epoch::rest(first, others.iter().filter_map(thread))?;
         let copy = Pid::from_raw(copy);
         let made = epoch::complete(copy, &rest)?;
         self.killed(id)?;
         self.actors.insert(id, Actor::new(Thread::stopped(id, process, copy, copy)));
-        for (other, tid) in others.into_iter().zip(made) {
-            self.actors.insert(other, Actor::new(Thread::stopped(other, process, tid, copy)));
+        for ((other, tid), reserved) in others.into_iter().zip(made).zip(reserved) {
+            let actor = Actor::new(Thread::stopped(other, process, tid, copy));
+            self.actors.insert(other, Actor { reserved, ..actor });
         }
         Ok(())
     }

@@ -2,11 +2,13 @@
 
 mod calls;
 mod life;
+mod programs;
 mod signals;
 
 use std::collections::BTreeMap;
 
 use super::log::{Call, What};
+use super::mapping::StandIns;
 use super::pinning::Pinning;
 use super::recorder::Recording;
 use super::thread::{Thread, is_fault};
@@ -35,6 +37,9 @@ struct Actor {
     answered: bool,
     /// The last call, if a handler is to interrupt it: its number and the kernel's restart code.
     interrupted: Option<(u32, i64)>,
+    /// A descriptor that the kernel has set aside when the thread began to wait in its call (`__sys_accept4` in net/socket.c,
+    /// `do_sys_openat2` in fs/open.c).
+    reserved: Option<i64>,
 }
 
 /// A replayer at work.
@@ -42,6 +47,8 @@ pub(super) struct Replayer {
     /// By the ids of the recording.
     actors: BTreeMap<i32, Actor>,
     at: u64,
+    /// For files that are mapped by several.
+    stand_ins: StandIns,
     pinning: Pinning,
 }
 
@@ -57,7 +64,8 @@ enum Stop {
 pub(super) fn replay(argv: &[Vec<u8>], recording: &Recording) -> Result<(), Trouble> {
     let program = argv.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
     let start = |source| Trouble::Start { program: program.clone(), source };
-    let mut replayer = Replayer { actors: BTreeMap::new(), at: 0, pinning: Pinning::new() };
+    let mut replayer =
+        Replayer { actors: BTreeMap::new(), at: 0, stand_ins: StandIns::default(), pinning: Pinning::new() };
     let mut reader = recording.log.read()?;
     let Some(first) = reader.peek()?.map(|entry| entry.thread) else { return Ok(()) };
     let running = crate::launch::start_recorded(argv, true).map_err(start)?;
@@ -76,7 +84,7 @@ pub(super) fn replay(argv: &[Vec<u8>], recording: &Recording) -> Result<(), Trou
 
 impl Actor {
     fn new(thread: Thread) -> Actor {
-        Actor { thread, phase: Phase::Ready, answered: false, interrupted: None }
+        Actor { thread, phase: Phase::Ready, answered: false, interrupted: None, reserved: None }
     }
 }
 
@@ -84,12 +92,10 @@ impl Replayer {
     fn act(&mut self, id: i32, what: What) -> Result<(), Trouble> {
         match what {
             What::Enter(number) => {
-                self.reach_call(id, number)?;
-                match vdso::unused(&self.actor(id)?.thread) {
-                    0 => Ok(()),
-                    left => Err(self.diverged("clocks or files to be read", format!("{left} bytes of that left over"))),
-                }
+                self.arrive(id, number)?;
+                self.reserve(id)
             }
+            What::Arrive(number) => self.arrive(id, number),
             What::Call(call) => self.call(id, &call),
             What::Born(child) => self.born(id, child),
             What::Loaded(loaded) => self.loaded(id, &loaded),
@@ -159,6 +165,15 @@ impl Replayer {
         actor.answered = true;
         actor.phase = Phase::Ready;
         actor.thread.set_registers(&registers)
+    }
+
+    /// A thread comes to a call and stays there.
+    fn arrive(&mut self, id: i32, number: u32) -> Result<(), Trouble> {
+        self.reach_call(id, number)?;
+        match vdso::unused(&self.actor(id)?.thread) {
+            0 => Ok(()),
+            left => Err(self.diverged("clocks or files to be read", format!("{left} bytes of that left over"))),
+        }
     }
 
     /// Brings a thread to the call that it makes next.

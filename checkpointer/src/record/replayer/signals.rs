@@ -28,6 +28,8 @@ impl Replayer {
         if actor.phase != Phase::Ready {
             return Err(self.diverged(expected, "a thread that is inside a call"));
         }
+        self.give_up_reserved(id)?;
+        let actor = self.actor(id)?;
         let gone = |_| Trouble::Gone(id);
         let tid = actor.thread.tid;
         let mask = raw::signal_mask(tid).map_err(gone)?;

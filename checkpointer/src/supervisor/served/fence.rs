@@ -1,5 +1,8 @@
 //! The fence: the place in the execution where the program equals a copy of it. Two native states that are equal have the same
 //! future, so equality is the exact meaning of "arrived".
+//!
+//! What other threads do in the meantime is not recorded, so one of them need not be where it was. Then its stack is not compared:
+//! a place would never be met again in a program whose threads wake up now and then.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +24,9 @@ const STACK: u64 = 16 * 1024;
 
 const RED_ZONE: u64 = 128;
 
+/// What is so near to the stack pointer of a thread is taken for its stack, or what is thread-local.
+const NEAR: u64 = 1 << 20;
+
 /// What has to be met.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Fence {
@@ -39,6 +45,30 @@ pub(in crate::supervisor) struct Fence {
     hint: Option<u64>,
     /// Memory that differs without meaning: restartable sequences (the kernel writes the processor's number there).
     left_out: Vec<(u64, u64)>,
+    /// The other threads.
+    others: Vec<Other>,
+}
+
+/// A thread that the program has beside the one that is to arrive.
+#[derive(Debug, Clone, Copy)]
+struct Other {
+    /// Its id, as the program knows it.
+    thread: i32,
+    pc: u64,
+    stack: u64,
+}
+
+impl Other {
+    /// Whether it waits now where it waited then, by the real id that it has now.
+    fn is_there(&self, now: Pid) -> bool {
+        // proc_pid_syscall(5): the last two are the stack pointer and the instruction pointer, but for a thread that runs.
+        let text = std::fs::read_to_string(format!("/proc/{now}/syscall")).unwrap_or_default();
+        let number = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok();
+        let mut last = text.split_whitespace().rev().map(number);
+        let (Some(Some(pc)), Some(Some(stack))) = (last.next(), last.next()) else { return false };
+        // A call that was interrupted to make the copy has been wound back to its instruction.
+        stack == self.stack && (pc == self.pc || pc == self.pc + 2)
+    }
 }
 
 impl Supervisor {
@@ -71,6 +101,9 @@ impl Supervisor {
         let mut bytes = [0u8; 2];
         raw::read_remote(part.leader, registers.rip, &mut bytes);
         let left_out = threads.iter().filter_map(|state| state.rseq_area()).collect();
+        let others = threads.iter().filter(|state| state.virtual_id != thread.virtual_id);
+        let others =
+            others.map(|state| Other { thread: state.virtual_id, pc: state.registers.rip, stack: state.registers.rsp });
         Ok(Fence {
             copy: part.leader,
             pc: registers.rip,
@@ -80,6 +113,7 @@ impl Supervisor {
             mark,
             hint: None,
             left_out,
+            others: others.collect(),
         })
     }
 
@@ -104,7 +138,14 @@ impl Supervisor {
         {
             return false;
         }
-        fence.registers_equal(&registers) && fence.memory_equal(program.leader)
+        if !fence.registers_equal(&registers) {
+            return false;
+        }
+        let ids = &self.virtual_ids;
+        let real = |thread: i32| {
+            ids.iter().find(|(_, known)| **known == thread).map_or(Pid::from_raw(thread), |(real, _)| *real)
+        };
+        fence.memory_equal(program.leader, real)
     }
 
     /// The program stands at the fence.
@@ -154,8 +195,10 @@ impl Fence {
     }
 
     /// Whether all memory that the program can write is the same.
-    fn memory_equal(&mut self, live: Pid) -> bool {
-        if let Some(hint) = self.hint
+    fn memory_equal(&mut self, live: Pid, real: impl Fn(i32) -> Pid) -> bool {
+        // A thread that was idle then may be away now.
+        let theirs = |hint: &u64| self.others.iter().any(|other| hint.abs_diff(other.stack) < NEAR);
+        if let Some(hint) = self.hint.filter(|hint| !theirs(hint))
             && !self.range_equal(live, hint, (hint & !(PAGE - 1)) + PAGE)
         {
             return false;
@@ -170,9 +213,19 @@ impl Fence {
         if now != then {
             return false;
         }
+        let (away, idle): (Vec<Other>, Vec<Other>) =
+            self.others.iter().partition(|other| !other.is_there(real(other.thread)));
         now.iter().all(|(start, end)| {
-            let from = if (*start..*end).contains(&alive) { alive } else { *start };
-            self.range_equal(live, from, *end)
+            let range = *start..*end;
+            if range.contains(&alive) {
+                return self.range_equal(live, alive, *end);
+            }
+            if away.iter().any(|other| range.contains(&other.stack)) {
+                return true;
+            }
+            let dead =
+                idle.iter().map(|other| other.stack.saturating_sub(RED_ZONE)).find(|alive| range.contains(alive));
+            self.range_equal(live, dead.unwrap_or(*start), *end)
         })
     }
 

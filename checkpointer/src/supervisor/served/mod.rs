@@ -198,7 +198,9 @@ impl Supervisor {
         if self.running.is_some() {
             return self.signal_in_run(tid, number, signal);
         }
-        if self.is_passed(number) {
+        // Whoever steps is told: a step would end in the handler, which a debugger steps over by a breakpoint where it returns to.
+        let steps = matches!(self.control(tid).motion, Some(Motion::Step | Motion::Range { .. }));
+        if self.is_passed(number) && !(steps && self.served.passed.contains(&number)) {
             self.deliver(tid, signal);
             self.go_on(tid);
             return None;

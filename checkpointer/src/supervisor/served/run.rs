@@ -92,6 +92,11 @@ impl Supervisor {
             caught,
         });
         self.served.running = true;
+        // A copy that was taken on the way may be the very place: the thread would leave it without having come to it.
+        if self.served_threads().into_iter().any(|tid| self.fence_met(tid)) {
+            self.run_over(RunEnd::Fence);
+            return Ok(());
+        }
         // Time is measured as the program takes it by itself, hits are many.
         if !places_are_none {
             self.pin()
