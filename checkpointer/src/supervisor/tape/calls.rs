@@ -1,5 +1,6 @@
 //! System calls of a recorded process: noted when they are made for the first time, answered from the notes when not.
 
+use std::hash::{Hash, Hasher};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -44,8 +45,8 @@ pub(in crate::supervisor) struct Pending {
     capacities: Vec<u64>,
     /// It is noted.
     noted: bool,
-    /// A file is opened for reading where the notes have this instead: right only for one that does not change.
-    instead_of: Option<String>,
+    /// A file is opened again of which this is noted, and that it did not change.
+    unchanged: Option<String>,
     /// The thread that it makes has been made before.
     again: Option<(usize, Rc<Entry>)>,
     effect: Option<Rc<str>>,
@@ -61,6 +62,8 @@ struct Call {
     /// It opens a file by name, for reading.
     opens_to_read: bool,
     query: bool,
+    /// What its descriptor stands for, where a number does not tell.
+    about: Option<Rc<str>>,
     effect: Option<Rc<str>>,
     /// It keeps nobody waiting: it is about a file or a clock.
     short: bool,
@@ -136,7 +139,8 @@ impl Supervisor {
         if shape.class == Class::Refuse {
             return if aside { Concern::Live } else { Concern::Refused(format!("{} cannot be recorded", row.name)) };
         }
-        let mut call = Call { row, shape, arguments, opens_to_read: false, query: false, effect: None, short: false };
+        let mut call =
+            Call { row, shape, arguments, opens_to_read: false, query: false, about: None, effect: None, short: false };
         if is_duplicate(row, &call.shape) {
             return Concern::Changes(call);
         }
@@ -146,8 +150,12 @@ impl Supervisor {
         {
             return Concern::Live;
         }
+        let thread = view(tid, pid);
+        // With an empty path these ask about the descriptor (stat(2), AT_EMPTY_PATH): so does the C library's fstat.
+        let by_descriptor =
+            matches!(row.name, "newfstatat" | "statx") && thread.read(arguments[1], 1).first() == Some(&0);
         #[allow(clippy::cast_possible_truncation)]
-        if let Some(index) = row.descriptor {
+        if let Some(index) = row.descriptor.or(by_descriptor.then_some(0)) {
             let number = arguments[usize::from(index)] as i32;
             match self.kind(pid, number) {
                 None | Some(Kind::Client) => return Concern::Live,
@@ -158,22 +166,23 @@ impl Supervisor {
                     }
                 }
                 Some(Kind::Still) if is_of_contents(row, &call.shape) => return Concern::Live,
-                Some(Kind::Still) => {
-                    call.query = call.shape.class == Class::Input;
-                    call.short = true;
+                // All but the time of the last access is always the same.
+                Some(Kind::Still) if !self.recording.served && call.shape.class == Class::Input => {
+                    return Concern::Live;
                 }
+                Some(Kind::Still) => call.short = true,
                 Some(Kind::Noted { regular, name, .. }) => {
                     call.short = regular && !matches!(row.name, "flock" | "fcntl" | "ioctl");
                     call.query = regular && call.shape.class == Class::Input;
+                    call.about = Some(Rc::clone(&name));
                     call.effect = (call.shape.class == Class::Effect).then_some(name);
                 }
             }
         }
-        let thread = view(tid, pid);
         if matches!(row.name, "time" | "gettimeofday") && !self.recording.served && of_line_editor(&thread, registers) {
             return Concern::Live;
         }
-        if let Some(table::Given::Path(index)) = row.given.first() {
+        if let Some(table::Given::Path(index)) = row.given.first().filter(|_| !by_descriptor) {
             let path = thread.text(arguments[usize::from(*index)]);
             call.opens_to_read = is_open(row) && reads_only(&thread, row, &arguments);
             call.query |= call.shape.class == Class::Input || call.opens_to_read;
@@ -223,15 +232,18 @@ impl Supervisor {
 
     /// Looks a call up in the notes.
     fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
-        #[allow(clippy::cast_possible_truncation)]
-        let asked = Asked {
-            number: registers.orig_rax as u32,
-            arguments: call.arguments,
-            given: given::digest(&view(tid, pid), call.row, &call.arguments),
-            query: call.query,
-        };
-        let known = self.virtual_id(tid);
         let rule = self.recording.rule();
+        let mut given = given::digest(&view(tid, pid), call.row, &call.arguments);
+        if let Some(name) = call.about.as_ref().filter(|_| rule == Rule::Shared && call.query) {
+            // A debugger's own files have the same numbers at other times.
+            let mut sum = std::hash::DefaultHasher::new();
+            name.hash(&mut sum);
+            given ^= sum.finish();
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let number = registers.orig_rax as u32;
+        let asked = Asked { number, arguments: call.arguments, given, query: call.query };
+        let known = self.virtual_id(tid);
         loop {
             let mark = &self.recording.mark;
             let at = place(&mark.at, known);
@@ -249,9 +261,6 @@ impl Supervisor {
                         return Taken::Live;
                     }
                     return self.let_in(tid, registers, call, Some(asked), None, None);
-                }
-                Found::Other(expected) if call.opens_to_read && rule == Rule::Exact => {
-                    return self.let_in(tid, registers, call, Some(asked), Some(expected.asked.words()), None);
                 }
                 Found::Other(expected) => {
                     if !self.change_line(known, at, &asked, rule) {
@@ -284,7 +293,7 @@ impl Supervisor {
         registers: &Registers,
         call: Call,
         asked: Option<Asked>,
-        instead_of: Option<String>,
+        unchanged: Option<String>,
         again: Option<(usize, Rc<Entry>)>,
     ) -> Taken {
         let Some(task) = self.tasks.get_mut(&tid) else { return Taken::Live };
@@ -305,7 +314,7 @@ impl Supervisor {
             asked,
             capacities,
             noted,
-            instead_of,
+            unchanged,
             again,
             effect: call.effect,
             short: call.short,
@@ -327,6 +336,11 @@ impl Supervisor {
         let known = self.virtual_id(tid);
         if call.shape.class == Class::Process && ids(&thread, call.row, &call.arguments).thread && entry.result > 0 {
             return self.let_in(tid, registers, call, None, None, Some((index, Rc::clone(entry))));
+        }
+        if entry.still {
+            // Opened for real each time; whether it is as it was shows then.
+            self.recording.mark.at.insert(known, index + 1);
+            return self.let_in(tid, registers, call, None, Some(entry.asked.words()), None);
         }
         let given = self.tasks.get(&tid).is_some_and(|task| task.given == Some(index));
         if !entry.made.is_empty() && !given {
@@ -409,6 +423,14 @@ impl Supervisor {
         for number in &numbers {
             self.recording.mark.kinds.remove(number);
         }
+        if let Some(words) = pending.unchanged {
+            let kinds: Vec<_> = numbers.iter().map(|number| self.kind(pid, *number)).collect();
+            if !matches!(kinds[..], [Some(Kind::Still)]) {
+                let why = if result < 0 { "fails" } else { "opens a file that has been changed since" };
+                self.part(&words, &format!("the same, which {why}"));
+            }
+            return;
+        }
         if !pending.noted {
             #[allow(clippy::cast_possible_truncation)]
             if is_duplicate(row, &shape)
@@ -423,18 +445,16 @@ impl Supervisor {
             return self.stop_recording(&format!("{} cannot be recorded where it succeeds", row.name));
         }
         let mut made = Vec::new();
+        let mut still = false;
         for number in numbers {
             match self.kind(pid, number) {
                 Some(Kind::Noted { held, regular, name }) => {
                     made.push(Made { number, close_on_exec: closes_on_exec(pid, number), held, regular, name });
                 }
-                // It may be opened again at any time.
+                Some(Kind::Still) => still = true,
                 _ if is_open(row) => return,
                 _ => {}
             }
-        }
-        if let Some(expected) = pending.instead_of {
-            self.part(&expected, &format!("{}, and the file has been changed since", asked.words()));
         }
         let mut ranges = outputs::ranges(&thread, &shape, &asked.arguments, &capacities, result);
         if shape.class == Class::Process {
@@ -444,6 +464,7 @@ impl Supervisor {
         let arguments = asked.arguments;
         let mut entry = Entry::new(asked, result, outputs, &self.recording.weight);
         entry.made = made;
+        entry.still = still;
         if result >= 0 {
             entry.effect = pending.effect;
         }

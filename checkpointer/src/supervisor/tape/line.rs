@@ -57,6 +57,8 @@ pub(super) struct Entry {
     pub made: Vec<Made>,
     /// Where a regular file stands after it.
     pub offset: Option<(Held, i64)>,
+    /// It opened a file that does not change, and is made again each time.
+    pub still: bool,
     /// What it did outside, if it did: the name of what it acted on.
     pub effect: Option<Rc<str>>,
     /// Bytes of all entries.
@@ -69,7 +71,17 @@ impl Entry {
     pub fn new(asked: Asked, result: i64, outputs: Vec<(u64, Vec<u8>)>, weight: &Rc<Cell<u64>>) -> Entry {
         let own = 200 + outputs.iter().map(|(_, bytes)| bytes.len() as u64 + 40).sum::<u64>();
         weight.set(weight.get() + own);
-        Entry { asked, result, outputs, made: Vec::new(), offset: None, effect: None, weight: Rc::clone(weight), own }
+        Entry {
+            asked,
+            result,
+            outputs,
+            made: Vec::new(),
+            offset: None,
+            still: false,
+            effect: None,
+            weight: Rc::clone(weight),
+            own,
+        }
     }
 }
 
