@@ -51,9 +51,10 @@ impl Mark {
         }
     }
 
-    /// Where the threads are.
-    pub(in crate::supervisor) fn places(&self) -> &Places {
-        &self.at
+    /// Whether all threads have made the same calls.
+    pub(in crate::supervisor) fn is_as_far_as(&self, other: &Mark) -> bool {
+        let threads = self.at.keys().chain(other.at.keys());
+        threads.into_iter().all(|thread| line::place(&self.at, *thread) == line::place(&other.at, *thread))
     }
 
     /// Whether what copies share with what stands behind this descriptor is to be put back when one of them runs: not where it is
