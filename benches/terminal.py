@@ -53,13 +53,19 @@ class Terminal:
         return (time.perf_counter() - begin) * 1000, text
 
     def close(self):
-        """Ends it."""
+        """Ends it, and what it has started: a gdbserver that has lost its gdb spins for ever."""
+        below = descendants(self.pid)[1:]
         os.close(self.fd)
         try:
             os.kill(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         os.waitpid(self.pid, 0)
+        for one in below:
+            try:
+                os.kill(one, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
 
 def descendants(pid):

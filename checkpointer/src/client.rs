@@ -302,6 +302,25 @@ impl Client {
         self.ask(&Request::Halt).map(|_| ())
     }
 
+    /// See [`Request::Guard`].
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn guard(&mut self) -> Result<(), Error> {
+        self.ask(&Request::Guard).map(|_| ())
+    }
+
+    /// See [`Request::EndGuard`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the program was changed and could not be kept.
+    pub fn end_guard(&mut self) -> Result<Option<CopyId>, Error> {
+        match self.ask(&Request::EndGuard)? {
+            Answer::Guarded { copy } => Ok(copy),
+            _ => Err(Error::Gone),
+        }
+    }
+
     /// Runs the served program without the debugger until [`Event::Ran`].
     ///
     /// # Errors

@@ -61,6 +61,11 @@ pub enum Request {
     /// The next time that the debugger lets the program go, which was exchanged, it is told of a stop without a reason, and not
     /// of one that ends a step.
     Halt,
+    /// From now on the served program is kept, once, right before the debugger changes it or lets it go: what an expression that
+    /// is evaluated does to it can be undone, and one that does nothing costs nothing.
+    Guard,
+    /// Not any more; answered by [`Answer::Guarded`].
+    EndGuard,
     /// Registers of the thread that the debugger was told of last, of the served program or of that of a copy.
     Registers(Option<CopyId>),
     /// Memory of the served program or of that of a copy. What cannot be read is cut off.
@@ -202,6 +207,11 @@ pub enum Answer {
         /// Path of a Unix socket, for this user only, gone as soon as somebody has connected; or of the program to be executed.
         path: Vec<u8>,
     },
+    /// What [`Request::Guard`] has led to.
+    Guarded {
+        /// The program as it was before the debugger changed it, alone; `None` if it did not.
+        copy: Option<CopyId>,
+    },
     /// What [`Request::Registers`] found.
     Registers(Box<ProgramRegisters>),
     /// What [`Request::Memory`] found.
@@ -255,6 +265,8 @@ pub enum Event {
         program: bool,
         /// How it reads.
         mode: ReadMode,
+        /// Nothing that its server has still to say can wake it.
+        settled: bool,
     },
     /// A debugger that was parked at its terminal was sent something by its server and goes on: that it reads is no longer true.
     Woken,

@@ -61,7 +61,8 @@ impl Pty {
     /// Reads what is there and appends it as text to `output`, `\r\n` made `\n`. Polling first brings in everything that was
     /// written before (n_tty_poll flushes the line discipline's work).
     pub fn drain(&mut self, output: &mut String) {
-        let mut buffer = [0u8; 65536];
+        // A terminal never has more than this at once (N_TTY_BUF_SIZE, drivers/tty/n_tty.c).
+        let mut buffer = [0u8; 4096];
         loop {
             let mut wanted = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
             if !matches!(poll(&mut wanted, PollTimeout::ZERO), Ok(n) if n > 0) {

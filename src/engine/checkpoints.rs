@@ -114,7 +114,8 @@ impl Engine {
         if self.execution.point(self.timeline.point()).checkpoint.is_some() {
             return;
         }
-        if !must && !pinned && !retention::worth_taking(self.last_cost, self.since) {
+        let cheap = if self.served.is_some() { retention::CHEAP_OF_TWO } else { retention::CHEAP };
+        if !must && !pinned && !retention::worth_taking(self.last_cost, self.since, cheap) {
             return;
         }
         let begin = Instant::now();

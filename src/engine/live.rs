@@ -13,6 +13,9 @@ use crate::backends::dialect::{Dialect, Reach};
 use crate::backends::pty::Pty;
 use crate::engine::InputMode;
 
+/// So many milliseconds more of what is printed is waited for when some has come, if nothing else happens.
+const GATHER_MS: u8 = 2;
+
 /// Why waiting ended.
 #[derive(Debug, Clone)]
 pub(crate) enum Woke {
@@ -176,12 +179,12 @@ impl Live {
             if let Some(event) = self.client.event()? {
                 self.drain();
                 match event {
-                    Event::Reading { main: true, program: false, .. }
+                    Event::Reading { main: true, program: false, settled: false, .. }
                         if self.served.is_some() && !self.client.still_reads()? =>
                     {
                         continue;
                     }
-                    Event::Reading { main, program, mode } => {
+                    Event::Reading { main, program, mode, .. } => {
                         let flushed = match &mut self.served {
                             Some(served) if program => served.program.flush(),
                             _ => self.pty.flush(),
@@ -247,8 +250,14 @@ impl Live {
             if ready(terminals + 1) {
                 return Ok(Woke::Interrupt);
             }
-            if printed && !news && self.drain() {
-                return Ok(Woke::Output);
+            if printed && !news {
+                // What is printed comes in pieces, and most of it right before the debugger prompts: to be woken for each of them
+                // takes longer than all.
+                let mut news = [PollFd::new(self.client.descriptor(), PollFlags::POLLIN)];
+                let gathered = matches!(poll(&mut news, GATHER_MS), Ok(n) if n > 0);
+                if !gathered && self.drain() {
+                    return Ok(Woke::Output);
+                }
             }
         }
     }
@@ -410,6 +419,16 @@ impl Live {
     /// Has the debugger told of a stop without a reason when it lets the exchanged program go.
     pub(crate) fn halt(&mut self) -> Result<(), Error> {
         self.client.halt()
+    }
+
+    /// Keeps the served program before its debugger changes it.
+    pub(crate) fn guard(&mut self) -> Result<(), Error> {
+        self.client.guard()
+    }
+
+    /// Not any more; what was kept.
+    pub(crate) fn end_guard(&mut self) -> Result<Option<CopyId>, Error> {
+        self.client.end_guard()
     }
 
     /// Runs the served program without its debugger.

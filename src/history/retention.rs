@@ -154,6 +154,10 @@ pub struct SinceLast {
 /// debugger, and half of that is for everything else that fred does.
 pub const CHEAP: Duration = Duration::from_micros(1500);
 
+/// The same where the program is served to its debugger: a command takes a millisecond there, a checkpoint is one of two processes,
+/// and running a few commands again takes no longer than it.
+pub const CHEAP_OF_TWO: Duration = Duration::from_micros(750);
+
 /// At most this many commands that moved are left without a checkpoint, whatever one costs.
 pub const MOST_MOVES: u32 = 8;
 
@@ -161,13 +165,13 @@ pub const MOST_MOVES: u32 = 8;
 pub const MOST_RUNNING: Duration = Duration::from_millis(250);
 
 /// Whether to take an automatic checkpoint now, after a command that moved. `cost` is what the last one took; `None` when
-/// none has been taken yet.
+/// none has been taken yet; `cheap` what one may take for each command.
 ///
-/// It is worth taking when it is [`CHEAP`] for each command since the last one, or costs at most a twentieth of the time that the program has run since the last
+/// It is worth taking when it is `cheap` for each command since the last one, or costs at most a twentieth of the time that the program has run since the last
 /// one, and in any case after [`MOST_MOVES`] commands or [`MOST_RUNNING`] of running.
-pub fn worth_taking(cost: Option<Duration>, since: SinceLast) -> bool {
+pub fn worth_taking(cost: Option<Duration>, since: SinceLast, cheap: Duration) -> bool {
     let Some(cost) = cost else { return true };
-    cost <= CHEAP * since.moves.max(1)
+    cost <= cheap * since.moves.max(1)
         || cost * 20 <= since.running
         || since.moves >= MOST_MOVES
         || since.running >= MOST_RUNNING
@@ -241,6 +245,7 @@ mod tests {
     #[test]
     fn a_cheap_checkpoint_is_always_taken_and_a_dear_one_in_time() {
         let ms = Duration::from_millis;
+        let worth_taking = |cost, since| worth_taking(cost, since, CHEAP);
         let since = |moves, running| SinceLast { moves, running: ms(running) };
         assert!(worth_taking(None, since(1, 0)));
         assert!(worth_taking(Some(ms(1)), since(1, 0)));

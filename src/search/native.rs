@@ -4,11 +4,12 @@
 //! run without its debugger wherever that will do, with breakpoints on the statements of the functions in question
 //! ([`Machine::pass`]); the debugger steps over the last few stops only, because what is a stop is for it to say.
 
+use super::chance::{self, Verdict};
 use super::probe::Value;
 
 /// How many changes of line before the wanted place the debugger begins to step. The first stop after an arbitrary place need
 /// not be one that a forward run makes (it can be in the middle of a line); after one or two, the stops are the same.
-const RUN_UP: usize = 3;
+pub const RUN_UP: usize = 3;
 
 /// Hits that are passed at most in one run before time is used to come closer: about a tenth of a second of them.
 const MOST_HITS: u64 = 4_096;
@@ -203,11 +204,30 @@ pub trait Machine {
     /// As the trait says.
     fn at_hit(&mut self, from: &Self::State, level: &Level, number: u64) -> Result<Self::State, Self::Error>;
 
+    /// The line, as a hit names it, in which a state stands, if its code neither calls anything nor leads out of its function in
+    /// another way, as far as can be said.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn closed_line(&mut self, at: &Self::State) -> Result<Option<u32>, Self::Error>;
+
     /// Runs from a state for some time, or to the end if that comes first.
     ///
     /// # Errors
     /// As the trait says.
     fn after(
+        &mut self,
+        from: &Self::State,
+        micros: u64,
+        until: &Until<Self::State>,
+    ) -> Result<After<Self::State>, Self::Error>;
+
+    /// The same, as exactly as it can be had, for a place from which something else begins: it may be in the middle of a loop,
+    /// and none that can be met again soon.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn part_way(
         &mut self,
         from: &Self::State,
         micros: u64,
@@ -340,18 +360,18 @@ fn last_of<M: Machine>(
     let mut run_up = RUN_UP;
     while let Some(&number) = changes.len().checked_sub(run_up).and_then(|index| changes.get(index)) {
         let begin = machine.at_hit(from, level, number)?;
-        if let Some(found) = walk(machine, &begin, None, until, level)? {
+        if let Some(found) = walk(machine, &begin, None, until, level, Around::Once)? {
             return Ok(Some(found));
         }
         run_up *= 2;
     }
     let begin = if whole && machine.is_stop(from) {
-        return walk_from(machine, from, until, level);
+        return walk_from(machine, from, until, level, Around::Once);
     } else if whole {
         // Steps from there on might go through a long loop; the first statement that was met need not be a stop.
         machine.at_hit(from, level, first.number)?
     } else if changes.len() >= RUN_UP {
-        return walk_from(machine, from, until, level);
+        return walk_from(machine, from, until, level, Around::Often);
     } else {
         // One line, over and over: what was before it?
         let other = Level { without: passed.last.last().map(|hit| hit.line), ..level.clone() };
@@ -359,10 +379,31 @@ fn last_of<M: Machine>(
         let changes = changes_of(&passed.last);
         match changes.len().checked_sub(RUN_UP - 1).and_then(|index| changes.get(index)) {
             Some(&number) if passed.reached => machine.at_hit(from, &other, number)?,
-            _ => return walk_from(machine, from, until, level),
+            _ => return walk_from(machine, from, until, level, Around::Often),
         }
     };
-    walk(machine, &begin, None, until, level)
+    let around = if whole { Around::Once } else { Around::Often };
+    walk(machine, &begin, None, until, level, around)
+}
+
+/// How often the last line of a stretch is gone round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Around {
+    /// No more often than can be stepped over.
+    Once,
+    /// Maybe a million times, each instruction of which a step would go over one by one.
+    Often,
+}
+
+/// Whether a stop is the last one of a stretch: from its line nothing is called, and no other line of it or of its callers is
+/// met before the end. The debugger then need not step over it.
+fn is_last<M: Machine>(machine: &mut M, at: &M::State, until: &Until<M::State>) -> Result<bool, M::Error> {
+    let Some(line) = machine.closed_line(at)? else { return Ok(false) };
+    let frames = machine.frames(at)?;
+    let Some(level) = Level::of(&frames, 0) else { return Ok(false) };
+    let others = Level { without: Some(line), ..level.whole() };
+    let passed = machine.pass(at, until, &others, 1, None)?;
+    Ok(passed.reached && passed.count == 0)
 }
 
 /// A beginning, if it is a stop at a level, with all inlined calls entered that are of the level.
@@ -399,7 +440,7 @@ fn approach<M: Machine>(
     while span > SHORT_US {
         // Close before the end, with room for the clock's error.
         let ahead = span - (span / 4).max(SHORT_US / 2);
-        match machine.after(nearer.last().unwrap_or(from), ahead, until)? {
+        match machine.part_way(nearer.last().unwrap_or(from), ahead, until)? {
             After::End(micros) => span = micros.min(ahead),
             After::At(middle) => match machine.reaches(&middle, (span - ahead) * 4 + 20_000, until)? {
                 Some(micros) => {
@@ -414,8 +455,21 @@ fn approach<M: Machine>(
             },
         }
     }
+    if ends_at_stop(machine, until) {
+        let begin = nearer.last().unwrap_or(from).clone();
+        let found = chance::nearer(machine, begin, until, span, |_, _| Ok(Verdict::Nearer))?;
+        nearer.extend(found.moved.then_some(found.from));
+    }
     let passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
     Ok((nearer, passed))
+}
+
+/// Whether a stretch ends where the debugger has stopped, and not wherever the program was at some time.
+fn ends_at_stop<M: Machine>(machine: &M, until: &Until<M::State>) -> bool {
+    match until {
+        Until::State(state) => machine.is_stop(state),
+        Until::End => true,
+    }
 }
 
 /// Steps from a state, which counts if the debugger stops there, to the end; the last stop before that at a level.
@@ -424,9 +478,13 @@ fn walk_from<M: Machine>(
     from: &M::State,
     until: &Until<M::State>,
     level: &Level,
+    around: Around,
 ) -> Result<Option<M::State>, M::Error> {
     let last = counted(machine, from, level)?;
-    walk(machine, from, last, until, level)
+    if around == Around::Often && last.is_some() && is_last(machine, from, until)? {
+        return Ok(last);
+    }
+    walk(machine, from, last, until, level, around)
 }
 
 /// Steps from a state to the end, over what is deeper than the level; the last stop before the end that is not, or `last`.
@@ -436,6 +494,7 @@ fn walk<M: Machine>(
     mut last: Option<M::State>,
     until: &Until<M::State>,
     level: &Level,
+    around: Around,
 ) -> Result<Option<M::State>, M::Error> {
     let mut first = Some(set_out(machine, from, until)?);
     for _ in 0..MOST_STEPS {
@@ -463,14 +522,26 @@ fn walk<M: Machine>(
         }
         match moved {
             Moved::End => return Ok(last),
-            Moved::Stop(_) => last = Some(machine.here()?),
+            Moved::Stop(_) => {
+                let here = machine.here()?;
+                if around == Around::Often {
+                    if is_last(machine, &here, until)? {
+                        return Ok(Some(here));
+                    }
+                    machine.stand(&here)?;
+                }
+                last = Some(here);
+            }
         }
     }
     Err(machine.astray("stepping does not come to the end of the stretch"))
 }
 
 /// The first step from a state. Where that is in code without lines it is left first.
-fn set_out<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::State>) -> Result<Moved, M::Error> {
+///
+/// # Errors
+/// As the machine's.
+pub fn set_out<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::State>) -> Result<Moved, M::Error> {
     let frames = machine.frames(from)?;
     machine.stand(from)?;
     let mut moved = Moved::End;
@@ -525,6 +596,9 @@ fn step_within<M: Machine>(
     }
     let Some(mut found) = found.or_else(|| machine.is_stop(from).then(|| from.clone())) else { return Ok(None) };
     loop {
+        if is_last(machine, &found, until)? {
+            return Ok(Some(found));
+        }
         machine.stand(&found)?;
         if machine.step(until)? == Moved::End {
             return Ok(Some(found));
@@ -696,7 +770,7 @@ fn narrow_by_time<M: Machine>(
     now: &Value,
 ) -> Result<Stretch<M::State>, M::Error> {
     let mut span = machine.span(&from, &until);
-    let at_stop = matches!(&until, Until::State(state) if machine.is_stop(state)) || matches!(until, Until::End);
+    let at_stop = ends_at_stop(machine, &until);
     for _ in 0..LONGER {
         if !at_stop {
             // Both times are known by an erring clock.
@@ -772,6 +846,9 @@ fn change_between<M: Machine>(
     let mut least = SHORT_US;
     loop {
         (from, until) = narrow_by_time(machine, from, until, wall, least, now)?;
+        if least < SHORT_US {
+            (from, until) = narrow_by_chance(machine, from, until, least, now)?;
+        }
         let (most, micros) = match least > SHORTEST_US {
             true => (MANY_HITS, Some(MANY_US)),
             false => (u64::MAX, None),
@@ -782,6 +859,24 @@ fn change_between<M: Machine>(
             Chosen::TooMany => least = (least / 4).max(SHORTEST_US),
         }
     }
+}
+
+/// Narrows a stretch that ends where the debugger has stopped: the expression changes until shortly before that, and time does not
+/// lead closer.
+fn narrow_by_chance<M: Machine>(
+    machine: &mut M,
+    from: M::State,
+    until: Until<M::State>,
+    span: u64,
+    now: &Value,
+) -> Result<Stretch<M::State>, M::Error> {
+    if !ends_at_stop(machine, &until) {
+        return Ok((from, until));
+    }
+    let found = chance::nearer(machine, from, &until, span, |machine, middle| {
+        Ok(if value_at(machine, middle)?.same(now) { Verdict::Behind } else { Verdict::Nearer })
+    })?;
+    Ok((found.from, found.behind.map_or(until, Until::State)))
 }
 
 /// How the statements of a stretch are told apart.
@@ -831,8 +926,10 @@ fn change_at_level<M: Machine>(
             // Hit `left` differs, hit `right` does not; 0 is the beginning and count + 1 the end.
             let (mut left, mut right) = (0, count + 1);
             let mut base = (from.clone(), 0);
+            // One that changes all the time has done so shortly before the end.
+            let mut first = ends_at_stop(machine, &until).then_some(count - FEW);
             while right - left > 1 {
-                let middle = left.midpoint(right);
+                let middle = first.take().unwrap_or_else(|| left.midpoint(right));
                 let state = machine.at_hit(&base.0, &level, middle - base.1)?;
                 if value_at(machine, &state)?.same(now) {
                     right = middle;
@@ -866,6 +963,7 @@ fn change_at_level<M: Machine>(
                         break;
                     }
                     (from, until) = narrow_by_time(machine, from, until, &wall, SHORTEST_US, now)?;
+                    (from, until) = narrow_by_chance(machine, from, until, SHORT_US, now)?;
                     passed = machine.pass(&from, &until, &level, MANY_HITS, Some(MANY_US))?;
                 }
                 if !passed.reached {

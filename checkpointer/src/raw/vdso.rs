@@ -261,6 +261,105 @@ core::arch::global_asm!(
     sub r11, 2
     jmp r11
 
+    /* Calls that never wait, jumped to like read: what they give is noted, or taken from an entry that has which call and half of
+       an argument, the result, and what was written. \check: that argument; \room: sets r11 to the end of the entry, or goes to 8;
+       \some: goes to 7 when nothing was written; \count: sets rcx to how much was; \to: where it was written. */
+    .macro FRED_QUIET name, number, check, room, some, count, to
+    .balign 16
+    .globl \name
+    \name:
+    mov ecx, {buffer}
+    mov [rcx + 24], r11
+    mov r11, [rcx]
+    cmp qword ptr [rcx + 16], 0
+    jne 4f
+    \room
+    cmp r11, [rcx + 8]
+    ja 8f
+    mov eax, \number
+    syscall
+    mov ecx, {buffer}
+    mov r11, [rcx]
+    lea r11, [rcx + r11 + {header}]
+    mov dword ptr [r11], 0x300 + \number
+    mov [r11 + 4], \check
+    mov [r11 + 8], rax
+    add qword ptr [rcx], 16
+    \some
+    mov [rcx + 32], rdi
+    mov [rcx + 40], rsi
+    mov rsi, \to
+    lea rdi, [r11 + 16]
+    jmp 6f
+    4:
+    cmp r11, [rcx + 8]
+    jae 8f
+    lea r11, [rcx + r11 + {header}]
+    cmp dword ptr [r11], 0x300 + \number
+    jne 8f
+    cmp [r11 + 4], \check
+    jne 8f
+    add qword ptr [rcx], 16
+    mov rax, [r11 + 8]
+    \some
+    mov [rcx + 32], rdi
+    mov [rcx + 40], rsi
+    mov rdi, \to
+    lea rsi, [r11 + 16]
+    6:
+    \count
+    rep movsb
+    \count
+    lea r11, [rcx + 7]
+    and r11, -8
+    mov ecx, {buffer}
+    add [rcx], r11
+    mov rdi, [rcx + 32]
+    mov rsi, [rcx + 40]
+    7:
+    mov r11, [rcx + 24]
+    jmp r11
+    8:
+    mov eax, \number
+    mov r11, [rcx + 24]
+    sub r11, 2
+    jmp r11
+    .endm
+
+    .macro FRED_ROOM_RESULT
+    cmp rdx, {longest}
+    ja 8f
+    lea r11, [r11 + rdx + 24]
+    .endm
+    .macro FRED_ROOM_STAT
+    add r11, 160
+    .endm
+    .macro FRED_ROOM_NONE
+    add r11, 16
+    .endm
+    .macro FRED_SOME_RESULT
+    test rax, rax
+    jle 7f
+    .endm
+    .macro FRED_SOME_STAT
+    test rax, rax
+    jnz 7f
+    .endm
+    .macro FRED_SOME_NONE
+    jmp 7f
+    .endm
+    .macro FRED_COUNT_RESULT
+    mov rcx, rax
+    .endm
+    .macro FRED_COUNT_STAT
+    mov ecx, 144
+    .endm
+
+    FRED_QUIET fred_vdso_readlink, 89, edi, FRED_ROOM_RESULT, FRED_SOME_RESULT, FRED_COUNT_RESULT, rsi
+    FRED_QUIET fred_vdso_newfstatat, 262, esi, FRED_ROOM_STAT, FRED_SOME_STAT, FRED_COUNT_STAT, rdx
+    FRED_QUIET fred_vdso_access, 21, edi, FRED_ROOM_NONE, FRED_SOME_NONE, FRED_COUNT_STAT, rdx
+    FRED_QUIET fred_vdso_lseek, 8, edi, FRED_ROOM_NONE, FRED_SOME_NONE, FRED_COUNT_STAT, rdx
+
     .globl fred_vdso_end
     fred_vdso_end:
     .popsection
@@ -281,6 +380,10 @@ unsafe extern "C" {
     static fred_vdso_time: u8;
     static fred_vdso_getcpu: u8;
     static fred_vdso_read: u8;
+    static fred_vdso_readlink: u8;
+    static fred_vdso_newfstatat: u8;
+    static fred_vdso_access: u8;
+    static fred_vdso_lseek: u8;
     static fred_vdso_end: u8;
 }
 
@@ -304,4 +407,15 @@ pub fn vdso_functions() -> (&'static [u8], [(&'static str, u64); 4]) {
 /// Offset of the replacement of read(2) in the code.
 pub fn vdso_read() -> u64 {
     &raw const fred_vdso_read as u64 - &raw const fred_vdso_start as u64
+}
+
+/// Numbers of the other calls that have a replacement, and the offsets of these in the code.
+pub fn vdso_quiet() -> [(u32, u64); 4] {
+    let offset = |label: *const u8| label as u64 - &raw const fred_vdso_start as u64;
+    [
+        (libc::SYS_readlink as u32, offset(&raw const fred_vdso_readlink)),
+        (libc::SYS_newfstatat as u32, offset(&raw const fred_vdso_newfstatat)),
+        (libc::SYS_access as u32, offset(&raw const fred_vdso_access)),
+        (libc::SYS_lseek as u32, offset(&raw const fred_vdso_lseek)),
+    ]
 }

@@ -1,6 +1,7 @@
-//! Reads without a stop. Where the C library makes read(2) its code is replaced, when it is mapped, by a jump to ours, which makes
-//! the call from a page that the filter lets pass and logs what it gave, or takes it from the log (raw/vdso.rs). That is done
-//! for descriptors that never keep a reader waiting; all others come to the tracer as they were going to.
+//! Reads without a stop, and a few other calls that never wait (readlink, stat, access, lseek). Where the C library makes these
+//! its code is replaced, when it is mapped, by a jump to ours, which makes the call from a page that the filter lets pass and
+//! logs what it gave, or takes it from the log (raw/vdso.rs). Reads only of descriptors that never keep a reader waiting; all
+//! others come to the tracer as they were going to.
 //!
 //! The same code is replaced in recording and replay, so a replay is the same execution still.
 
@@ -51,19 +52,55 @@ pub(super) fn replace(thread: &Thread, call: &Call) -> Result<(), Trouble> {
     let mut free = jumps.chunks_exact(JUMP).enumerate().filter(|(_, jump)| jump[0] == 0).map(|(index, _)| index);
     #[allow(clippy::cast_possible_truncation)]
     let code = thread.read(call.result.cast_unsigned(), call.arguments[1] as usize);
-    for (at, _) in code.windows(READ.len()).enumerate().filter(|(_, bytes)| *bytes == READ) {
-        let site = call.result.cast_unsigned() + at as u64 + 2;
-        let Some(index) = free.next() else { break };
+    let quiet = vdso::quiet_functions().map(|(number, function)| (quiet_code(number), function));
+    // One pass: there are a million bytes of code and a few hundred system calls in it.
+    for at in syscalls_in(&code) {
+        let here = call.result.cast_unsigned() + at as u64;
+        let is = |before: usize, wanted: &[u8]| {
+            at.checked_sub(before).and_then(|from| code.get(from..from + wanted.len())) == Some(wanted)
+        };
+        // Where the jump is put, what it is to reach, and where the code goes on.
+        let found = if is(2, &READ) {
+            Some((here, None, here + 8))
+        } else {
+            quiet.iter().find(|(wanted, _)| is(5, wanted)).map(|(_, function)| (here - 5, Some(*function), here + 2))
+        };
+        let Some((site, function, next)) = found else { continue };
+        let Some(index) = free.next() else { return Ok(()) };
         let jump = JUMPS + (index * JUMP) as u64;
-        let (Some(there), Some(back)) = (distance(site + 5, jump), distance(jump + 27, site + 8)) else { continue };
-        thread.write(jump, &jump_code(back))?;
-        // jmp there; three bytes that are not executed
+        let length = if function.is_some() { 21 } else { 27 };
+        let (Some(there), Some(back)) = (distance(site + 5, jump), distance(jump + length, next)) else { continue };
+        thread.write(jump, &function.map_or_else(|| jump_code(back), |function| quiet_jump(function, back)))?;
+        // jmp there; what is left of the instructions is not executed
         let mut replaced = vec![0xe9];
         replaced.extend(there.to_le_bytes());
-        replaced.extend([0x0f, 0x1f, 0x00]);
+        replaced.extend(if function.is_some() { [0x66, 0x90].as_slice() } else { &[0x0f, 0x1f, 0x00] });
         thread.write(site, &replaced)?;
     }
     Ok(())
+}
+
+/// Where `syscall` instructions are, or bytes that look like them.
+fn syscalls_in(code: &[u8]) -> impl Iterator<Item = usize> {
+    code.windows(2).enumerate().filter(|(_, bytes)| *bytes == [0x0f, 0x05]).map(|(at, _)| at)
+}
+
+/// `mov eax, number; syscall`
+fn quiet_code(number: u32) -> [u8; 7] {
+    let mut code = [0xb8, 0, 0, 0, 0, 0x0f, 0x05];
+    code[1..5].copy_from_slice(&number.to_le_bytes());
+    code
+}
+
+/// `lea r11, [rip + 9]; mov ecx, function; jmp rcx; syscall; jmp back`, as in [`jump_code`].
+fn quiet_jump(function: u64, back: i32) -> Vec<u8> {
+    #[allow(clippy::cast_possible_truncation)]
+    let function = function as u32;
+    let mut code = vec![0x4c, 0x8d, 0x1d, 9, 0, 0, 0, 0xb9];
+    code.extend(function.to_le_bytes());
+    code.extend([0xff, 0xe1, 0x0f, 0x05, 0xe9]);
+    code.extend(back.to_le_bytes());
+    code
 }
 
 fn distance(from: u64, to: u64) -> Option<i32> {
@@ -134,5 +171,8 @@ mod tests {
         assert_eq!(code[14..16], [0x0f, 0x05]);
         assert_eq!(code[22], 0xe9);
         assert_eq!(code[23..27], 0x1122_3344_i32.to_le_bytes());
+        let code = quiet_jump(0x7000_2500, 0x1122_3344);
+        assert_eq!((code.len(), &code[14..16]), (21, [0x0f, 0x05].as_slice()));
+        assert_eq!(code[17..21], 0x1122_3344_i32.to_le_bytes());
     }
 }

@@ -70,6 +70,11 @@ pub(super) fn read_function() -> u64 {
     IMAGE + CODE as u64 + raw::vdso_read()
 }
 
+/// Numbers of the other calls that have a replacement, and the addresses of these.
+pub(super) fn quiet_functions() -> [(u32, u64); 4] {
+    raw::vdso_quiet().map(|(number, offset)| (number, IMAGE + CODE as u64 + offset))
+}
+
 /// Bytes of entries that were given and not used.
 pub(super) fn unused(thread: &Thread) -> u64 {
     let word = |offset: u64| thread.word(CLOCK_BUFFER + offset).unwrap_or(0);

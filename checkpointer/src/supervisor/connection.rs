@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::Supervisor;
@@ -114,7 +115,7 @@ impl Supervisor {
 
     /// Serves what the debugger has sent.
     pub(super) fn serve_debugger(&mut self) {
-        let mut buffer = vec![0u8; 1 << 16];
+        let mut buffer = [0u8; 4096];
         loop {
             let Some(connection) = &mut self.connection else { return };
             match (&*connection.stream).read(&mut buffer) {
@@ -165,6 +166,16 @@ impl Supervisor {
         }
         let reply = self.with_server(|server, view| server.stopped(stop, view));
         self.send(&reply);
+    }
+
+    /// Whether the debugger will be sent something without asking once more: a stop reply, or the answer to what has not been
+    /// read yet.
+    pub(super) fn owes_debugger(&self) -> bool {
+        let asked = self.connection.as_ref().is_some_and(|connection| {
+            let mut wanted = [PollFd::new(connection.descriptor(), PollFlags::POLLIN)];
+            connection.has_unsent() || !matches!(poll(&mut wanted, PollTimeout::ZERO), Ok(0))
+        });
+        asked || self.server.as_ref().is_none_or(Server::is_running)
     }
 
     fn send(&mut self, bytes: &[u8]) {

@@ -9,6 +9,7 @@ use syscalls::Sysno;
 
 use super::Supervisor;
 use super::connection::Door;
+use super::served::Guard;
 use super::tasks::{Activity, Task, Tasks};
 use crate::launch::{Holder, Spec};
 use crate::ptrace::How;
@@ -58,6 +59,11 @@ impl Supervisor {
                 Ok(Answer::Done)
             }
             Request::Fence(at) => self.set_fence(at).map(|()| Answer::Done),
+            Request::Guard => {
+                self.guard = Guard::Up;
+                Ok(Answer::Done)
+            }
+            Request::EndGuard => self.end_guard().map(|copy| Answer::Guarded { copy }),
             Request::Registers(of) => self.program_registers(of).map(|found| Answer::Registers(Box::new(found))),
             Request::Memory { copy, address, length } => self.program_memory(copy, address, length).map(Answer::Memory),
             Request::Status => Ok(Answer::Status {
@@ -190,6 +196,8 @@ impl Supervisor {
         self.running = None;
         self.fence = None;
         self.waiting = None;
+        self.guard = Guard::Down;
+        self.untold.clear();
         self.virtual_ids.clear();
         std::mem::take(&mut self.tasks)
     }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::Supervisor;
@@ -31,6 +32,8 @@ pub(super) struct Snapshot {
     state: ProcessState,
     modes: Modes,
     attached: bool,
+    /// On which processors the leader may run, if it had been put on one by us: a forked copy inherits that.
+    processors: Option<CpuSet>,
 }
 
 impl Snapshot {
@@ -157,6 +160,7 @@ impl Supervisor {
 
     /// Stops the running process and puts it aside, with the program that is served to it.
     pub(super) fn suspend(&mut self) -> Result<(CopyId, Pid), String> {
+        self.unpin();
         let main = self.held("put the process aside")?;
         let captured = self.capture(main, Role::Main).and_then(|first| match self.program_leader() {
             Some(leader) => Ok((first, Some(self.capture(leader, Role::Program)?))),
@@ -362,11 +366,13 @@ impl Supervisor {
         };
         let attached = role == Role::Program && self.program.as_ref().is_some_and(|program| program.attached);
         let virtual_id = self.virtual_id(leader);
-        Ok(Snapshot { virtual_id, threads: captured, real_ids, state, modes: terminal.modes(), attached })
+        let (modes, processors) = (terminal.modes(), self.processors_of(leader));
+        Ok(Snapshot { virtual_id, threads: captured, real_ids, state, modes, attached, processors })
     }
 
     /// Runs a fresh copy of a stopped one.
     pub(super) fn start(&mut self, id: CopyId) -> Result<Vec<String>, String> {
+        self.unpin();
         // What is stopped can wait until the copy runs: taking its memory down would contend with the fork.
         self.keep_newest();
         let mut former = self.take_live();
@@ -433,6 +439,7 @@ impl Supervisor {
         if self.running.is_some() {
             return Err("cannot exchange the program while it is being run".to_owned());
         }
+        self.unpin();
         let Some(copy) = self.copies.get(&id) else {
             return Err("cannot restore this state of the program: it is gone".to_owned());
         };
@@ -479,6 +486,10 @@ impl Supervisor {
         self.take_role(pid, snapshot, role)?;
         self.tasks.insert(pid, Task::stopped(pid, pid));
         self.virtual_ids.insert(pid, snapshot.virtual_id);
+        if let Some(processors) = &snapshot.processors {
+            // Before its other threads are made, which inherit it.
+            sched_setaffinity(pid, processors).ok();
+        }
         let mut leader = Injector::borrow(pid, pid)?;
         threads::mend_leader(&mut leader, &snapshot.threads[0])?;
         for state in &snapshot.threads[1..] {

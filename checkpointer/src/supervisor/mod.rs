@@ -28,18 +28,22 @@ use crate::launch::Holder;
 use crate::rsp::Server;
 use crate::rsp::target::Stop;
 use crate::snapshot::state::Hints;
-use crate::wire::{self, CopyId, Event, Message};
+use crate::wire::{self, CopyId, Event, Message, ProgramChange};
 use connection::{Connection, Door};
 use copies::Copy;
-use served::{Breakpoints, DebugRegisters, Fence, Pinned, Program, Running, Served};
+use served::{Breakpoints, DebugRegisters, Fence, Guard, Pinned, Program, Running, Served};
 use stand_ins::StandIns;
 use tape::Recording;
 use tasks::Tasks;
 use terminal::Terminal;
 
 /// How long nothing must happen before it is looked whether a thread waits for the terminal in a call that the filter does
-/// not trap, in milliseconds.
-const LOOK_EVERY_MS: u16 = 4;
+/// not trap. The longer nothing does, the less often: looking takes a processor from whoever computes, and threads of a
+/// debugger that never read are looked at as long as it is at its prompt.
+const LOOK_AFTER: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(64));
+
+/// So long before a run is to be ended it is not slept any more.
+const AWAKE_BEFORE: Duration = Duration::from_micros(80);
 
 /// The supervisor's whole state.
 pub(crate) struct Supervisor {
@@ -90,6 +94,7 @@ pub(crate) struct Supervisor {
     program: Option<Program>,
     served: Served,
     fence: Option<Fence>,
+    guard: Guard,
     running: Option<Running>,
     /// The debugger's, while the program is run without it.
     parked_breakpoints: Option<Breakpoints>,
@@ -99,6 +104,10 @@ pub(crate) struct Supervisor {
     /// Set while tracer and program are on one processor.
     pinned: Option<Pinned>,
     recording: Recording,
+    /// When it is looked for readers next, if nothing happens until then.
+    look_after: Duration,
+    /// What the client need not hear of before anything else is told: it would be woken for nothing.
+    untold: Vec<ProgramChange>,
 }
 
 /// Runs a supervisor on a control socket (standard input) and the slave side of a terminal (standard output) until the
@@ -113,6 +122,8 @@ pub fn main() -> io::Result<()> {
     // Out of reach of the user's terminal: neither its Ctrl-C nor its hang-up is for us; the control socket tells the end.
     nix::unistd::setsid().ok();
     nix::sys::prctl::set_name(c"fred-supervisor").ok();
+    // A run that is to be ended after some microseconds is not to be ended fifty later (PR_SET_TIMERSLACK, prctl(2)).
+    nix::sys::prctl::set_timerslack(1).ok();
     // If the client is killed, so are we, even in the middle of waiting for a thread; what we trace dies by EXITKILL, the holder
     // by its own death signal.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).ok();
@@ -154,12 +165,15 @@ pub fn main() -> io::Result<()> {
         program: None,
         served: Served::default(),
         fence: None,
+        guard: Guard::Down,
         running: None,
         parked_breakpoints: None,
         parked_registers: None,
         pid_of_last: Pid::from_raw(0),
         pinned: None,
         recording: Recording::new(),
+        look_after: LOOK_AFTER.0,
+        untold: Vec::new(),
     };
     let outcome = supervisor.serve(&news);
     supervisor.end_all();
@@ -179,6 +193,7 @@ impl Supervisor {
             }
             self.pump();
             self.run_timed_out();
+            self.unpin_what_computes();
             if self.orphaned {
                 return Ok(());
             }
@@ -215,21 +230,29 @@ impl Supervisor {
             wanted.push(PollFd::new(connection.descriptor(), events));
             wanted.len() - 1
         });
-        let look = self.may_read_unseen().then(|| Duration::from_millis(LOOK_EVERY_MS.into()));
+        let look = self.may_read_unseen().then_some(self.look_after);
         let deadline = self.running.as_ref().and_then(Running::deadline);
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let patience = left.into_iter().chain(look).min().map(TimeSpec::from_duration);
+        // Being woken takes longer than what is left.
+        let left_to_sleep = left.map(|left| left.checked_sub(AWAKE_BEFORE).unwrap_or_default());
+        let patience = left_to_sleep.into_iter().chain(look).min().map(TimeSpec::from_duration);
         let outcome = ppoll(&mut wanted, patience, None);
         let ready = |index: usize| wanted[index].revents().is_some_and(|happened| !happened.is_empty());
         let found = match outcome {
             Ok(0) => {
                 if left.is_none_or(|left| look.is_some_and(|look| look < left)) {
                     drop(wanted);
+                    self.unpin_what_runs();
                     self.look_for_readers();
+                    self.look_after = (self.look_after * 2).min(LOOK_AFTER.1);
                 }
                 return Ok((false, false, false, false));
             }
-            Ok(_) => (ready(0), ready(1), door.is_some_and(ready), connection.is_some_and(ready)),
+            Ok(_) => {
+                let found = (ready(0), ready(1), door.is_some_and(ready), connection.is_some_and(ready));
+                self.look_after = LOOK_AFTER.0;
+                found
+            }
             Err(nix::errno::Errno::EINTR) => (true, false, false, false),
             Err(error) => return Err(error.into()),
         };
@@ -238,9 +261,19 @@ impl Supervisor {
 
     /// Tells the client. A client that is gone is noticed by the loop.
     fn tell(&mut self, event: Event) {
-        let message = Message::Event { run: self.run, event };
-        if let Err(error) = wire::send(&mut self.control, &message) {
-            tracing::debug!("the client does not listen any more: {error}");
+        // A debugger steps many times a second, and neither calls for anything but being known at the next prompt.
+        if let Event::Program(change @ (ProgramChange::Resumed | ProgramChange::Stopped)) = event {
+            if !self.untold.contains(&change) {
+                self.untold.push(change);
+            }
+            return;
+        }
+        let before = std::mem::take(&mut self.untold).into_iter().map(Event::Program);
+        for event in before.chain(std::iter::once(event)) {
+            let message = Message::Event { run: self.run, event };
+            if let Err(error) = wire::send(&mut self.control, &message) {
+                tracing::debug!("the client does not listen any more: {error}");
+            }
         }
     }
 

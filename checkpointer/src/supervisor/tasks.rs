@@ -76,6 +76,14 @@ impl Task {
 /// Live threads by real id.
 pub type Tasks = BTreeMap<Pid, Task>;
 
+/// A short file of /proc, in one read: these are made whole when they are read from their beginning (fs/seq_file.c).
+pub fn proc_text(path: &str) -> Option<String> {
+    let mut buffer = [0u8; 4096];
+    let mut file = std::fs::File::open(path).ok()?;
+    let read = std::io::Read::read(&mut file, &mut buffer).ok()?;
+    String::from_utf8(buffer.get(..read)?.to_vec()).ok()
+}
+
 /// Real id of the process that a thread belongs to.
 pub fn process_of(tid: Pid) -> Option<Pid> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;

@@ -306,7 +306,8 @@ impl Supervisor {
         }
         let program = self.uses_program_terminal(pid);
         let mode = self.terminal_of(pid).read_mode();
-        self.tell(Event::Reading { main: Some(pid) == self.main, program, mode });
+        let settled = !self.owes_debugger();
+        self.tell(Event::Reading { main: Some(pid) == self.main, program, mode, settled });
     }
 
     /// Whether a process is in the session of the served program.

@@ -159,6 +159,24 @@ impl Symbols {
         found
     }
 
+    /// The statement that an address belongs to, and where its line's code is in the function; `None` where that cannot be said
+    /// (optimised code).
+    pub fn line_around(&mut self, pc: u64) -> Option<(Statement, Vec<(u64, u64)>)> {
+        let function = self.function_at(pc)?;
+        let &[(from, to)] = function.ranges.as_slice() else { return None };
+        let (module, bias) = self.module_at(pc)?;
+        if !module.is_plain(from.wrapping_sub(bias), to.wrapping_sub(bias)) {
+            return None;
+        }
+        let statements = self.statements(&function);
+        let at = statements.partition_point(|statement| statement.address <= pc).checked_sub(1)?;
+        let here = statements[at].clone();
+        let ends = statements.iter().skip(1).map(|next| next.address).chain([to]);
+        let rows = statements.iter().zip(ends).filter(|(one, _)| (&one.file, one.line) == (&here.file, here.line));
+        let code = rows.map(|(one, end)| (one.address, end)).collect();
+        Some((here, code))
+    }
+
     /// The inlined calls that an address is in.
     pub fn inlined_at(&mut self, pc: u64) -> Inlined {
         let Some((module, bias)) = self.module_at(pc) else { return Inlined::default() };
@@ -173,10 +191,7 @@ impl Symbols {
     /// Whether a line begins exactly at an address.
     pub fn begins_line(&mut self, pc: u64) -> bool {
         let Some((module, bias)) = self.module_at(pc) else { return false };
-        let at = pc.wrapping_sub(bias);
-        let mut begins = false;
-        module.statements(at, at + 1, &mut |_, _, _| begins = true);
-        begins
+        module.begins_line(pc.wrapping_sub(bias))
     }
 
     /// How to compute the frame of the instruction at an address.

@@ -56,6 +56,8 @@ struct Line {
     file: Rc<PathBuf>,
     line: u32,
     statement: bool,
+    /// gdb has it in its table.
+    begins: bool,
     end: bool,
 }
 
@@ -244,6 +246,26 @@ impl Module {
         }
     }
 
+    /// Whether the code between two addresses is in the order of its lines: every row of the line table there begins a statement,
+    /// and nothing is inlined. Optimised code is not.
+    pub(super) fn is_plain(&self, from: u64, to: u64) -> bool {
+        let Some(unit) = self.unit_at(from) else { return false };
+        let contents = self.contents(unit);
+        let begin = contents.lines.partition_point(|line| line.address < from);
+        let mut rows = contents.lines[begin..].iter().take_while(|line| line.address < to);
+        let inlined = |ranges: &Ranges| ranges.iter().any(|(first, last)| *first < to && *last > from);
+        rows.all(|row| row.statement && row.line != 0 && !row.end) && !contents.inlined.iter().any(inlined)
+    }
+
+    /// Whether a line begins at an address in the eyes of gdb.
+    pub(super) fn begins_line(&self, at: u64) -> bool {
+        let Some(unit) = self.unit_at(at) else { return false };
+        let contents = self.contents(unit);
+        let begin = contents.lines.partition_point(|line| line.address < at);
+        let mut there = contents.lines[begin..].iter().take_while(|line| line.address == at);
+        there.any(|line| line.begins && line.statement && !line.end && line.line != 0)
+    }
+
     /// The row of the call-frame information for an address.
     pub(super) fn row_at<T>(&self, pc: u64, with: impl FnOnce(Row) -> T) -> Option<T> {
         if let Some(known) = self.rows.borrow().get(&pc) {
@@ -415,6 +437,7 @@ fn lines_of(dwarf: &Dwarf<Slice>, unit: &gimli::Unit<Slice>) -> gimli::Result<Ve
     let mut files: HashMap<u64, Rc<PathBuf>> = HashMap::new();
     let mut lines: Vec<Line> = Vec::new();
     let mut sequence: Vec<Line> = Vec::new();
+    let (mut before, mut discriminated) = (None, false);
     let mut rows = program.rows();
     let text = |value| -> Option<String> {
         let text = dwarf.attr_string(unit, value).ok()?;
@@ -439,17 +462,23 @@ fn lines_of(dwarf: &Dwarf<Slice>, unit: &gimli::Unit<Slice>) -> gimli::Result<Ve
             Rc::new(path)
         });
         let line = row.line().map_or(0, |line| u32::try_from(line.get()).unwrap_or(0));
+        // gdb leaves out what follows on the same line once that had a discriminator (record_line_p in dwarf2/read.c).
+        let goes_on = before == Some((index, line));
+        discriminated = goes_on && discriminated || row.discriminator() != 0;
+        before = Some((index, line));
         let new = Line {
             address: row.address(),
             file: Rc::clone(file),
             line,
             statement: row.is_stmt(),
+            begins: !(goes_on && discriminated),
             end: row.end_sequence(),
         };
         // gdb takes the last of several rows for one address, of the statements among them if there are any
         // (find_pc_sect_line).
         match sequence.last() {
             Some(last) if last.address == new.address && !new.end && last.statement && !new.statement => {}
+            Some(last) if last.address == new.address && !new.end && last.begins && !new.begins => {}
             Some(last) if last.address == new.address && !new.end => {
                 sequence.pop();
                 sequence.push(new);
@@ -458,6 +487,7 @@ fn lines_of(dwarf: &Dwarf<Slice>, unit: &gimli::Unit<Slice>) -> gimli::Result<Ve
         }
         if row.end_sequence() {
             lines.append(&mut sequence);
+            before = None;
         }
     }
     lines.sort_by_key(|line| (line.address, !line.end));

@@ -2,15 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::wire::{CopyId, FrameRegister, Ran, Run, RunEnd, Spot};
 
-use super::{MISSED, Replayed};
+use super::{MISSED, Replayed, branches};
 use crate::backends::aide::{Answer, Question};
 use crate::backends::dialect::Prompt;
-use crate::backends::symbols::{Registers, Rule};
+use crate::backends::symbols::{Function, Registers, Rule, Statement};
 use crate::engine::core::Engine;
 use crate::engine::live::Woke;
 use crate::engine::{Console, Failure};
@@ -133,7 +134,7 @@ pub(in crate::engine) struct Native<'e> {
     pub(super) quiet: bool,
     pub(super) watched: Option<Watched>,
     /// Numbers of lines, for telling them apart.
-    lines: HashMap<(std::path::PathBuf, u32), u32>,
+    lines: HashMap<(PathBuf, u32), u32>,
     /// Addresses of the statements of a level, and the line of each.
     spots: HashMap<Level, Rc<Spots>>,
 }
@@ -370,8 +371,7 @@ impl<'e> Native<'e> {
                         continue;
                     }
                 }
-                let count = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
-                let line = *self.lines.entry((statement.file.clone(), statement.line)).or_insert(count);
+                let line = number_in(&mut self.lines, &statement);
                 if level.without == Some(line) || spots.iter().any(|(spot, _)| spot.address == statement.address) {
                     continue;
                 }
@@ -388,6 +388,10 @@ impl<'e> Native<'e> {
         let made = Rc::new(spots.into_iter().unzip());
         self.spots.insert(level.clone(), Rc::clone(&made));
         made
+    }
+
+    fn number_of(&mut self, statement: &Statement) -> u32 {
+        number_in(&mut self.lines, statement)
     }
 
     /// Frames are compared on the stack of one thread.
@@ -419,6 +423,36 @@ impl<'e> Native<'e> {
         let fence = Native::until(until);
         let run = Run { spots, fence, hits: Some(1), micros: Some(micros), ..Run::default() };
         Ok(self.run_on(run)?.end)
+    }
+
+    /// Runs for some time, and then, if it is to `leave` the loop that it is in, for as long as that to the return of a call.
+    fn for_some_time(
+        &mut self,
+        from: &State,
+        micros: u64,
+        until: &Until<State>,
+        leave: Option<u64>,
+    ) -> Result<After<State>, Failure> {
+        let run = Run { fence: Native::until(until), micros: Some(micros), ..Run::default() };
+        let ran = self.run(from, run)?;
+        match (ran.end, until) {
+            (RunEnd::Time, _) => {
+                let end = match leave {
+                    Some(micros) => self.leave_loop(until, micros)?,
+                    None => RunEnd::Time,
+                };
+                if !matches!(end, RunEnd::Time | RunEnd::Hits) {
+                    return Ok(After::End(ran.ran_us));
+                }
+                let mut kept = self.temporary()?;
+                kept.on_the_way = true;
+                Ok(After::At(State(Rc::new(kept), None)))
+            }
+            (RunEnd::Fence, _) | (RunEnd::Exited(_) | RunEnd::Killed(_) | RunEnd::Dying(_), Until::End) => {
+                Ok(After::End(ran.ran_us))
+            }
+            (end, _) => Err(self.astray(&format!("a replay ended by {end:?}"))),
+        }
     }
 
     /// What a movement of the debugger means.
@@ -524,6 +558,12 @@ impl<'e> Native<'e> {
     }
 }
 
+/// The number that stands for the line of a statement.
+fn number_in(lines: &mut HashMap<(PathBuf, u32), u32>, statement: &Statement) -> u32 {
+    let count = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+    *lines.entry((statement.file.clone(), statement.line)).or_insert(count)
+}
+
 impl Machine for Native<'_> {
     type Error = Failure;
     type State = State;
@@ -602,24 +642,35 @@ impl Machine for Native<'_> {
         self.keep()
     }
 
-    fn after(&mut self, from: &State, micros: u64, until: &Until<State>) -> Result<After<State>, Failure> {
-        let run = Run { fence: Native::until(until), micros: Some(micros), ..Run::default() };
-        let ran = self.run(from, run)?;
-        match (ran.end, until) {
-            (RunEnd::Time, _) => {
-                let end = self.leave_loop(until, (micros / 2).clamp(LEAVE_US.0, LEAVE_US.1))?;
-                if !matches!(end, RunEnd::Time | RunEnd::Hits) {
-                    return Ok(After::End(ran.ran_us));
-                }
-                let mut kept = self.temporary()?;
-                kept.on_the_way = true;
-                Ok(After::At(State(Rc::new(kept), None)))
-            }
-            (RunEnd::Fence, _) | (RunEnd::Exited(_) | RunEnd::Killed(_) | RunEnd::Dying(_), Until::End) => {
-                Ok(After::End(ran.ran_us))
-            }
-            (end, _) => Err(self.astray(&format!("a replay ended by {end:?}"))),
+    fn closed_line(&mut self, at: &State) -> Result<Option<u32>, Failure> {
+        let Entered { all: 0, .. } = self.inlined(at)? else { return Ok(None) };
+        let frame = at.0.frames.borrow().as_ref().and_then(|(frames, _)| frames.first().copied());
+        let Some(frame) = frame else { return Ok(None) };
+        let Some(served) = &mut self.engine.served else { return Ok(None) };
+        // One that stops after every return has more stops than lines begin.
+        if served.aide.stops_after_return() {
+            return Ok(None);
         }
+        let Some(Function { ranges, .. }) = served.symbols.function_at(frame.pc) else { return Ok(None) };
+        let (Some((statement, code)), &[whole]) = (served.symbols.line_around(frame.pc), ranges.as_slice()) else {
+            return Ok(None);
+        };
+        for (from, to) in code {
+            // An instruction may be looked at that begins in the line and ends behind it: there is none.
+            let bytes = self.engine.live.memory(Some(at.0.copy), from, to - from).unwrap_or_default();
+            if bytes.len() as u64 != to - from || branches::may_lead_out(&bytes, from, whole) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.number_of(&statement)))
+    }
+
+    fn after(&mut self, from: &State, micros: u64, until: &Until<State>) -> Result<After<State>, Failure> {
+        self.for_some_time(from, micros, until, Some((micros / 2).clamp(LEAVE_US.0, LEAVE_US.1)))
+    }
+
+    fn part_way(&mut self, from: &State, micros: u64, until: &Until<State>) -> Result<After<State>, Failure> {
+        self.for_some_time(from, micros, until, None)
     }
 
     fn reaches(&mut self, from: &State, micros: u64, until: &Until<State>) -> Result<Option<u64>, Failure> {
@@ -690,11 +741,18 @@ impl Machine for Native<'_> {
                 _ => {}
             }
         }
-        // A function that is called may change anything: what goes on afterwards is the program as it was.
-        let before = if expression.contains(['(', '=']) { Some(self.keep()?) } else { None };
-        let answer = self.ask(&Question::Evaluate { expression, frame })?.0;
-        if let Some(before) = before {
-            self.stand(&before)?;
+        // A function that is called may change anything: what goes on afterwards is the program as it was. Whether one is called
+        // the debugger knows (operators, members and printers can be functions), and its server sees.
+        let (entered, read, at) = (self.entered, self.read, self.at);
+        self.engine.live.guard().map_err(|error| self.engine.failed("guarding the program", &error))?;
+        let answer = self.ask(&Question::Evaluate { expression, frame });
+        let before = self.engine.live.end_guard();
+        let answer = answer?.0;
+        if let Some(copy) = before.map_err(|error| self.engine.failed("keeping the program as it was", &error))? {
+            self.engine.cost.checkpoints += 1;
+            let mut kept = self.kept(copy, read, at);
+            kept.temporary = true;
+            self.stand(&State(Rc::new(kept), entered))?;
         }
         tracing::debug!("the value is {answer:?}");
         Ok(match answer {

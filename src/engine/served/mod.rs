@@ -1,6 +1,7 @@
 //! Sessions whose program is served to the debugger by the checkpointer: gdb and lldb. The program is a process of its own, so
 //! its states are kept, exchanged and run without the debugger; the debugger is asked on a second interface.
 
+mod branches;
 mod machine;
 mod moves;
 mod watching;

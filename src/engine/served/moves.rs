@@ -16,7 +16,7 @@ use crate::history::entry::{Effect, Stop};
 use crate::history::execution::{PointId, Via};
 use crate::history::timeline::Origin;
 use crate::search::native::{
-    After, Back, Frame, Ground, Landing, Level, Machine, Moved, Until, back, last_hit, over_runs,
+    After, Back, Frame, Ground, Landing, Level, Machine, Moved, RUN_UP, Until, back, last_hit, over_runs,
 };
 
 /// A stretch's beginning: the state, and the last point of the history before or at it.
@@ -522,7 +522,10 @@ impl Native<'_> {
             return Ok(Landing { state, anchor: index });
         }
         let until = match self.after(&state, ahead, &field.ground().end(index))? {
-            After::At(there) => Until::State(there),
+            After::At(there) => match self.stop_after(&there, &field.ground().end(index))? {
+                Some(state) => return Ok(Landing { state, anchor: index }),
+                None => Until::State(there),
+            },
             After::End(_) => field.ground().end(index),
         };
         let frames = match &until {
@@ -532,6 +535,18 @@ impl Native<'_> {
         let Some(level) = Level::of(&frames, 0) else { return Ok(Landing { state, anchor: index }) };
         let state = crate::search::native::last_step(self, &state, &until, &level)?;
         Ok(Landing { state, anchor: index })
+    }
+
+    /// A stop soon after a place: what comes before it would have to be looked for, and the place may be in the middle of a loop,
+    /// where it is met again a million times. Not before the third step the stops are those that a forward run makes.
+    fn stop_after(&mut self, there: &State, until: &Until<State>) -> Result<Option<State>, Failure> {
+        let Moved::Stop(_) = crate::search::native::set_out(self, there, until)? else { return Ok(None) };
+        for _ in 0..RUN_UP {
+            if !matches!(self.step(until)?, Moved::Stop(frame) if frame.lands) {
+                return Ok(None);
+            }
+        }
+        self.here().map(Some)
     }
 
     fn main_address(&mut self) -> Option<u64> {

@@ -104,11 +104,6 @@ impl Breakpoints {
         self.conditions.get(&address).map(Vec::as_slice)
     }
 
-    /// Whether any of the debugger's has conditions.
-    pub(super) fn are_conditional(&self) -> bool {
-        !self.conditions.is_empty()
-    }
-
     pub(super) fn addresses(&self) -> Vec<u64> {
         self.wanted.keys().copied().collect()
     }

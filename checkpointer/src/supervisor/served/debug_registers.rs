@@ -63,6 +63,11 @@ impl DebugRegisters {
         self.slots.iter().filter(|slot| slot.is_none()).count()
     }
 
+    /// Whether any is in use.
+    pub(super) fn are_used(&self) -> bool {
+        self.slots.iter().any(Option::is_some)
+    }
+
     /// The values of the registers 0 to 3 and 7.
     fn values(&self) -> Applied {
         let mut values = [0; 5];

@@ -24,6 +24,9 @@ const STACK: u64 = 16 * 1024;
 
 const RED_ZONE: u64 = 128;
 
+/// Bytes of a word.
+const WORD: usize = 8;
+
 /// What is so near to the stack pointer of a thread is taken for its stack, or what is thread-local.
 const NEAR: u64 = 1 << 20;
 
@@ -241,6 +244,16 @@ impl Fence {
             let both = got.min(had);
             self.blank(at, &mut now[..both]);
             self.blank(at, &mut then[..both]);
+            while let Some(differs) = now[..both].iter().zip(&then[..both]).position(|(now, then)| now != then) {
+                let from = differs - (at as usize + differs) % WORD;
+                let word = |bytes: &[u8]| bytes.get(from..from + WORD).and_then(|word| word.try_into().ok());
+                let (Some(is), Some(was)) = (word(&now[..both]), word(&then[..both])) else { break };
+                let address = at + from as u64;
+                if !signal_frames_may_differ(live, address, u64::from_le_bytes(is), u64::from_le_bytes(was)) {
+                    break;
+                }
+                now[from..from + WORD].copy_from_slice(&was);
+            }
             if now[..both] != then[..both] {
                 let differs = now.iter().zip(&then).position(|(now, then)| now != then).unwrap_or(0);
                 self.hint = Some(at + differs as u64);
@@ -267,6 +280,27 @@ impl Fence {
             bytes[from as usize..to as usize].fill(0);
         }
     }
+}
+
+/// Whether a word in which two states differ is one of a signal's frame, on the stack or left behind on an alternate one, that tells
+/// of the last trap of the thread: that is what debuggers do, not what the program does (`struct rt_sigframe`, arch/x86/kernel/signal_64.c).
+fn signal_frames_may_differ(live: Pid, address: u64, now: u64, then: u64) -> bool {
+    // A frame begins with the address of the code that returns from the handler; general registers, flags and the rest follow.
+    const FLAGS: u64 = 184;
+    const TRAP: u64 = 0x100;
+    const RESUME: u64 = 0x1_0000;
+    /// `err`, `trapno` and `cr2`.
+    const LAST_TRAP: [u64; 3] = [200, 208, 224];
+    /// `mov $15, %rax; syscall`: rt_sigreturn(2).
+    const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+    let only_debuggers = (now ^ then) & !(TRAP | RESUME) == 0;
+    let fields = LAST_TRAP.into_iter().chain(only_debuggers.then_some(FLAGS));
+    fields.into_iter().any(|field| {
+        let (mut restorer, mut code) = ([0u8; 8], [0u8; RETURN.len()]);
+        raw::read_remote(live, address.wrapping_sub(field), &mut restorer) == restorer.len()
+            && raw::read_remote(live, u64::from_le_bytes(restorer), &mut code) == code.len()
+            && code == RETURN
+    })
 }
 
 /// Private mappings that can be written, from /proc/PID/maps, neighbours made one.

@@ -7,12 +7,15 @@ mod breakpoints;
 mod debug_registers;
 mod family;
 mod fence;
+mod guard;
 mod pinning;
 mod run;
 mod start;
+mod stepping;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use nix::unistd::Pid;
 
@@ -23,6 +26,7 @@ pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
 pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
 pub(in crate::supervisor) use family::Held;
 pub(in crate::supervisor) use fence::Fence;
+pub(in crate::supervisor) use guard::Guard;
 pub(in crate::supervisor) use pinning::Pinned;
 pub(in crate::supervisor) use run::Running;
 pub(in crate::supervisor) use target::View;
@@ -83,6 +87,8 @@ pub(in crate::supervisor) struct Served {
     pub(super) caught: Caught,
     /// Whether it has been let go, by the debugger or by a run without it.
     pub(in crate::supervisor) running: bool,
+    /// When the debugger let it go.
+    pub(super) resumed: Option<Instant>,
     /// The process was exchanged since the debugger last looked.
     pub(super) exchanged: bool,
     /// That is to be told as a stop without a reason.
@@ -268,7 +274,7 @@ impl Supervisor {
                 let pc = registers.rip;
                 let stops = self.served.breakpoints.at(pc).is_some_and(|wanted| wanted.debugger);
                 if pc >= start && pc < end && !stops && self.served.interrupting.is_none() {
-                    self.go_on(tid);
+                    self.step_on(tid, start, end, pc);
                     return Some(Trap::Done);
                 }
                 Some(Trap::Told(Why::Stepped))
@@ -318,8 +324,14 @@ impl Supervisor {
             return true;
         };
         let Ok(registers) = raw::registers(tid) else { return true };
+        let alone = self.tasks.values().filter(|task| task.pid == program.leader).nth(1).is_none();
         let mut seen = Seen { registers, memory: &program.memory, breakpoints: &self.served.breakpoints };
-        conditions.iter().any(|code| agent::evaluate(code, &mut seen) != Ok(0))
+        let holds = conditions.iter().any(|code| agent::evaluate(code, &mut seen) != Ok(0));
+        if alone && !holds {
+            // Not the last time.
+            self.pin();
+        }
+        holds
     }
 
     fn debug_register_met(&mut self, tid: Pid, kind: Kind, address: u64, internal: bool) -> Trap {

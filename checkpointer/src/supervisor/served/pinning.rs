@@ -1,22 +1,31 @@
-//! Tracer and tracee on one processor: stops that follow each other closely are 3.5 times as many a second as on two, because
+//! Tracer and tracees on one processor: stops that follow each other closely are 3.5 times as many a second as on two, because
 //! nobody has to be woken on another one. Only while it pays: a program that runs has all processors that it had.
+
+use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::Supervisor;
+use crate::rsp::target::Motion;
+
+/// How long a program of several threads may be kept on one processor while it is not stepped.
+const MOST_PINNED: Duration = Duration::from_millis(5);
 
 /// What was allowed before.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Pinned {
     ours: CpuSet,
     threads: Vec<(Pid, CpuSet)>,
+    /// Where everybody is now.
+    one: CpuSet,
 }
 
 impl Supervisor {
-    /// Puts ourselves and the threads of the program on one processor.
+    /// Puts ourselves and the threads of the program on one processor, and the debugger's first thread, which waits for our
+    /// answers or for its user.
     pub(super) fn pin(&mut self) {
-        self.pin_threads(self.served_threads());
+        self.pin_threads(self.served_threads().into_iter().chain(self.main).collect());
     }
 
     /// The same for a process with one thread.
@@ -45,7 +54,7 @@ impl Supervisor {
         for (tid, _) in &threads {
             sched_setaffinity(*tid, &one).ok();
         }
-        self.pinned = Some(Pinned { ours, threads });
+        self.pinned = Some(Pinned { ours, threads, one });
     }
 
     /// Gives everybody back what they had.
@@ -54,6 +63,39 @@ impl Supervisor {
         sched_setaffinity(Pid::from_raw(0), &pinned.ours).ok();
         for (tid, set) in &pinned.threads {
             sched_setaffinity(*tid, set).ok();
+            // What it has started since is where it was.
+            let (leader, others) = (self.tasks.get(tid).map(|task| task.pid), self.tasks.iter());
+            for (other, _) in others.filter(|(other, task)| Some(task.pid) == leader && *other != tid) {
+                let unknown = pinned.threads.iter().all(|(known, _)| known != other);
+                if unknown && sched_getaffinity(*other) == Ok(pinned.one) {
+                    sched_setaffinity(*other, set).ok();
+                }
+            }
         }
+    }
+
+    /// Gives a program that the debugger has let go, and of which nothing is heard, what it had.
+    pub(in crate::supervisor) fn unpin_what_runs(&mut self) {
+        if self.served.running && self.running.is_none() {
+            self.unpin();
+        }
+    }
+
+    /// The same for one whose threads want more than one processor, when it has run for a while, whatever is heard of it.
+    pub(in crate::supervisor) fn unpin_what_computes(&mut self) {
+        let Some(pinned) = &self.pinned else { return };
+        let several = pinned.threads.len() > 2;
+        let stepped = self.served.threads.values().any(|control| {
+            matches!(control.motion, Some(Motion::Step | Motion::Range { .. })) || control.lifted.is_some()
+        });
+        if several && !stepped && self.served.resumed.is_some_and(|since| since.elapsed() > MOST_PINNED) {
+            self.unpin_what_runs();
+        }
+    }
+
+    /// The processors that a thread would have without us; `None` if it has them.
+    pub(in crate::supervisor) fn processors_of(&self, tid: Pid) -> Option<CpuSet> {
+        let threads = &self.pinned.as_ref()?.threads;
+        threads.iter().find(|(known, _)| *known == tid).map(|(_, set)| *set)
     }
 }

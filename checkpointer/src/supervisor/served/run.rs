@@ -9,7 +9,20 @@ use super::{Supervisor, raw};
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
 use crate::rsp::target::{Caught, Kind, Motion, Why};
+use crate::supervisor::tasks::proc_text;
 use crate::wire::{CopyId, Event, FrameRegister, Hit, Ran, Run, RunEnd};
+
+/// What a run takes beside the program's own time, at most: to let it go, and to hear of its stop.
+const AWAKENING: Duration = Duration::from_micros(150);
+
+/// A thread's time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Clock {
+    /// On a processor.
+    ran: Duration,
+    /// Waiting for one.
+    waited: Duration,
+}
 
 /// A run that is going on.
 #[derive(Debug)]
@@ -21,8 +34,8 @@ pub(in crate::supervisor) struct Running {
     begun: Instant,
     /// Time spent on copies.
     aside: Duration,
-    /// How long the program had waited for a processor before.
-    waited: Duration,
+    /// How long the program had been on a processor, and had waited for one, before.
+    clock: Clock,
     /// Spots are in debug registers.
     registers: bool,
     /// Settings of the debugger that are out of force meanwhile.
@@ -87,7 +100,7 @@ impl Supervisor {
             kept: Vec::new(),
             begun: Instant::now(),
             aside: Duration::ZERO,
-            waited: self.waited(),
+            clock: Clock::default(),
             registers,
             caught,
         });
@@ -112,6 +125,10 @@ impl Supervisor {
             let signal = control.signal.take();
             self.deliver(tid, signal.filter(|(number, _)| *number != libc::SIGINT && *number != libc::SIGTRAP));
         }
+        let clock = self.clock();
+        if let Some(running) = &mut self.running {
+            (running.clock, running.begun) = (clock, Instant::now());
+        }
         for tid in self.served_threads() {
             self.begin_from(tid);
         }
@@ -132,24 +149,25 @@ impl Supervisor {
             return;
         }
         // What it has waited for a processor is given back, but for what is not worth it.
-        let waited = self.waited();
+        let waited = self.clock().waited;
         if let Some(running) = &mut self.running {
-            let more = waited.saturating_sub(running.waited);
+            let more = waited.saturating_sub(running.clock.waited);
             if more > Duration::from_micros(running.wanted.micros.unwrap_or(0) / 16 + 20) {
                 running.aside += more;
-                running.waited = waited;
+                running.clock.waited = waited;
                 return;
             }
         }
         self.run_over(RunEnd::Time);
     }
 
-    /// How long the program's first thread has waited for a processor since it was made (Documentation/scheduler/sched-stats.rst).
-    fn waited(&self) -> Duration {
-        let Some(program) = &self.program else { return Duration::ZERO };
-        let text = std::fs::read_to_string(format!("/proc/{}/schedstat", program.leader)).unwrap_or_default();
-        let waited = text.split_whitespace().nth(1).and_then(|nanoseconds| nanoseconds.parse().ok());
-        Duration::from_nanos(waited.unwrap_or(0))
+    /// The clock of the program's first thread (Documentation/scheduler/sched-stats.rst).
+    fn clock(&self) -> Clock {
+        let Some(program) = &self.program else { return Clock::default() };
+        let text = proc_text(&format!("/proc/{}/schedstat", program.leader)).unwrap_or_default();
+        let mut fields = text.split_whitespace().map(|nanoseconds| nanoseconds.parse().unwrap_or(0));
+        let mut next = || Duration::from_nanos(fields.next().unwrap_or(0));
+        Clock { ran: next(), waited: next() }
     }
 
     /// A spot was met by a thread, its instruction not executed.
@@ -223,9 +241,14 @@ impl Supervisor {
     /// Ends a run: everything is stopped, the debugger's settings are in force again.
     pub(super) fn run_over(&mut self, end: RunEnd) {
         let Some(running) = self.running.take() else { return };
-        let waited = self.waited().saturating_sub(running.waited);
-        let ran = running.begun.elapsed().saturating_sub(running.aside + waited);
+        let elapsed = running.begun.elapsed();
         self.stop_served();
+        let clock = self.clock();
+        let waited = clock.waited.saturating_sub(running.clock.waited);
+        let ran = elapsed.saturating_sub(running.aside + waited);
+        // One that has done nothing but compute has an exact clock; one that has ended has none any more.
+        let computed = clock.ran.saturating_sub(running.clock.ran);
+        let ran = if computed < ran && ran - computed < AWAKENING { computed } else { ran };
         if let Some(kept) = self.parked_breakpoints.take() {
             self.served.breakpoints = kept;
             self.served.breakpoints.forget_inserted();

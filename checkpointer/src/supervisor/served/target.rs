@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Instant;
 
 use nix::unistd::Pid;
 
@@ -9,7 +10,7 @@ use super::Supervisor;
 use crate::ptrace::How;
 use crate::raw;
 use crate::rsp::target::{Action, Caught, Errno, Kind, Motion, Program, Stop, Target, ThreadRegisters, Tid, Why};
-use crate::supervisor::tasks::Activity;
+use crate::supervisor::tasks::{Activity, proc_text};
 use crate::wire::{Event, ProgramChange};
 
 /// The served program, for the server.
@@ -91,13 +92,13 @@ impl Target for View<'_> {
 
     fn thread_name(&self, tid: Tid) -> Option<String> {
         let real = self.real(tid).ok()?;
-        let name = std::fs::read_to_string(format!("/proc/{real}/comm")).ok()?;
+        let name = proc_text(&format!("/proc/{real}/comm"))?;
         Some(name.trim_end().to_owned())
     }
 
     fn thread_core(&self, tid: Tid) -> Option<u32> {
         let real = self.real(tid).ok()?;
-        let stat = std::fs::read_to_string(format!("/proc/{real}/stat")).ok()?;
+        let stat = proc_text(&format!("/proc/{real}/stat"))?;
         // proc_pid_stat(5): the 39th field, the 37th behind the name.
         stat.rsplit_once(')')?.1.split_whitespace().nth(36)?.parse().ok()
     }
@@ -111,6 +112,7 @@ impl Target for View<'_> {
 
     fn set_registers(&mut self, tid: Tid, registers: &ThreadRegisters) -> Result<(), Errno> {
         let real = self.stopped(tid)?;
+        self.0.pass_guard();
         raw::set_registers(real, &registers.general).map_err(number)?;
         raw::set_extended_state(real, &registers.extended).map_err(number)
     }
@@ -126,6 +128,7 @@ impl Target for View<'_> {
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        self.0.guard_memory(address);
         let Some(program) = &self.0.program else { return Err(libc::ESRCH) };
         let written = self.0.served.breakpoints.write(address, bytes);
         program.memory.write(address, &written).map_err(|_| libc::EFAULT)
@@ -181,6 +184,7 @@ impl Target for View<'_> {
     }
 
     fn resume(&mut self, actions: &[Action]) -> Result<(), String> {
+        self.0.pass_guard();
         self.0.resume_served(actions)
     }
 
@@ -292,13 +296,12 @@ impl Supervisor {
             self.control(*real).pending = None;
         }
         self.served.running = true;
+        self.served.resumed = Some(Instant::now());
         let steps = |action: &Action| !matches!(action.motion, Motion::Continue);
-        // Many traps for few stops: on one processor they are cheaper.
-        let conditional = threads.len() == 1 && self.served.breakpoints.are_conditional();
-        if conditional || chosen.iter().any(|(_, _, action)| steps(action)) {
-            self.pin()
-        } else {
-            self.unpin()
+        // Many traps for few stops: on one processor they are cheaper. Where it goes on between steps (over a breakpoint, to the end
+        // of a call) it is let go when it has run for a while.
+        if chosen.iter().any(|(_, _, action)| steps(action)) {
+            self.pin();
         }
         self.insert_breakpoints();
         for (_, known) in &threads {

@@ -120,7 +120,7 @@ impl Recording {
         if self.looked_at.0 < MANY {
             return false;
         }
-        let dense = self.looked_at.1.elapsed() < std::time::Duration::from_millis(30);
+        let dense = self.looked_at.1.elapsed() < std::time::Duration::from_millis(100);
         self.looked_at = (0, std::time::Instant::now());
         dense
     }

@@ -1,0 +1,147 @@
+//! Going back in loops that go round millions of times: what is found is compared with what the program must have computed.
+
+mod native;
+
+use native::{Sample, is_done, place, said};
+use serde_json::Value;
+
+fn gdb(sample: &Sample, lines: &[&str]) -> Vec<Value> {
+    let lines: Vec<&str> = ["set debug-file-directory /none"].into_iter().chain(lines.iter().copied()).collect();
+    sample.fred(&["gdb", "-q", "-nx"], &lines)
+}
+
+const ROUNDS: u64 = 100_000;
+
+/// The values that the variable of `VOLATILE` has had last, the newest last.
+fn last_states() -> [u64; 3] {
+    let mut state = 1u64;
+    let mut last = [0; 3];
+    for _ in 0..ROUNDS {
+        for (value, shifted) in [(0, state << 13), (1, 0), (2, 0)] {
+            let shifted = match value {
+                0 => shifted,
+                1 => state >> 7,
+                _ => state << 17,
+            };
+            state ^= shifted;
+            last[value] = state;
+        }
+    }
+    last
+}
+
+const VOLATILE: &str = "\
+unsigned long state = 1;
+static void advance(long steps)
+{
+    for (long i = 0; i < steps; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+    }
+}
+int main(void)
+{
+    advance(100000);
+    unsigned long seen = state;
+    return seen == 0;
+}
+";
+
+#[test]
+fn what_changes_with_every_statement_has_changed_last_right_before() {
+    let sample = Sample::of("volatile.c", VOLATILE);
+    let lines = ["break 14", "run", "fred-reverse-watch state", "print i", "fred-undo", "fred-reverse-watch state & 1"];
+    let events = gdb(&sample, &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let [_, before, after] = last_states();
+    let result = &events[2]["result"];
+    assert_eq!(result["before"], before.to_string(), "{result}");
+    assert_eq!(result["after"], after.to_string(), "{result}");
+    assert_eq!(result["changed_by"]["line"], 7, "{result}");
+    assert_eq!(place(&events[2]), (Some(7), Some("advance")));
+    assert!(said(&events[3]).contains(&format!("= {}", ROUNDS - 1)), "{}", events[3]);
+    // One bit of it changes in half of the rounds: which change is found is not promised, that it is one is.
+    let result = &events[5]["result"];
+    assert_ne!(result["before"], result["after"], "{result}");
+    assert_eq!(result["after"], (after & 1).to_string(), "{result}");
+}
+
+const ONE_LINE: &str = "\
+unsigned long sum;
+static unsigned long twice(unsigned long x)
+{
+    return 2 * x;
+}
+int main(void)
+{
+    sum = 1;
+    for (long i = 0; i < 100000; i++) sum += sum << 1 ^ (unsigned long)i;
+    unsigned long seen = sum;
+    for (long i = 0; i < 50; i++) seen += twice(i);
+    return seen == 0;
+}
+";
+
+#[test]
+fn a_loop_on_one_line_is_one_stop() {
+    let sample = Sample::of("oneline.c", ONE_LINE);
+    let lines =
+        ["break 10", "run", "fred-reverse-next", "print sum", "fred-reverse-next", "fred-undo 2", "fred-reverse-step"];
+    let events = gdb(&sample, &[&lines[..], &["print sum", "fred-reverse-step"]].concat());
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let lines: Vec<_> = [2, 4, 6, 8].map(|index| place(&events[index]).0).into();
+    assert_eq!(lines, [Some(9), Some(8), Some(9), Some(8)], "{events:#?}");
+    assert!(said(&events[3]).contains("= 1"), "{}", events[3]);
+    assert!(said(&events[7]).contains("= 1"), "{}", events[7]);
+}
+
+#[test]
+fn calls_in_a_loop_on_one_line_are_gone_back_into() {
+    let sample = Sample::of("oneline.c", ONE_LINE);
+    let events =
+        gdb(&sample, &["break 12", "run", "fred-reverse-step", "up", "print i", "fred-undo 2", "fred-reverse-next"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[2]).1, Some("twice"), "{}", events[2]);
+    assert!(said(&events[4]).contains("= 49"), "{}", events[4]);
+    assert_eq!(place(&events[6]), (Some(11), Some("main")), "{}", events[6]);
+}
+
+#[test]
+fn a_share_of_the_run_can_be_in_the_middle_of_a_loop() {
+    let sample = Sample::of("volatile.c", VOLATILE);
+    let events = gdb(&sample, &["break 14", "run", "fred-goto 50%", "print i > 0 && i < 100000", "fred-undo"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[2]).1, Some("advance"), "{}", events[2]);
+    assert!(said(&events[3]).contains("= 1"), "{}", events[3]);
+    assert_eq!(place(&events[4]), (Some(14), Some("main")));
+}
+
+const ASKED: &str = "\
+int asked, total;
+int ask(void)
+{
+    asked++;
+    return total;
+}
+int main(void)
+{
+    for (int i = 0; i < 20; i++)
+        total += i;
+    return total == 0;
+}
+";
+
+#[test]
+fn what_an_expression_changes_is_never_there() {
+    let sample = Sample::of("asked.c", ASKED);
+    let events = gdb(
+        &sample,
+        &["break 11", "run", "fred-reverse-watch ask() < 10", "print asked", "print total", "fred-undo", "print asked"],
+    );
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(events[2]["result"]["changed_by"]["line"], 10, "{}", events[2]);
+    assert!(said(&events[3]).contains("= 0"), "{}", events[3]);
+    assert!(said(&events[4]).contains("= 6"), "{}", events[4]);
+    assert!(said(&events[6]).contains("= 0"), "{}", events[6]);
+}
