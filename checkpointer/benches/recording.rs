@@ -1,5 +1,6 @@
 //! What recording costs: each program plain and recorded, in turns, medians; and how long its replay takes, and how big its
-//! log is. One JSON object a line; `limit` is the ratio that is promised, or, for the start, milliseconds.
+//! log is, altogether and by second of the recording. One JSON object a line; `limit` is the ratio that is promised, or, for the
+//! start, milliseconds.
 //!
 //! Arguments: rounds.
 
@@ -54,8 +55,9 @@ fn measure(name: &str, words: &[&str], limit: f64, rounds: usize) {
     let (plain, recorded, replayed) = (median(plain), median(recorded), median(replayed));
     println!(
         "{{\"program\":\"{name}\",\"plain_ms\":{plain:.1},\"recorded_ms\":{recorded:.1},\"ratio\":{:.2},\"limit\":{limit},\
-         \"replayed_ms\":{replayed:.1},\"log_bytes\":{bytes}}}",
-        recorded / plain
+         \"replayed_ms\":{replayed:.1},\"log_bytes\":{bytes},\"log_kb_per_s\":{:.0}}}",
+        recorded / plain,
+        bytes as f64 / recorded
     );
 }
 

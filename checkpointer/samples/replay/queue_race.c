@@ -2,7 +2,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { EACH = 300000 };
+enum { EACH = 600000 };
 
 static volatile unsigned char entries[2 * EACH + 2];
 static volatile long tail;

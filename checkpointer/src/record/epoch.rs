@@ -18,11 +18,15 @@ use crate::inject::{InjectError, Remote};
 use crate::raw;
 use crate::snapshot::threads::{self, ThreadState, await_birth};
 
-/// Copies the process of a thread that was stopped between events. The copy is stopped, and holds no descriptor open.
-pub(super) fn copy(thread: &Thread) -> Result<Pid, Trouble> {
-    if let Some(shared) = shared_memory(thread.tid) {
-        let what =
-            format!("it runs for long without a system call, and {shared} is shared memory, which a copy cannot keep");
+/// The most bytes of shared memory that a copy is given.
+const MOST_SHARED: u64 = 64 << 20;
+
+/// Copies the process of a thread that was stopped between events. The copy is stopped, and holds no descriptor open. `others`
+/// are the other processes of the recording.
+pub(super) fn copy(thread: &Thread, others: &[Pid]) -> Result<Pid, Trouble> {
+    let shared = shared_memory(thread.tid);
+    if let Some(why) = hindrance(&shared, others) {
+        let what = format!("it runs for long without a system call, and {why}");
         return Err(Trouble::Refused { thread: thread.id, what });
     }
     let mut injector = Injector::borrow(thread.tid, thread.tid)?;
@@ -40,23 +44,60 @@ pub(super) fn copy(thread: &Thread) -> Result<Pid, Trouble> {
     let mut injector = Injector::borrow(copy, copy)?;
     // Else the other ends of its pipes would never hear that they were closed.
     injector.call(Sysno::close_range, [0, u32::MAX.into(), 0, 0, 0, 0])?;
+    for mapping in &shared {
+        // Else what the live process writes from here on would show in the copy.
+        #[allow(clippy::cast_possible_truncation)]
+        let contents = thread.read(mapping.start, (mapping.end - mapping.start) as usize);
+        let writable = (libc::PROT_READ | libc::PROT_WRITE) as u64;
+        let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED) as u64;
+        injector.call(Sysno::mmap, [mapping.start, mapping.end - mapping.start, writable, flags, u64::MAX, 0])?;
+        injector.write(mapping.start, &contents)?;
+    }
     injector.leave_with(registers, mask);
     injector.finish()?;
     Ok(copy)
 }
 
 /// Whether the process of a thread can be copied at all.
-pub(super) fn is_possible(thread: &Thread) -> bool {
-    shared_memory(thread.tid).is_none()
+pub(super) fn is_possible(thread: &Thread, others: &[Pid]) -> bool {
+    hindrance(&shared_memory(thread.tid), others).is_none()
 }
 
-/// A private copy cannot keep what is shared.
-fn shared_memory(pid: Pid) -> Option<String> {
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-    let shared = |line: &&str| {
-        line.split_whitespace().nth(1).is_some_and(|rights| rights.starts_with("rw") && rights.ends_with('s'))
+/// A writable mapping of memory that may be shared.
+struct SharedMapping {
+    start: u64,
+    end: u64,
+    /// Device and inode, as /proc/PID/maps has them.
+    file: String,
+    line: String,
+}
+
+/// Why a private copy of shared memory would not do.
+fn hindrance(shared: &[SharedMapping], others: &[Pid]) -> Option<String> {
+    let size: u64 = shared.iter().map(|mapping| mapping.end - mapping.start).sum();
+    if size > MOST_SHARED {
+        return Some(format!("{size} bytes of shared memory are too many for a copy"));
+    }
+    if shared.is_empty() {
+        return None;
+    }
+    let theirs: Vec<SharedMapping> = others.iter().flat_map(|pid| shared_memory(*pid)).collect();
+    let both = shared.iter().find(|mapping| theirs.iter().any(|other| other.file == mapping.file))?;
+    Some(format!("{} is shared with another process, which a copy cannot keep", both.line))
+}
+
+fn shared_memory(pid: Pid) -> Vec<SharedMapping> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let read = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let rights = words.next()?;
+        let file = format!("{} {}", words.nth(1)?, words.next()?);
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        let found = SharedMapping { start: number(start)?, end: number(end)?, file, line: line.to_owned() };
+        Some(found).filter(|_| rights.starts_with("rw") && rights.ends_with('s'))
     };
-    maps.lines().find(shared).map(str::to_owned)
+    maps.lines().filter_map(read).collect()
 }
 
 /// What a copy lacks, of a process in which every thread stands outside of calls.

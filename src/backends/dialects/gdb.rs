@@ -242,8 +242,6 @@ pub fn to_execute(argv: &[OsString], serving: &Serving) -> Vec<OsString> {
         first("set pagination off".into());
         first("set style enabled off".into());
     }
-    // fred has a line editor of its own, and each key that one reads is a wait for the terminal.
-    first("set editing off".into());
     // A question may be answered by a function of the program that takes long.
     first("set remotetimeout 100000".into());
     first(with("target extended-remote ", &serving.server));

@@ -30,6 +30,20 @@ pub(super) struct Pending {
     capacities: Vec<u64>,
 }
 
+impl Pending {
+    /// Whether it gives a number of a descriptor or an address: they are given out in the order in which they are asked for,
+    /// which is to be that of the log.
+    fn gives(&self) -> bool {
+        matches!(self.shape.class, Class::Descriptor(_)) || self.row.irregular == Some(Irregular::Map)
+    }
+}
+
+/// Whether a thread is not waiting for anything, nor stopped (proc_pid_stat(5)).
+fn runs(tid: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/stat")).unwrap_or_default();
+    status.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
+}
+
 impl Recorder {
     /// A thread stands before a trapped call.
     pub(super) fn entering(&mut self, id: i32) -> Result<(), Trouble> {
@@ -122,7 +136,9 @@ impl Recorder {
             return Ok(());
         }
         let tid = Pid::from_raw(id);
-        for _ in 0..LOOKS {
+        let gives = self.task(id)?.pending.as_ref().is_some_and(Pending::gives);
+        // Who asks for a number has to have it, or at least to have begun to wait for more, before others ask for one.
+        for _ in (0..).take_while(|look| *look < LOOKS || gives && runs(tid)) {
             nix::sched::sched_yield().ok();
             if let Ok(Some((tid, status))) = raw::wait(Some(tid), false) {
                 self.dispatch(tid, change(status))?;
@@ -159,11 +175,7 @@ impl Recorder {
             return task.thread.resume(How::Continue);
         }
         task.phase = Phase::Finished;
-        // Numbers and addresses are given out in the order in which they are asked for, which is to be that of the log.
-        let gives = |pending: &Pending| {
-            matches!(pending.shape.class, Class::Descriptor(_)) || pending.row.irregular == Some(Irregular::Map)
-        };
-        if task.pending.as_ref().is_some_and(gives) { self.log_call(id) } else { Ok(()) }
+        if task.pending.as_ref().is_some_and(Pending::gives) { self.log_call(id) } else { Ok(()) }
     }
 
     /// Logs a finished call: its thread is about to go on.

@@ -274,7 +274,7 @@ impl Recorder {
         }
         if let Some(chaos) = &mut self.chaos {
             let able: Vec<i32> = self.tasks.iter().filter(|(_, task)| able(task)).map(|(id, _)| *id).collect();
-            let found = Some(able).filter(|able| !able.is_empty()).and_then(|able| chaos.pick(&able))?;
+            let found = Some(able).filter(|able| !able.is_empty()).and_then(|able| chaos.pick(&able, self.current))?;
             self.current = found;
             self.since = Instant::now();
             return Some(found);
@@ -341,7 +341,7 @@ impl Recorder {
         let mut longest = SLICE * STARVED;
         if let (Some(chaos), Some(task)) = (&self.chaos, self.tasks.get(&running))
             && self.copies.len() < chaos::MOST_COPIES
-            && epoch::is_possible(&task.thread)
+            && epoch::is_possible(&task.thread, &self.others(task.thread.pid))
         {
             longest = chaos.turn();
         }
@@ -356,6 +356,14 @@ impl Recorder {
             }
             raw::wait_for_news(left);
         }
+    }
+
+    /// The processes that there are besides this one.
+    fn others(&self, pid: Pid) -> Vec<Pid> {
+        let mut found: Vec<Pid> =
+            self.tasks.values().map(|task| task.thread.pid).filter(|other| *other != pid).collect();
+        found.dedup();
+        found
     }
 
     /// A thread has run for long without coming to an event: it is asked to stop where it is. It may come to an event before.
@@ -376,7 +384,12 @@ impl Recorder {
             task.thread.resume(How::Step)?;
             return self.wait_for(id);
         }
-        let copy = epoch::copy(&task.thread)?;
+        let others = {
+            let pid = task.thread.pid;
+            self.others(pid)
+        };
+        let task = self.task(id)?;
+        let copy = epoch::copy(&task.thread, &others)?;
         task.phase = Phase::Ready;
         task.point = Some(task.thread.registers()?);
         self.push(id, What::Preempted(copy.as_raw()))?;

@@ -5,6 +5,7 @@
 //! a place would never be met again in a program whose threads wake up now and then.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use nix::unistd::Pid;
 
@@ -148,7 +149,13 @@ impl Supervisor {
         let real = |thread: i32| {
             ids.iter().find(|(_, known)| **known == thread).map_or(Pid::from_raw(thread), |(real, _)| *real)
         };
-        fence.memory_equal(program.leader, real)
+        let begin = Instant::now();
+        let met = fence.memory_equal(program.leader, real);
+        if let Some(running) = &mut self.running {
+            // The program stands meanwhile.
+            running.spend(begin.elapsed());
+        }
+        met
     }
 
     /// The program stands at the fence.

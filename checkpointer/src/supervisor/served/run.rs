@@ -52,6 +52,11 @@ impl Running {
         u32::try_from(at).ok()
     }
 
+    /// Time has gone in which the program stood.
+    pub(super) fn spend(&mut self, time: Duration) {
+        self.aside += time;
+    }
+
     /// When it is to be stopped.
     pub(in crate::supervisor) fn deadline(&self) -> Option<Instant> {
         Some(self.begun + self.aside + Duration::from_micros(self.wanted.micros?))
