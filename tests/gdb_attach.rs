@@ -128,3 +128,36 @@ fn what_cannot_be_attached_to_is_refused() {
     assert!(told[0].0.contains("failed"), "{told:?}");
     assert!(told[2].0.contains("= 1"), "{told:?}");
 }
+
+#[test]
+fn threads_of_an_attached_process_do_not_keep_from_going_back() {
+    for threads in ["2", "idle"] {
+        let running = Running::new(threads);
+        let pid = running.process.id().to_string();
+        let lines = [
+            "break beat",
+            "continue",
+            "set $at = beats",
+            "next",
+            "next",
+            "print beats - $at",
+            "fred-reverse-next",
+            "print beats - $at",
+            "fred-undo",
+            "print beats - $at",
+            "fred-reverse-watch beats",
+            "continue",
+            "fred-reverse-next",
+            "set var stop = 1",
+        ];
+        let told = running.fred(&["./program", "-p", &pid], &lines);
+        // A thread that wakes up now and then need not be met again where it was: that is said, and soon.
+        let missed = |(told, done): &(String, bool)| !done && !told.contains("did not replay the same way");
+        assert!(!told.iter().any(missed), "{told:?}");
+        let certain = if threads == "idle" { lines.len() } else { 6 };
+        assert!(told[..certain].iter().all(|(_, done)| *done), "{told:?}");
+        let values: Vec<&str> = [5, 7, 9].into_iter().map(|line| told[line].0.trim()).collect();
+        assert_eq!((values[0], values[2]), ("$1 = 1", if told[6].1 { "$2 = 1" } else { "$3 = 1" }), "{told:?}");
+        assert!(!told[6].1 || values[1] == "$2 = 0", "{told:?}");
+    }
+}

@@ -30,6 +30,18 @@ impl Sample {
         Sample { directory }
     }
 
+    /// Programs of `tests/native/programs`, made by commands of the shell; the one that is debugged is called `program`.
+    pub fn made(sources: &[&str], commands: &str) -> Sample {
+        let directory = tempfile::tempdir().expect("a directory");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/programs");
+        for source in sources {
+            std::fs::copy(folder.join(source), directory.path().join(source)).expect("the source");
+        }
+        let made = Command::new("sh").args(["-ec", commands]).current_dir(directory.path()).output().expect("a shell");
+        assert!(made.status.success(), "{commands}: {}", String::from_utf8_lossy(&made.stderr));
+        Sample { directory }
+    }
+
     /// One that has been compiled in a folder, as `program`.
     pub fn at(directory: tempfile::TempDir) -> Sample {
         Sample { directory }
@@ -68,6 +80,12 @@ impl Sample {
         let wanted = |event: &Value| event["event"] == "command" || event["event"] == "fred";
         events.into_iter().filter(wanted).skip(1).collect()
     }
+}
+
+/// Whether a program can be run by its name.
+pub fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Processes that carry a mark in their environment.

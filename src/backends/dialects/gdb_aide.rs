@@ -212,6 +212,8 @@ impl Aide for GdbAide {
             "handle SIGINT stop print nopass",
             // Nobody reads the value; gdb 13 ends by an assertion where its type is one of Rust's that it does not understand.
             "set print finish off",
+            // A program in Rust has frames with lines outside of its main, to which it must be possible to step out.
+            "set backtrace past-main on",
         ];
         lines.into_iter().map(|line| Question::Tell(line.to_owned())).collect()
     }
