@@ -151,6 +151,14 @@ impl Client {
         self.ask(&Request::Go).map(|_| ())
     }
 
+    /// Asks that the calls of the program be recorded, before [`Client::launch`].
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn record(&mut self) -> Result<(), Error> {
+        self.ask(&Request::Record).map(|_| ())
+    }
+
     /// Tells for what the recorded process runs from now on.
     ///
     /// # Errors

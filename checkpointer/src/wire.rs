@@ -19,6 +19,8 @@ pub enum Request {
     },
     /// Let threads that are parked at a read of the terminal go on.
     Go,
+    /// Record the calls of what will be launched.
+    Record,
     /// For what the recorded process runs from now on.
     Purpose(Purpose),
     /// Fork the running process; it goes on, the copy stays stopped.

@@ -38,15 +38,15 @@ impl Engine {
         let supervisor = |reason: String| StartError::Supervisor { command: command.clone(), reason };
         options.memory_limit = options.memory_limit.or_else(half_of_free);
         let begun = Instant::now();
-        let (rows, columns) = options.size;
+        let columns = options.size.1;
         let desk = Desk::new().map_err(|error| supervisor(error.to_string()))?;
         let helper = dialect.helper().map(|source| desk.keep_source(source)).transpose();
         let helper = helper.map_err(|error| supervisor(error.to_string()))?;
         let live = match dialect.hosting() {
-            Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), rows, columns),
+            Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), options.size, options.record),
             Hosting::Served => {
                 let arguments = dialect.first_arguments(&options.argv);
-                Live::start_served(&*dialect, options.size, arguments.as_deref(), |doors| {
+                Live::start_served(&*dialect, options.size, arguments.as_deref(), options.record, |doors| {
                     let Doors { server, channel, terminal } = doors;
                     let unattended = options.unattended;
                     let serving = Serving { server, channel, terminal, helper, columns, unattended };

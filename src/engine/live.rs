@@ -122,12 +122,15 @@ impl Served {
 }
 
 impl Live {
-    /// Starts a supervisor and, under it, `argv`.
-    pub(crate) fn start(argv: &[OsString], rows: u16, columns: u16) -> Result<Live, Error> {
+    /// Starts a supervisor and, under it, `argv`, whose calls are recorded if so wished.
+    pub(crate) fn start(argv: &[OsString], (rows, columns): (u16, u16), record: bool) -> Result<Live, Error> {
         let failed = |source| Error::Start { program: "of the session".to_owned(), source };
         let (pty, slave) = Pty::open(rows, columns).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
         let mut client = Client::start(&program, &["__supervisor"], slave, None)?;
+        if record {
+            client.record()?;
+        }
         client.launch(argv)?;
         Ok(Live { client, pty, output: String::new(), served: None, news: Vec::new(), purpose: Purpose::default() })
     }
@@ -137,6 +140,7 @@ impl Live {
         dialect: &dyn Dialect,
         (rows, columns): (u16, u16),
         arguments: Option<&str>,
+        record: bool,
         argv: impl FnOnce(Doors) -> Vec<OsString>,
     ) -> Result<Live, Error> {
         let failed = |source| Error::Start { program: "of the session".to_owned(), source };
@@ -148,6 +152,9 @@ impl Live {
         let (channel_name, terminal) = (name(&channel_slave)?, name(&program_slave)?);
         let executable = std::env::current_exe().map_err(failed)?;
         let mut client = Client::start(&executable, &["__supervisor"], slave, Some(program_slave))?;
+        if record {
+            client.record()?;
+        }
         let server = match dialect.reach() {
             Reach::Connects => client.serve()?,
             Reach::Executes => client.serve_executed()?,

@@ -21,6 +21,10 @@ impl Supervisor {
         let outcome = match request {
             Request::Launch { argv } => self.launch(argv),
             Request::Go => Ok(self.go()),
+            Request::Record => {
+                self.recording.wanted = true;
+                Ok(Answer::Done)
+            }
             Request::Purpose(purpose) => {
                 self.recording.set_purpose(purpose);
                 Ok(Answer::Done)
@@ -94,7 +98,12 @@ impl Supervisor {
         };
         let failed = |error: std::io::Error| format!("cannot launch {name}: {error}");
         let mut holder = Holder::start(self.terminal.slave()).map_err(failed)?;
-        let spec = Spec { argv, fixed_addresses: true, recorded: !self.recording.served, ..Spec::default() };
+        let spec = Spec {
+            argv,
+            fixed_addresses: true,
+            recorded: self.recording.wanted && !self.recording.served,
+            ..Spec::default()
+        };
         let program = holder.launch(&spec).map_err(failed)?;
         let pid = program.tid();
         self.holder = Some(holder);

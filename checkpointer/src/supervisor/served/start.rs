@@ -75,7 +75,7 @@ impl Supervisor {
             directory,
             files: wanted.files.clone(),
             fixed_addresses: wanted.fixed_addresses,
-            recorded: true,
+            recorded: self.recording.wanted,
         })
     }
 

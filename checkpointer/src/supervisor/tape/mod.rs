@@ -67,6 +67,8 @@ impl Mark {
 /// What the supervisor knows of recording.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Recording {
+    /// The client has asked for it.
+    pub(in crate::supervisor) wanted: bool,
     /// It is on: a copy has been taken, and nothing has happened that cannot be noted.
     on: bool,
     /// What is done now is the debugger's or its user's affair: it is neither noted nor taken from the notes.
@@ -92,6 +94,7 @@ impl Recording {
         // The kernel's time stamps lag behind by a tick (10 ms at most).
         let began = now.saturating_sub(std::time::Duration::from_millis(20));
         Recording {
+            wanted: false,
             on: false,
             aside: false,
             served: false,
@@ -192,6 +195,9 @@ impl Recording {
 impl Supervisor {
     /// Real id of the process that is recorded.
     pub(super) fn recorded_leader(&self) -> Option<Pid> {
+        if !self.recording.wanted {
+            return None;
+        }
         if self.recording.served {
             self.program.as_ref().filter(|program| !program.is_attached()).map(|program| program.leader)
         } else {
