@@ -78,6 +78,11 @@ pub struct Shared {
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub memory_limit: Option<u64>,
 
+    /// Record what the program does outside and learns from there: going back and forth does nothing twice, and gives it the same
+    /// time, random bytes and input again. Every call to the system takes longer
+    #[arg(long)]
+    pub record: bool,
+
     /// Write diagnostics to FILE (how much: FRED_LOG=debug); never on the terminal
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

@@ -170,6 +170,10 @@ impl Console for Screen {
         self.events.send(&Event::Diverged { at, expected, got });
     }
 
+    fn note(&mut self, text: &str) {
+        self.say(text);
+    }
+
     fn resized(&mut self) -> Option<(u16, u16)> {
         self.signals.as_ref().filter(|signals| signals.resized()).map(|_| window())
     }

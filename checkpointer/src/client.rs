@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::wire::{self, Answer, CopyId, Event, Message, ProgramRegisters, Request, Run};
+use crate::wire::{self, Answer, CopyId, Event, Message, ProgramRegisters, Purpose, Request, Run};
 
 /// Why a request could not be met.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +149,22 @@ impl Client {
     /// [`Error::Gone`].
     pub fn go(&mut self) -> Result<(), Error> {
         self.ask(&Request::Go).map(|_| ())
+    }
+
+    /// Asks that the calls of the program be recorded, before [`Client::launch`].
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn record(&mut self) -> Result<(), Error> {
+        self.ask(&Request::Record).map(|_| ())
+    }
+
+    /// Tells for what the recorded process runs from now on.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    pub fn purpose(&mut self, purpose: Purpose) -> Result<(), Error> {
+        self.ask(&Request::Purpose(purpose)).map(|_| ())
     }
 
     /// Takes a checkpoint of the running process.

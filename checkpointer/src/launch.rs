@@ -26,6 +26,8 @@ pub struct Spec {
     pub files: [Option<Vec<u8>>; 3],
     /// Addresses are the same each time.
     pub fixed_addresses: bool,
+    /// Its calls are recorded in the session.
+    pub recorded: bool,
 }
 
 /// Session leader on a terminal; parent of programs and of all their copies. It does nothing but start, exist and reap.
@@ -148,7 +150,11 @@ impl Prepared {
                 error.as_ref().map(one).transpose()?,
             ],
             fixed_addresses: spec.fixed_addresses,
-            filter: syscalls::program(syscalls::Purpose::Session),
+            filter: syscalls::program(if spec.recorded {
+                syscalls::Purpose::Recorded
+            } else {
+                syscalls::Purpose::Session
+            }),
         })
     }
 }

@@ -19,6 +19,10 @@ pub enum Request {
     },
     /// Let threads that are parked at a read of the terminal go on.
     Go,
+    /// Record the calls of what will be launched.
+    Record,
+    /// For what the recorded process runs from now on.
+    Purpose(Purpose),
     /// Fork the running process; it goes on, the copy stays stopped.
     Checkpoint,
     /// Stop the running process and put it aside.
@@ -75,6 +79,18 @@ pub enum Request {
         /// How many bytes, at most 16 MiB.
         length: u64,
     },
+}
+
+/// For what a recorded process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Purpose {
+    /// The program goes on: its calls are noted, or taken from the notes.
+    #[default]
+    Program,
+    /// The user changes something: noted where it is new, but in the past made for real, and not noted.
+    Change,
+    /// A question of the debugger or its user: made for real, and neither noted nor taken from the notes.
+    Question,
 }
 
 /// How the served program is to be run without its debugger.
@@ -268,6 +284,19 @@ pub enum Event {
     },
     /// The program could not be started.
     ExecFailed(i32),
+    /// Calls of the recorded process are not noted any more, for this reason.
+    Unrecorded(String),
+    /// A process that was run again does something else than it did then, and goes on for real from here.
+    Parted {
+        /// How many calls it had made as noted.
+        at: u64,
+        /// What it did then.
+        expected: String,
+        /// What it does now.
+        got: String,
+        /// What it had done outside behind this place, which stays done.
+        kept: Vec<String>,
+    },
     /// The end of a [`Request::Run`].
     Ran(Ran),
     /// The served program stands where it equals the copy of [`Request::Fence`].

@@ -8,7 +8,7 @@ use fred_checkpointer::client::Error;
 
 use super::checkpoints::Checkpoint;
 use super::desk::Desk;
-use super::live::{Live, Woke};
+use super::live::{Live, News, Woke};
 use super::start::Options;
 use super::strides::Stride;
 use super::{Console, Cost, Failure, Input, InputMode, State};
@@ -55,6 +55,8 @@ pub struct Engine {
     pub(super) lost: Vec<String>,
     /// What a replay should have come to and what it came to, until the event stream has been told.
     pub(super) divergence: std::cell::RefCell<Option<(String, String)>>,
+    /// The user has changed something since the process that runs was restored.
+    pub(super) changed: bool,
     /// When a replay is to be stopped on its way.
     pub(super) nudge: Option<Instant>,
     /// What the command that is being done has cost until now.
@@ -175,6 +177,10 @@ impl Engine {
             }
             pending.push_str(&self.live.take_output());
             outcome.told.push_str(&self.live.take_told());
+            if matches!(woke, Woke::Exited(_) | Woke::Reading { .. }) {
+                self.pass_on(feed, &mut outcome, &mut pending, false);
+                self.tell_news(feed);
+            }
             match woke {
                 Woke::Output => self.pass_on(feed, &mut outcome, &mut pending, false),
                 Woke::Timeout if self.patience.is_some() => {
@@ -287,6 +293,39 @@ impl Engine {
         };
         self.state = before;
         answered
+    }
+
+    /// Tells what has become of the recording.
+    fn tell_news(&mut self, feed: &mut Feed<'_>) {
+        for news in self.live.take_news() {
+            let console = match feed {
+                Feed::User(console) | Feed::Log { console, .. } => &mut **console,
+            };
+            self.tell(&news, console);
+        }
+    }
+
+    pub(super) fn tell(&self, news: &News, console: &mut dyn Console) {
+        match news {
+            News::Unrecorded(why) => console.note(&format!(
+                "recording stops here: {why}; from here on moves may lead elsewhere, and do again what the program does outside"
+            )),
+            News::Parted { at, expected, got, kept } => {
+                let kept = match &kept[..] {
+                    [] => String::new(),
+                    kept => format!("; what it has done outside after this place stays done: {}", kept.join(", ")),
+                };
+                if self.changed {
+                    console.note(&format!("after the change the program goes another way, for real: {got}{kept}"));
+                } else {
+                    console.diverged(*at, expected, got);
+                    console.note(&format!(
+                        "the program did not replay the same way: call {at} was {expected}, now it is {got}; from here on it runs for \
+                         real{kept}"
+                    ));
+                }
+            }
+        }
     }
 
     fn next_tick(&self, feed: &Feed<'_>) -> Option<Instant> {

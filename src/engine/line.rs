@@ -9,6 +9,8 @@ use super::live::{Doors, Live};
 use super::served::Served;
 use super::start::{Options, StartError};
 use super::{Console, Cost, Failure, LineReport, State};
+use fred_checkpointer::wire::Purpose;
+
 use crate::backends::aide::{Answer, Question};
 use crate::backends::dialect::{Hosting, PromptKind, Serving};
 use crate::backends::dialects::{of_command, to_execute};
@@ -36,15 +38,15 @@ impl Engine {
         let supervisor = |reason: String| StartError::Supervisor { command: command.clone(), reason };
         options.memory_limit = options.memory_limit.or_else(half_of_free);
         let begun = Instant::now();
-        let (rows, columns) = options.size;
+        let columns = options.size.1;
         let desk = Desk::new().map_err(|error| supervisor(error.to_string()))?;
         let helper = dialect.helper().map(|source| desk.keep_source(source)).transpose();
         let helper = helper.map_err(|error| supervisor(error.to_string()))?;
         let live = match dialect.hosting() {
-            Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), rows, columns),
+            Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), options.size, options.record),
             Hosting::Served => {
                 let arguments = dialect.first_arguments(&options.argv);
-                Live::start_served(&*dialect, options.size, arguments.as_deref(), |doors| {
+                Live::start_served(&*dialect, options.size, arguments.as_deref(), options.record, |doors| {
                     let Doors { server, channel, terminal } = doors;
                     let unattended = options.unattended;
                     let serving = Serving { server, channel, terminal, helper, columns, unattended };
@@ -76,6 +78,7 @@ impl Engine {
             strides: HashMap::new(),
             lost: Vec::new(),
             divergence: std::cell::RefCell::new(None),
+            changed: false,
             nudge: None,
             since: SinceLast::default(),
             growth: Default::default(),
@@ -156,6 +159,8 @@ impl Engine {
         if let Some(served) = &mut self.served {
             served.ran = false;
         }
+        self.changed |= reading.effect == Effect::Mutates;
+        self.run_for(reading.effect)?;
         let begin = Instant::now();
         self.ran_from = begin;
         self.running_line = reading.send.as_str().into();
@@ -193,6 +198,16 @@ impl Engine {
             self.drop_strides(older);
         }
         report
+    }
+
+    /// Tells the recorder what a line is for. A served program's change is never made again by a replay, so it is not noted.
+    pub(super) fn run_for(&mut self, effect: Effect) -> Result<(), Failure> {
+        let purpose = match effect {
+            Effect::Moves => Purpose::Program,
+            Effect::Mutates if self.served.is_none() => Purpose::Change,
+            _ => Purpose::Question,
+        };
+        self.live.purpose(purpose).map_err(|error| self.failed("telling what a line is for", &error))
     }
 
     /// Notes what a line has done.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
-use fred_checkpointer::wire::{CopyId, Event, ProgramChange, ProgramRegisters, Ran, ReadMode, Run};
+use fred_checkpointer::wire::{CopyId, Event, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::backends::dialect::{Dialect, Reach};
@@ -56,6 +56,27 @@ pub(crate) struct Live {
     /// Printed and not yet taken.
     pub(crate) output: String,
     served: Option<Served>,
+    /// News of the recording that nobody has been told.
+    news: Vec<News>,
+    purpose: Purpose,
+}
+
+/// News of the recording.
+#[derive(Debug, Clone)]
+pub(crate) enum News {
+    /// It has stopped, for this reason.
+    Unrecorded(String),
+    /// The program goes another way than it went.
+    Parted {
+        /// After so many calls.
+        at: u64,
+        /// The call that it made then.
+        expected: String,
+        /// What it does now.
+        got: String,
+        /// What it had done outside after this, which stays done.
+        kept: Vec<String>,
+    },
 }
 
 /// The terminals of a served session beside the debugger's own.
@@ -101,14 +122,17 @@ impl Served {
 }
 
 impl Live {
-    /// Starts a supervisor and, under it, `argv`.
-    pub(crate) fn start(argv: &[OsString], rows: u16, columns: u16) -> Result<Live, Error> {
+    /// Starts a supervisor and, under it, `argv`, whose calls are recorded if so wished.
+    pub(crate) fn start(argv: &[OsString], (rows, columns): (u16, u16), record: bool) -> Result<Live, Error> {
         let failed = |source| Error::Start { program: "of the session".to_owned(), source };
         let (pty, slave) = Pty::open(rows, columns).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
         let mut client = Client::start(&program, &["__supervisor"], slave, None)?;
+        if record {
+            client.record()?;
+        }
         client.launch(argv)?;
-        Ok(Live { client, pty, output: String::new(), served: None })
+        Ok(Live { client, pty, output: String::new(), served: None, news: Vec::new(), purpose: Purpose::default() })
     }
 
     /// Starts a supervisor and, under it, a debugger whose program it serves. `argv` is told where.
@@ -116,6 +140,7 @@ impl Live {
         dialect: &dyn Dialect,
         (rows, columns): (u16, u16),
         arguments: Option<&str>,
+        record: bool,
         argv: impl FnOnce(Doors) -> Vec<OsString>,
     ) -> Result<Live, Error> {
         let failed = |source| Error::Start { program: "of the session".to_owned(), source };
@@ -127,6 +152,9 @@ impl Live {
         let (channel_name, terminal) = (name(&channel_slave)?, name(&program_slave)?);
         let executable = std::env::current_exe().map_err(failed)?;
         let mut client = Client::start(&executable, &["__supervisor"], slave, Some(program_slave))?;
+        if record {
+            client.record()?;
+        }
         let server = match dialect.reach() {
             Reach::Connects => client.serve()?,
             Reach::Executes => client.serve_executed()?,
@@ -137,7 +165,14 @@ impl Live {
         client.launch(&argv(Doors { server: server.into(), channel: channel_name, terminal }))?;
         let served =
             Served { program, printed: String::new(), channel, _slave: channel_slave, told: String::new(), narrow };
-        Ok(Live { client, pty, output: String::new(), served: Some(served) })
+        Ok(Live {
+            client,
+            pty,
+            output: String::new(),
+            served: Some(served),
+            news: Vec::new(),
+            purpose: Purpose::default(),
+        })
     }
 
     /// Notes arguments of a program as they were typed.
@@ -180,6 +215,10 @@ impl Live {
                     Event::Ran(ran) => return Ok(Woke::Ran(ran)),
                     Event::Fence => return Ok(Woke::Fence),
                     Event::Woken => continue,
+                    Event::Unrecorded(why) => self.news.push(News::Unrecorded(why)),
+                    Event::Parted { at, expected, got, kept } => {
+                        self.news.push(News::Parted { at, expected, got, kept });
+                    }
                     Event::Program(change) => return Ok(Woke::Program(change)),
                 }
             }
@@ -271,6 +310,20 @@ impl Live {
             served.program.type_bytes(bytes);
         }
         self.client.go()
+    }
+
+    /// Tells for what the program runs from now on.
+    pub(crate) fn purpose(&mut self, purpose: Purpose) -> Result<(), Error> {
+        if self.purpose != purpose || purpose == Purpose::Change {
+            self.client.purpose(purpose)?;
+            self.purpose = purpose;
+        }
+        Ok(())
+    }
+
+    /// News of the recording since the last time.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
     /// Whether the supervisor is gone, and everything with it.

@@ -111,6 +111,11 @@ pub trait Console {
         let _ = (at, expected, got);
     }
 
+    /// Something that the user must know, said once.
+    fn note(&mut self, text: &str) {
+        let _ = text;
+    }
+
     /// The size of the user's window (rows, columns) if it has changed since the last call. The descriptor of
     /// [`Console::interrupt_fd`] becomes readable for that, too.
     fn resized(&mut self) -> Option<(u16, u16)> {

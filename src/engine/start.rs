@@ -12,6 +12,8 @@ pub struct Options {
     pub checkpoint_every: Option<Duration>,
     /// Bytes that checkpoints may take; `None` for half of what is free.
     pub memory_limit: Option<u64>,
+    /// What the program does outside and learns from there is recorded, and not done again by a replay.
+    pub record: bool,
     /// Every stop is to carry its depth (the event stream wants it).
     pub facts: bool,
     /// Nobody is there to answer the debugger's questions.

@@ -1,6 +1,7 @@
 //! Going to another point: the nearest checkpoint before it, then the commands from there on again.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use fred_checkpointer::wire::CopyId;
 
@@ -19,6 +20,7 @@ pub(super) struct Aside {
     pub(super) copy: Option<CopyId>,
     pub(super) state: State,
     pub(super) dialect: Box<dyn Dialect>,
+    changed: bool,
 }
 
 impl Engine {
@@ -31,7 +33,7 @@ impl Engine {
             }
             State::Ended { .. } => None,
         };
-        Ok(Aside { copy, state: self.state.clone(), dialect: self.dialect.fork() })
+        Ok(Aside { copy, state: self.state.clone(), dialect: self.dialect.fork(), changed: self.changed })
     }
 
     /// Ends an excursion where it began.
@@ -44,6 +46,7 @@ impl Engine {
             None => self.live.kill().map_err(|error| self.failed("ending a copy", &error))?,
         }
         self.state = aside.state;
+        self.changed = aside.changed;
         self.dialect = aside.dialect;
         Ok(())
     }
@@ -78,6 +81,7 @@ impl Engine {
         let started = self.live.start_copy(copy);
         self.lost = started.map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?;
         self.cost.restores += 1;
+        self.changed = false;
         self.state = State::Prompt(prompt.clone());
         self.await_parked()
     }
@@ -113,6 +117,7 @@ impl Engine {
                 let kind = self.prompt().map_or(PromptKind::Command, |prompt| prompt.kind);
                 self.dialect.read_line(line, kind);
                 let mut feed = Feed::Log { inputs: point.inputs.into(), console };
+                self.run_for(*effect)?;
                 let outcome = self.exchange(line, &mut feed, Accept::Replayed)?;
                 let ended = point.stop.reason == Reason::Exited;
                 let Some(prompt) = outcome.prompt.clone() else {
@@ -257,18 +262,23 @@ impl Engine {
             None => return Err(self.failure("cannot do that: the debugger has ended; fred-undo goes back")),
         };
         if !self.desk.compiled {
+            // The time at which a replay is to be stopped is counted from when it begins.
+            let nudge = self.nudge.take().map(|at| at.saturating_duration_since(Instant::now()));
             let line = self.desk.compile_line(kind);
+            self.run_for(Effect::Queries)?;
             self.exchange(&line, &mut Feed::Log { inputs: VecDeque::new(), console }, Accept::Any)?;
             if !self.desk.has_code() {
                 return Err(self.failure("cannot ask the copy of the debugger: it does not run what is typed"));
             }
             self.desk.compiled = true;
+            self.nudge = nudge.map(|after| Instant::now() + after);
         }
         let line = self
             .desk
             .put(kind, request)
             .map_err(|error| self.failure(format!("cannot ask the copy of the debugger: {error}")))?;
         let mut feed = Feed::Log { inputs: std::mem::take(inputs), console };
+        self.run_for(if arrival.is_some() { Effect::Moves } else { Effect::Queries })?;
         let accept = arrival.as_deref().map_or(Accept::Reply, Accept::Stop);
         let mut outcome = self.exchange(&line, &mut feed, accept)?;
         *inputs = std::mem::take(&mut outcome.unread);

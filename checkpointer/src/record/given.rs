@@ -9,7 +9,7 @@ use crate::syscalls::{Given, Row};
 const MOST: u64 = 1 << 20;
 
 /// A checksum of everything that goes out with a call; 0 if the row says that nothing does.
-pub(super) fn digest(thread: &Thread, row: &Row, arguments: &[u64; 6]) -> u64 {
+pub(crate) fn digest(thread: &Thread, row: &Row, arguments: &[u64; 6]) -> u64 {
     if row.given.is_empty() {
         return 0;
     }

@@ -5,7 +5,7 @@ use super::thread::Thread;
 use crate::syscalls::{Class, Output, Shape};
 
 /// Capacities of buffers whose length the kernel replaces, noted before the call.
-pub(super) fn capacities(thread: &Thread, shape: &Shape, arguments: &[u64; 6]) -> Vec<u64> {
+pub(crate) fn capacities(thread: &Thread, shape: &Shape, arguments: &[u64; 6]) -> Vec<u64> {
     let argument = |index: u8| arguments[usize::from(index)];
     let mut found = Vec::new();
     for output in shape.outputs.iter() {
@@ -22,7 +22,7 @@ pub(super) fn capacities(thread: &Thread, shape: &Shape, arguments: &[u64; 6]) -
 }
 
 /// Ranges of memory that a finished call may have written: address and length.
-pub(super) fn ranges(
+pub(crate) fn ranges(
     thread: &Thread,
     shape: &Shape,
     arguments: &[u64; 6],
@@ -109,14 +109,14 @@ fn message(found: &mut Vec<(u64, u64)>, thread: &Thread, header: u64, length: u6
 }
 
 /// What is in those ranges.
-pub(super) fn read(thread: &Thread, ranges: &[(u64, u64)]) -> Vec<(u64, Vec<u8>)> {
+pub(crate) fn read(thread: &Thread, ranges: &[(u64, u64)]) -> Vec<(u64, Vec<u8>)> {
     #[allow(clippy::cast_possible_truncation)]
     let contents = ranges.iter().map(|(address, length)| (*address, thread.read(*address, *length as usize)));
     contents.filter(|(_, bytes)| !bytes.is_empty()).collect()
 }
 
 /// Numbers of the descriptors that came with the message of a header (unix(7), SCM_RIGHTS).
-pub(super) fn passed(thread: &Thread, header: u64) -> Vec<u32> {
+pub(crate) fn passed(thread: &Thread, header: u64) -> Vec<u32> {
     let mut found = Vec::new();
     let (Some(control), Some(length)) = (thread.word(header + 32), thread.word(header + 40)) else {
         return found;

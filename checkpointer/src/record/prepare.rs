@@ -95,7 +95,7 @@ fn next_stop(tid: Pid) -> Option<Change> {
 }
 
 /// An entry of the auxiliary vector (getauxval(3)) of a program at its first instruction: where the entry is, and its value.
-fn auxiliary(thread: &Thread, kind: libc::c_ulong) -> Option<(u64, u64)> {
+pub(crate) fn auxiliary(thread: &Thread, kind: libc::c_ulong) -> Option<(u64, u64)> {
     let mut at = raw::registers(thread.tid).ok()?.rsp;
     // The number of arguments, the arguments, the environment, each with a null pointer at its end.
     at += 8 + 8 * (thread.word(at)? + 1);

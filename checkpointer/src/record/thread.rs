@@ -11,7 +11,7 @@ use crate::raw::{self, Registers, SigInfo};
 
 /// A traced thread.
 #[derive(Debug)]
-pub(super) struct Thread {
+pub(crate) struct Thread {
     /// Its id when it was recorded.
     pub id: i32,
     /// Its process's id when it was recorded.
@@ -102,7 +102,7 @@ impl Thread {
 }
 
 /// The arguments of a call about to be made.
-pub(super) fn arguments(registers: &Registers) -> [u64; 6] {
+pub(crate) fn arguments(registers: &Registers) -> [u64; 6] {
     [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9]
 }
 

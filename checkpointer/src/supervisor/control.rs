@@ -21,6 +21,14 @@ impl Supervisor {
         let outcome = match request {
             Request::Launch { argv } => self.launch(argv),
             Request::Go => Ok(self.go()),
+            Request::Record => {
+                self.recording.wanted = true;
+                Ok(Answer::Done)
+            }
+            Request::Purpose(purpose) => {
+                self.recording.set_purpose(purpose);
+                Ok(Answer::Done)
+            }
             Request::Checkpoint => self.stop_clock(Supervisor::checkpoint),
             Request::Suspend => self.stop_clock(Supervisor::suspend),
             Request::Start(id) => self.start(id).map(|warnings| Answer::Started { warnings }),
@@ -90,7 +98,12 @@ impl Supervisor {
         };
         let failed = |error: std::io::Error| format!("cannot launch {name}: {error}");
         let mut holder = Holder::start(self.terminal.slave()).map_err(failed)?;
-        let spec = Spec { argv, fixed_addresses: true, ..Spec::default() };
+        let spec = Spec {
+            argv,
+            fixed_addresses: true,
+            recorded: self.recording.wanted && !self.recording.served,
+            ..Spec::default()
+        };
         let program = holder.launch(&spec).map_err(failed)?;
         let pid = program.tid();
         self.holder = Some(holder);
@@ -109,6 +122,7 @@ impl Supervisor {
         let path = door.path().as_os_str().as_bytes().to_vec();
         self.door = Some(door);
         self.server = Some(Server::new());
+        self.recording.served = true;
         Ok(Answer::Serving { path })
     }
 
@@ -179,6 +193,7 @@ impl Supervisor {
 
     /// Kills the running process with its children and forgets them.
     pub(super) fn kill_live(&mut self) {
+        self.keep_newest();
         let tasks = self.take_live();
         self.kill_tasks(&tasks);
     }

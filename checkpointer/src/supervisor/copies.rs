@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use super::Supervisor;
 use super::connection::Connection;
 use super::served::{Memory, Program, Served};
+use super::tape::Mark;
 use super::tasks::{Activity, Task, Tasks, name_of};
 use super::terminal::Modes;
 use crate::inject::InjectError;
@@ -70,6 +71,8 @@ pub(super) struct Copy {
     pub(super) served: Served,
     server: Option<Server>,
     connection: Option<Connection>,
+    /// Where its recorded process is in the notes.
+    pub(super) mark: Option<Mark>,
 }
 
 impl Copy {
@@ -134,9 +137,6 @@ impl Supervisor {
 
     /// A fork of one process that is held.
     fn forked(&mut self, leader: Pid, role: Role) -> Result<Part, InjectError> {
-        if role == Role::Program {
-            self.unpin();
-        }
         let snapshot = self.capture(leader, role)?;
         let forked = fork::fork(leader, &snapshot.threads[0]);
         as_before(leader, &snapshot)?;
@@ -154,7 +154,8 @@ impl Supervisor {
         // At a stop there is nothing of ours in memory; while it runs there was until it was held.
         let mut served = self.served.clone();
         served.breakpoints.forget_inserted();
-        Copy { main, program, served, server: self.server.clone(), connection: self.connection.clone() }
+        let mark = self.recording.mark();
+        Copy { main, program, served, server: self.server.clone(), connection: self.connection.clone(), mark }
     }
 
     /// Stops the running process and puts it aside, with the program that is served to it.
@@ -172,6 +173,7 @@ impl Supervisor {
                 return Err(format!("cannot put the process aside: {error}"));
             }
         };
+        self.keep_newest();
         let leader = self.program.take().map(|program| program.leader);
         let (own, threads): (Tasks, Tasks) =
             std::mem::take(&mut self.tasks).into_iter().partition(|(_, task)| Some(task.pid) == leader);
@@ -299,6 +301,7 @@ impl Supervisor {
         let born = nix::sys::ptrace::getevent(parent).ok()?;
         let born = Pid::from_raw(i32::try_from(born).ok()?);
         if self.early.remove(&born) {
+            self.recorded_birth(parent, born);
             return Some((born, Change::Interrupted));
         }
         // Its first stop may have been reported before its birth, and it may have come far since.
@@ -306,7 +309,9 @@ impl Supervisor {
             return None;
         }
         let (tid, status) = raw::wait(Some(born), true).ok()??;
-        Some((tid, self.record(tid, status)))
+        let what = self.record(tid, status);
+        self.recorded_birth(parent, tid);
+        Some((tid, what))
     }
 
     /// Lets every live thread go on that is not parked; those of the served program only if it runs.
@@ -327,6 +332,8 @@ impl Supervisor {
     }
 
     fn capture(&mut self, leader: Pid, role: Role) -> Result<Snapshot, InjectError> {
+        self.note_copy(leader);
+        self.unpin();
         let mut captured = Vec::new();
         let others = self.tasks.iter().filter(|(tid, task)| task.pid == leader && **tid != leader);
         let ids: Vec<Pid> = std::iter::once(leader).chain(others.map(|(tid, _)| *tid)).collect();
@@ -367,6 +374,7 @@ impl Supervisor {
     pub(super) fn start(&mut self, id: CopyId) -> Result<Vec<String>, String> {
         self.unpin();
         // What is stopped can wait until the copy runs: taking its memory down would contend with the fork.
+        self.keep_newest();
         let mut former = self.take_live();
         if former.values().any(|task| !task.is_stopped()) {
             self.kill_tasks(&former);
@@ -392,6 +400,7 @@ impl Supervisor {
         self.served = copy.served.clone();
         self.server = copy.server.clone();
         self.connection = copy.connection.clone();
+        self.recording.begin_from(copy.mark.clone());
         let made = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot, Role::Main));
         let outcome = made.and_then(|mut warnings| {
             if let Some((leader, snapshot)) = program {
@@ -442,9 +451,11 @@ impl Supervisor {
         }
         let (leader, snapshot) = (part.leader, Rc::clone(&part.snapshot));
         let served = copy.served.with_settings_of(&self.served);
+        let mark = copy.mark.clone();
         let blocks = self.debugger_blocks();
         // The threads of the present are taken down when the others stand: that would contend with the fork.
         let mut former = Tasks::new();
+        self.keep_newest();
         if let Some(program) = self.program.take() {
             let own: Vec<Pid> =
                 self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect();
@@ -458,6 +469,7 @@ impl Supervisor {
             former.clear();
         }
         self.served = served;
+        self.recording.begin_from(mark);
         let made = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot, Role::Program));
         self.kill_tasks(&former);
         if made.is_ok() {
@@ -496,10 +508,18 @@ impl Supervisor {
             let known = index.and_then(|index| snapshot.threads.get(index)).map(|state| state.virtual_id);
             ids.iter().find(|(_, id)| Some(**id) == known).map_or(then, |(real, _)| real.as_raw())
         };
-        let warnings = state::put_back_all(&snapshot.state, &mut leader, &real)?;
+        let only = self.put_back_only(role);
+        let warnings = state::put_back_all(&snapshot.state, &mut leader, &real, &only)?;
         leader.finish()?;
         self.put_modes_back(snapshot, role);
         Ok(warnings)
+    }
+
+    /// Of which descriptors what they stand for is put back in a process that is about to run.
+    fn put_back_only(&self, role: Role) -> impl Fn(i32) -> bool + use<> {
+        let recorded = self.recording.served == (role == Role::Program);
+        let mark = self.recording.mark().filter(|_| recorded);
+        move |number| mark.as_ref().is_none_or(|mark| mark.puts_back(number))
     }
 
     fn take_role(&mut self, pid: Pid, snapshot: &Snapshot, role: Role) -> Result<(), InjectError> {
@@ -547,6 +567,7 @@ impl Supervisor {
         self.served = copy.served;
         self.server = copy.server;
         self.connection = copy.connection;
+        self.recording.go_to(copy.mark);
         self.run += 1;
         let mut put_back = Ok(());
         for (part, role) in [(copy.main, Role::Main), (copy.program, Role::Program)] {
@@ -573,9 +594,10 @@ impl Supervisor {
                 self.virtual_ids.insert(*tid, state.virtual_id);
             }
         }
+        let only = self.put_back_only(role);
         let put_back = Injector::borrow(part.leader, part.leader).and_then(|mut leader| {
             state::after_fork(&part.snapshot.state, &mut leader)?;
-            state::put_back_shared(&part.snapshot.state, &mut leader, &|known| known)?;
+            state::put_back_shared(&part.snapshot.state, &mut leader, &|known| known, &only)?;
             leader.finish()
         });
         self.put_modes_back(&part.snapshot, role);
@@ -592,6 +614,7 @@ impl Supervisor {
             self.dying.insert(part.leader);
             self.dying.extend(part.threads.keys());
         }
+        self.recording.forget(self.copies.values().filter_map(|copy| copy.mark.as_ref()));
     }
 
     /// Whether a thread belongs to a stopped copy.

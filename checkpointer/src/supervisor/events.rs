@@ -9,6 +9,8 @@ use crate::inject::injector::{read_memory, write_memory};
 use crate::inject::page;
 use crate::ptrace::{Change, How, Stopped, change};
 use crate::raw;
+use crate::record::prepare::auxiliary;
+use crate::record::thread::Thread;
 use crate::wire::Event;
 
 impl Supervisor {
@@ -80,6 +82,7 @@ impl Supervisor {
         }
         task.group_stopped = matches!(what, Change::GroupStop(_));
         task.activity = Some(Activity::Stopped(stopped));
+        self.recorded_stop(tid, what);
         match what {
             Change::Exec => self.loaded(tid),
             Change::Ending => self.about_to_end(tid),
@@ -140,7 +143,8 @@ impl Supervisor {
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
-        let how = if task.watched && how == How::Continue { How::ToSyscall } else { how };
+        let looked_at = task.watched || task.pending.as_ref().is_some_and(|pending| pending.inside);
+        let how = if looked_at && how == How::Continue { How::ToSyscall } else { how };
         if let Some(Activity::Stopped(stopped)) = task.activity.take() {
             match stopped.resume(how) {
                 Ok(running) => task.activity = Some(Activity::Running(running)),
@@ -284,6 +288,7 @@ impl Supervisor {
         if let Some(task) = self.tasks.get_mut(&tid) {
             task.clear_tid = None;
             task.watched = false;
+            task.pending = None;
         }
         // The event comes from inside execve, whose result would overwrite ours: leave the call first.
         let left = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
@@ -297,6 +302,20 @@ impl Supervisor {
         if let Err(error) = page::install(tid) {
             tracing::warn!("cannot prepare process {tid} for checkpoints: {error}");
         }
+        if self.recorded_leader() == Some(tid) {
+            hide_clock(tid);
+        }
+    }
+}
+
+/// Takes the vDSO (vdso(7)) off a program that has just been loaded, so that it reads clocks by system calls, which can be noted.
+fn hide_clock(tid: Pid) {
+    const AT_IGNORE: u64 = 1;
+    let thread = Thread { id: tid.as_raw(), process: tid.as_raw(), tid, pid: tid, stopped: None };
+    let hidden = auxiliary(&thread, libc::AT_SYSINFO_EHDR)
+        .is_none_or(|(entry, _)| thread.write(entry, &AT_IGNORE.to_ne_bytes()).is_ok());
+    if !hidden {
+        tracing::warn!("process {tid} keeps its own way to read the clock");
     }
 }
 

@@ -7,6 +7,7 @@ mod copies;
 mod events;
 mod served;
 mod stand_ins;
+mod tape;
 mod tasks;
 mod terminal;
 mod traps;
@@ -32,6 +33,7 @@ use connection::{Connection, Door};
 use copies::Copy;
 use served::{Breakpoints, DebugRegisters, Fence, Guard, Pinned, Program, Running, Served};
 use stand_ins::StandIns;
+use tape::Recording;
 use tasks::Tasks;
 use terminal::Terminal;
 
@@ -101,6 +103,7 @@ pub(crate) struct Supervisor {
     pid_of_last: Pid,
     /// Set while tracer and program are on one processor.
     pinned: Option<Pinned>,
+    recording: Recording,
     /// When it is looked for readers next, if nothing happens until then.
     look_after: Duration,
     /// What the client need not hear of before anything else is told: it would be woken for nothing.
@@ -168,6 +171,7 @@ pub fn main() -> io::Result<()> {
         parked_registers: None,
         pid_of_last: Pid::from_raw(0),
         pinned: None,
+        recording: Recording::new(),
         look_after: LOOK_AFTER.0,
         untold: Vec::new(),
     };

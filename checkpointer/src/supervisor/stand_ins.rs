@@ -37,6 +37,7 @@ impl Supervisor {
         let path = format!("/proc/{}/exe", std::process::id()).into_bytes();
         self.stand_ins.path = Some(path.clone());
         self.server = Some(Server::for_lldb());
+        self.recording.served = true;
         path
     }
 

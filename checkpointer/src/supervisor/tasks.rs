@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nix::unistd::Pid;
 
+use super::tape::Pending;
 use crate::ptrace::{Running, Stopped};
 
 /// A thread that waits for input with its call not yet made: its registers stand at the `syscall` instruction.
@@ -37,6 +38,10 @@ pub struct Task {
     pub restarting: Option<u64>,
     /// Its clear-child-tid address, once asked for.
     pub clear_tid: Option<u64>,
+    /// The call that it has been let into and that is looked at when it is done.
+    pub pending: Option<Pending>,
+    /// The entry of the notes whose descriptors it has been given.
+    pub given: Option<usize>,
     /// Every call of it is looked at (while it has the terminal silent).
     pub watched: bool,
     /// It is in a job-control stop.
@@ -54,6 +59,8 @@ impl Task {
             parked: None,
             restarting: None,
             clear_tid: None,
+            pending: None,
+            given: None,
             watched: false,
             group_stopped: false,
             debug: [0; 5],

@@ -114,6 +114,18 @@ impl Terminal {
         }
     }
 
+    /// Whether a call that is about to be made looks at this terminal and at nothing else.
+    pub fn is_looked_at_alone(&self, pid: Pid, call: Sysno, registers: &Registers) -> bool {
+        match call {
+            Sysno::select | Sysno::pselect6 => {
+                let sets = [registers.rsi, registers.rdx, registers.r10].into_iter().filter(|set| *set != 0);
+                let found: Vec<bool> = sets.filter_map(|set| self.all_in_set(pid, registers, set)).collect();
+                !found.is_empty() && found.iter().all(|only| *only)
+            }
+            _ => self.is_awaited(pid, call, registers),
+        }
+    }
+
     /// Whether a call that may wait for ever waits for this terminal, too; and for which others.
     pub fn is_among(&self, pid: Pid, call: Sysno, registers: &Registers) -> Option<Vec<(i32, i16)>> {
         if !matches!(call, Sysno::poll | Sysno::ppoll) {
@@ -129,16 +141,21 @@ impl Terminal {
     }
 
     fn only_in_set(&self, pid: Pid, registers: &Registers) -> bool {
+        self.all_in_set(pid, registers, registers.rsi) == Some(true)
+    }
+
+    /// Whether all members of a set are this terminal; `None` if it has none.
+    fn all_in_set(&self, pid: Pid, registers: &Registers, at: u64) -> Option<bool> {
         let count = registers.rdi.min(1024);
         let mut bits = [0u8; 128];
         #[allow(clippy::cast_possible_truncation)]
         let bytes = &mut bits[..count.div_ceil(8) as usize];
-        if read_memory(pid, registers.rsi, bytes).is_err() {
-            return false;
+        if read_memory(pid, at, bytes).is_err() {
+            return Some(false);
         }
         #[allow(clippy::cast_possible_truncation)]
         let set: Vec<u64> = (0..count).filter(|n| bits[(n / 8) as usize] & (1 << (n % 8)) != 0).collect();
-        !set.is_empty() && set.iter().all(|number| self.is_descriptor(pid, *number))
+        (!set.is_empty()).then(|| set.iter().all(|number| self.is_descriptor(pid, *number)))
     }
 
     fn only_in_poll(&self, pid: Pid, registers: &Registers) -> bool {

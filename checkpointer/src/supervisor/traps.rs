@@ -7,11 +7,13 @@ use nix::unistd::{Pid, getpgid};
 use syscalls::Sysno;
 
 use super::Supervisor;
+use super::tape::Taken;
 use super::tasks::{Activity, Parked, parent_of};
 use super::terminal::Terminal;
 use crate::inject::injector::{read_memory, write_memory};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers};
+use crate::record::thread::arguments;
 use crate::snapshot::zombies::WaitFor;
 use crate::syscalls::{Special, special};
 use crate::wire::Event;
@@ -22,12 +24,24 @@ impl Supervisor {
         let Some(registers) = self.registers_of(tid) else {
             return;
         };
-        match special(registers.orig_rax) {
-            Some(Special::TerminalRead) => return self.terminal_read(tid, &registers),
-            Some(special) => self.before_call(tid, special, registers),
-            None => {}
+        let special = special(registers.orig_rax, &arguments(&registers));
+        if special == Some(Special::TerminalRead) && self.parked_at_terminal(tid, &registers) {
+            return;
+        }
+        let taken = self.recorded_call(tid, &registers);
+        if matches!(taken, Taken::Live | Taken::Made)
+            && let Some(special) = special
+        {
+            self.before_call(tid, special, registers);
         }
         self.let_go(tid, How::Continue);
+        if matches!(taken, Taken::Made)
+            && self.ends_at_once(tid)
+            && let Ok(Some((_, status))) = raw::wait(Some(tid), true)
+        {
+            let what = self.record(tid, status);
+            self.react(tid, what);
+        }
     }
 
     fn registers_of(&self, tid: Pid) -> Option<Registers> {
@@ -269,19 +283,20 @@ impl Supervisor {
     }
 
     /// A call that may wait for the terminal. If nothing waits to be read there, the thread is parked: wound back to before
-    /// the call, from where it can be forked, and the client is told.
-    fn terminal_read(&mut self, tid: Pid, registers: &Registers) {
+    /// the call, from where it can be forked, and the client is told; otherwise false.
+    fn parked_at_terminal(&mut self, tid: Pid, registers: &Registers) -> bool {
         let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else {
-            return;
+            return true;
         };
         let call = usize::try_from(registers.orig_rax).ok().and_then(Sysno::new);
         let Some(others) = call.and_then(|call| self.waits_for_terminal(pid, call, registers)) else {
-            return self.let_go(tid, How::Continue);
+            return false;
         };
         let parked = Parked { call: registers.orig_rax, others };
         if self.back_out(tid) {
             self.park(tid, pid, parked);
         }
+        true
     }
 
     /// Notes that a thread waits for its terminal, and tells the client.
@@ -302,7 +317,7 @@ impl Supervisor {
             || nix::unistd::getsid(Some(pid)) == Ok(holder.pid)
     }
 
-    fn terminal_of(&self, pid: Pid) -> &Terminal {
+    pub(super) fn terminal_of(&self, pid: Pid) -> &Terminal {
         match &self.program_terminal {
             Some(terminal) if self.uses_program_terminal(pid) => terminal,
             _ => &self.terminal,
@@ -360,7 +375,10 @@ impl Supervisor {
         let entering = registers.rax as i64 == -i64::from(libc::ENOSYS);
         let reads = registers.orig_rax == Sysno::read.id() as u64;
         if entering && reads {
-            return self.terminal_read(tid, &registers);
+            if !self.parked_at_terminal(tid, &registers) {
+                self.let_go(tid, How::Continue);
+            }
+            return;
         }
         self.let_go(tid, How::Continue);
     }

@@ -2,7 +2,7 @@
 
 use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
 
-use super::{Class, FLUSH, PAST, TABLE, When};
+use super::{Class, FLUSH, PAST, Row, TABLE, When};
 use crate::inject::{CODE_PAGE, EXEMPT_PAGES, PAGE};
 
 /// Offsets in `struct seccomp_data`.
@@ -87,6 +87,8 @@ fn trap(rule: &Rule) -> Vec<sock_filter> {
 pub enum Purpose {
     /// Checkpoints.
     Session,
+    /// Checkpoints of a program whose calls are recorded in the session.
+    Recorded,
     /// Recording and replay.
     Recording,
 }
@@ -105,6 +107,7 @@ fn rules(purpose: Purpose) -> Vec<Rule> {
         Purpose::Session => rows
             .flat_map(|row| row.session.iter().map(|trap| Rule { number: row.number, when: trap.when, action: TRACE }))
             .collect(),
+        Purpose::Recorded => rows.flat_map(recorded).collect(),
         Purpose::Recording => rows
             .filter_map(|row| {
                 let action = match row.class {
@@ -118,6 +121,19 @@ fn rules(purpose: Purpose) -> Vec<Rule> {
     }
 }
 
+/// What happens in a session to the calls of a program that is recorded.
+fn recorded(row: &'static Row) -> Vec<Rule> {
+    let trap = |when| Rule { number: row.number, when, action: TRACE };
+    let mut rules: Vec<Rule> = row.session.iter().map(|one| trap(one.when)).collect();
+    match row.class {
+        Class::Absent if row.unseen => rules.push(Rule { action: ABSENT, ..trap(row.when) }),
+        Class::Absent | Class::Internal => {}
+        _ if row.local => {}
+        _ => rules.push(trap(row.when)),
+    }
+    rules
+}
+
 /// The whole filter. The number is looked at first: for calls without a rule the kernel then knows beforehand that they are
 /// allowed and does not run the filter at all (kernel/seccomp.c, `seccomp_cache_prepare`). Calls made from our own pages
 /// pass, the instruction pointer being the one after `syscall`. Calls of another architecture (32-bit) pass untouched in
@@ -127,17 +143,17 @@ pub fn program(purpose: Purpose) -> Vec<sock_filter> {
     let rules = rules(purpose);
     let mut numbers: Vec<u32> = rules.iter().map(|rule| rule.number).collect();
     numbers.dedup();
-    let foreign = if purpose == Purpose::Session { ALLOW } else { TRACE };
+    let foreign = if purpose == Purpose::Recording { TRACE } else { ALLOW };
     let mut code = vec![load(ARCHITECTURE), jump(BPF_JEQ, X86_64, 1, 0), answer(foreign), load(NUMBER)];
     if purpose == Purpose::Recording {
         // Made by code on one of our pages, and yet meant for the tracer.
         code.extend([jump(BPF_JEQ, FLUSH, 0, 1), answer(TRACE)]);
     }
     // After the jumps come one or two instructions of the default, then the rules.
-    let default = if purpose == Purpose::Session {
-        vec![answer(ALLOW)]
-    } else {
+    let default = if purpose == Purpose::Recording {
         vec![jump(BPF_JGE, PAST, 0, 1), answer(ABSENT), answer(ALLOW)]
+    } else {
+        vec![answer(ALLOW)]
     };
     for (index, number) in numbers.iter().enumerate() {
         // Two instructions for each number, then the default: a far jump, since conditional ones reach 255 instructions only.
@@ -201,7 +217,7 @@ mod tests {
     fn expected(purpose: Purpose, number: u32, arguments: [u64; 6]) -> u32 {
         let holds = |when: &When| (arguments[usize::from(when.argument)] & when.mask == when.value) != when.not;
         let Some(row) = crate::syscalls::find(u64::from(number)) else {
-            let known = purpose == Purpose::Session || number < PAST;
+            let known = purpose != Purpose::Recording || number < PAST;
             return if known {
                 ALLOW
             } else if number == FLUSH {
@@ -212,6 +228,15 @@ mod tests {
         };
         let hit = match purpose {
             Purpose::Session => row.session.iter().any(|trap| trap.when.iter().all(holds)),
+            Purpose::Recorded => {
+                let trapped = row.session.iter().any(|trap| trap.when.iter().all(holds));
+                let absent = row.class == Class::Absent;
+                if !trapped && absent && row.unseen {
+                    return ABSENT;
+                }
+                let taken = !row.local && !absent && row.class != Class::Internal && row.when.iter().all(holds);
+                trapped || taken
+            }
             Purpose::Recording => row.class != Class::Internal && row.when.iter().all(holds),
         };
         match (hit, purpose, row.class) {
@@ -224,7 +249,7 @@ mod tests {
     #[test]
     fn filter_agrees_with_the_rows() {
         let values = [0, 1, 2, 10, 14, 18, 0x20, 1030, 0x5402, 0x5403, 0xffff_ffff, u64::MAX, 1 << 32, (1 << 32) | 1];
-        for purpose in [Purpose::Session, Purpose::Recording] {
+        for purpose in [Purpose::Session, Purpose::Recorded, Purpose::Recording] {
             let code = program(purpose);
             for number in (0..480).chain([FLUSH]) {
                 for &a in &values {
@@ -245,7 +270,7 @@ mod tests {
 
     #[test]
     fn our_own_calls_pass() {
-        for purpose in [Purpose::Session, Purpose::Recording] {
+        for purpose in [Purpose::Session, Purpose::Recorded, Purpose::Recording] {
             let code = program(purpose);
             assert_eq!(run(&code, 39, CODE_PAGE + 2, [0; 6]), ALLOW);
             assert_eq!(run(&code, 39, CODE_PAGE - 2, [0; 6]), TRACE);
@@ -256,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_kernel_takes_it() {
-        for purpose in [Purpose::Session, Purpose::Recording] {
+        for purpose in [Purpose::Session, Purpose::Recorded, Purpose::Recording] {
             // BPF_MAXINSNS
             assert!(program(purpose).len() < 4096);
         }

@@ -1,6 +1,7 @@
 //! The table of system calls: one row for each that x86-64 Linux has. It drives the seccomp filters of sessions and of
 //! recordings; recorder and replayer read the same row. A call of class [`Class::Internal`] without traps runs at full speed.
 
+mod arity;
 mod filter;
 mod irregular;
 mod row;
@@ -8,6 +9,7 @@ mod table;
 
 use std::sync::OnceLock;
 
+pub use arity::arity;
 pub use filter::{Purpose, program};
 pub use irregular::{Shape, shape};
 pub use row::{Class, Given, Harmless, Irregular, Output, Row, Special, Trap, When};
@@ -34,8 +36,9 @@ pub fn find(number: u64) -> Option<&'static Row> {
 }
 
 /// What a session does with a trapped call.
-pub fn special(number: u64) -> Option<Special> {
-    find(number)?.session.first().map(|trap| trap.special)
+pub fn special(number: u64, arguments: &[u64; 6]) -> Option<Special> {
+    let holds = |when: &When| (arguments[usize::from(when.argument)] & when.mask == when.value) != when.not;
+    find(number)?.session.iter().find(|trap| trap.when.iter().all(holds)).map(|trap| trap.special)
 }
 
 /// The name of a call.

@@ -205,6 +205,12 @@ pub struct Row {
     pub given: &'static [Given],
     /// Set if more must be known.
     pub irregular: Option<Irregular>,
+    /// What it concerns is carried by a fork, or made again each time: sessions do not record it.
+    pub local: bool,
+    /// The kernel does things behind the program's back: sessions that record do without it, too.
+    pub unseen: bool,
+    /// The argument that is the descriptor which it reads, writes or asks about.
+    pub descriptor: Option<u8>,
 }
 
 /// A row for a call.
@@ -215,7 +221,19 @@ pub const fn row(call: Sysno, class: Class) -> Row {
 
 /// A row for a call that the crate `syscalls` does not know yet.
 pub const fn numbered(number: u32, name: &'static str, class: Class) -> Row {
-    Row { number, name, session: &[], class, when: &[], outputs: &[], given: &[], irregular: None }
+    Row {
+        number,
+        name,
+        session: &[],
+        class,
+        when: &[],
+        outputs: &[],
+        given: &[],
+        irregular: None,
+        local: false,
+        unseen: false,
+        descriptor: None,
+    }
 }
 
 impl Row {
@@ -240,6 +258,24 @@ impl Row {
     /// With what goes out.
     pub const fn give(mut self, given: &'static [Given]) -> Row {
         self.given = given;
+        self
+    }
+
+    /// Not recorded in sessions: it concerns the process alone.
+    pub const fn local(mut self) -> Row {
+        self.local = true;
+        self
+    }
+
+    /// Answered with ENOSYS in sessions that record, too.
+    pub const fn unseen(mut self) -> Row {
+        self.unseen = true;
+        self
+    }
+
+    /// It works on the descriptor in its first argument.
+    pub const fn on_descriptor(mut self) -> Row {
+        self.descriptor = Some(0);
         self
     }
 

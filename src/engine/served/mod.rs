@@ -9,7 +9,7 @@ mod watching;
 use std::collections::HashMap;
 use std::time::Instant;
 
-use fred_checkpointer::wire::{CopyId, ProgramChange};
+use fred_checkpointer::wire::{CopyId, ProgramChange, Purpose};
 
 use super::core::{Engine, Feed, Outcome, PROGRAM, bytes_of, recorded};
 use super::live::Woke;
@@ -158,6 +158,9 @@ impl Engine {
         let Some(served) = &mut self.served else { return Err(self.failure("no program is served in this session")) };
         let (line, apart) = (served.aide.write(question), served.aide.listens_apart());
         self.live.take_told();
+        let asks = matches!(question, Question::Evaluate { .. } | Question::Tell(_));
+        let purpose = if asks { Purpose::Question } else { Purpose::Program };
+        self.live.purpose(purpose).map_err(|error| self.failed("asking the debugger", &error))?;
         self.live.question(&line, apart).map_err(|error| self.failed("asking the debugger", &error))?;
         let mut told = String::new();
         let mut fence = false;
@@ -205,6 +208,9 @@ impl Engine {
             {
                 if apart {
                     fence |= self.fence_was_told()?;
+                }
+                for news in self.live.take_news() {
+                    self.tell(&news, console);
                 }
                 return Ok((answer, fence, told));
             }

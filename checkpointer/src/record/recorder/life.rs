@@ -15,7 +15,7 @@ const MOST_KEPT: usize = 400;
 
 /// Where clone writes the ids of what it makes (clone(2)).
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::record) struct Ids {
+pub(crate) struct Ids {
     /// In the caller's memory.
     pub parent: Option<u64>,
     /// In the new one's memory.
@@ -40,7 +40,7 @@ impl Ids {
 }
 
 /// Reads the arguments of clone, clone3, fork or vfork.
-pub(in crate::record) fn ids(thread: &Thread, row: &Row, arguments: &[u64; 6]) -> Ids {
+pub(crate) fn ids(thread: &Thread, row: &Row, arguments: &[u64; 6]) -> Ids {
     let (flags, parent, child, descriptor) = match row.name {
         "clone" => (arguments[0], arguments[2], arguments[3], arguments[2]),
         // struct clone_args: flags, pidfd, child_tid, parent_tid

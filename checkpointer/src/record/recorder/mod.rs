@@ -5,7 +5,7 @@
 //! no more than to let the thread of the next event run up to that event.
 
 mod calls;
-mod life;
+pub(crate) mod life;
 mod signals;
 
 use std::collections::BTreeMap;

@@ -157,7 +157,7 @@ pub fn capture(remote: &mut dyn Remote, hints: &Hints) -> Result<Descriptors, In
     Ok(state)
 }
 
-/// Puts every descriptor back into the state that it had. `translate` gives the real id that now stands for one at capture.
+/// Puts the descriptors of which `only` says so back into the state that they had. `translate` gives the real id that now stands for one at capture.
 ///
 /// # Errors
 /// Any trouble with the process; a descriptor that cannot be brought back becomes a warning that names it.
@@ -165,17 +165,21 @@ pub fn put_back(
     state: &Descriptors,
     remote: &mut dyn Remote,
     translate: &dyn Fn(i32) -> i32,
+    only: &dyn Fn(i32) -> bool,
 ) -> Result<Vec<String>, InjectError> {
     let table = Table::of(remote)?;
     let mut warnings = state.lost.clone();
     // First the pairs that are made anew, and inotify, because epoll sets may have them as members.
-    for pair in &state.pairs {
+    for pair in state.pairs.iter().filter(|pair| only(pair.number())) {
         socketpair::put_back(pair, &table, remote, &mut warnings)?;
     }
-    for pipe in &state.pipes {
+    for pipe in state.pipes.iter().filter(|pipe| only(pipe.read)) {
         note(&mut warnings, pipe.read, pipe::put_back(pipe, &table));
     }
-    let (sets, others): (Vec<_>, Vec<_>) = state.table.iter().partition(|one| matches!(one.kind, Kind::Epoll(_)));
+    let (sets, others): (Vec<_>, Vec<_>) = {
+        let wanted = state.table.iter().filter(|one| only(one.number));
+        wanted.partition(|one| matches!(one.kind, Kind::Epoll(_)))
+    };
     for descriptor in others.into_iter().chain(sets) {
         let number = descriptor.number;
         let fd = match table.get(number) {

@@ -36,6 +36,13 @@ pub struct Pair {
     ends: [End; 2],
 }
 
+impl Pair {
+    /// A number that stands for one of its ends.
+    pub(crate) fn number(&self) -> i32 {
+        self.ends[0].numbers.first().copied().unwrap_or(-1)
+    }
+}
+
 /// Inode of the peer, and what is shut down.
 struct Diagnosis {
     peer: Option<u32>,

@@ -67,6 +67,7 @@ impl Supervisor {
         let memory = Memory::open(held.pid)
             .map_err(|error| format!("cannot follow the child into process {}: {error}", held.pid))?;
         let virtual_id = self.virtual_id(held.pid);
+        self.stop_recording("the debugger has followed a child of the program");
         self.program = Some(Program {
             leader: held.pid,
             virtual_id,

@@ -137,6 +137,12 @@ impl Supervisor {
         self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect()
     }
 
+    /// Whether a thread of the program goes by single steps.
+    pub(in crate::supervisor) fn steps(&mut self, tid: Pid) -> bool {
+        let control = self.control(tid);
+        control.lifted.is_some() || matches!(control.motion, Some(Motion::Step | Motion::Range { .. }))
+    }
+
     pub(super) fn control(&mut self, tid: Pid) -> &mut Control {
         let known = self.virtual_id(tid);
         self.served.threads.entry(known).or_default()

@@ -25,12 +25,24 @@ impl Supervisor {
     /// Puts ourselves and the threads of the program on one processor, and the debugger's first thread, which waits for our
     /// answers or for its user.
     pub(super) fn pin(&mut self) {
+        self.pin_threads(self.served_threads().into_iter().chain(self.main).collect());
+    }
+
+    /// The same for a process with one thread.
+    pub(in crate::supervisor) fn pin_process(&mut self, pid: Pid) {
+        let threads: Vec<Pid> = self.tasks.iter().filter(|(_, task)| task.pid == pid).map(|(tid, _)| *tid).collect();
+        if threads.len() == 1 {
+            self.pin_threads(threads);
+        }
+    }
+
+    fn pin_threads(&mut self, threads: Vec<Pid>) {
         if self.pinned.is_some() {
             return;
         }
         let Ok(ours) = sched_getaffinity(Pid::from_raw(0)) else { return };
-        let ids = self.served_threads().into_iter().chain(self.main);
-        let threads: Vec<(Pid, CpuSet)> = ids.filter_map(|tid| Some((tid, sched_getaffinity(tid).ok()?))).collect();
+        let threads: Vec<(Pid, CpuSet)> =
+            threads.into_iter().filter_map(|tid| Some((tid, sched_getaffinity(tid).ok()?))).collect();
         let common = |cpu: &usize| {
             ours.is_set(*cpu).unwrap_or(false) && threads.iter().all(|(_, set)| set.is_set(*cpu).unwrap_or(false))
         };

@@ -33,6 +33,7 @@ impl Supervisor {
         self.program =
             Some(Program { leader, virtual_id: leader.as_raw(), zombies: Default::default(), memory, attached: false });
         self.control(leader).motion = Some(Motion::Continue);
+        self.recording.begin_anew();
         Ok(())
     }
 
@@ -74,6 +75,7 @@ impl Supervisor {
             directory,
             files: wanted.files.clone(),
             fixed_addresses: wanted.fixed_addresses,
+            recorded: self.recording.wanted,
         })
     }
 

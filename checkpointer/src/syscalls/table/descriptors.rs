@@ -12,32 +12,36 @@ use crate::syscalls::row::{Irregular, Row, Special, is, low, low_not, not, on, r
 pub const ROWS: &[Row] = &[
     // A read of one byte is mostly a line editor fetching what select has announced. Where one waits (a shell), the supervisor
     // sees it when it looks for readers that were not trapped.
-    row(Sysno::read, Input).out(&[Result(1, 2)]).session(&[on(&[low(0, 0), not(2, 1)], Special::TerminalRead)]),
-    row(Sysno::write, Effect).give(&[Bytes(1, 2)]),
-    row(Sysno::readv, Input).out(&[Vector(1, 2)]),
-    row(Sysno::writev, Effect).give(&[Given::Vector(1, 2)]),
-    row(Sysno::pread64, Input).out(&[Result(1, 2)]),
-    row(Sysno::pwrite64, Effect).give(&[Bytes(1, 2)]),
-    row(Sysno::preadv, Input).out(&[Vector(1, 2)]),
-    row(Sysno::pwritev, Effect).give(&[Given::Vector(1, 2)]),
-    row(Sysno::preadv2, Input).out(&[Vector(1, 2)]),
-    row(Sysno::pwritev2, Effect).give(&[Given::Vector(1, 2)]),
-    row(Sysno::lseek, Input),
+    row(Sysno::read, Input)
+        .on_descriptor()
+        .out(&[Result(1, 2)])
+        .session(&[on(&[low(0, 0), not(2, 1)], Special::TerminalRead)]),
+    row(Sysno::write, Effect).on_descriptor().give(&[Bytes(1, 2)]),
+    row(Sysno::readv, Input).on_descriptor().out(&[Vector(1, 2)]),
+    row(Sysno::writev, Effect).on_descriptor().give(&[Given::Vector(1, 2)]),
+    row(Sysno::pread64, Input).on_descriptor().out(&[Result(1, 2)]),
+    row(Sysno::pwrite64, Effect).on_descriptor().give(&[Bytes(1, 2)]),
+    row(Sysno::preadv, Input).on_descriptor().out(&[Vector(1, 2)]),
+    row(Sysno::pwritev, Effect).on_descriptor().give(&[Given::Vector(1, 2)]),
+    row(Sysno::preadv2, Input).on_descriptor().out(&[Vector(1, 2)]),
+    row(Sysno::pwritev2, Effect).on_descriptor().give(&[Given::Vector(1, 2)]),
+    row(Sysno::lseek, Input).on_descriptor(),
     row(Sysno::sendfile, Effect).out(&[Fixed(2, 8)]),
     row(Sysno::splice, Effect).out(&[Fixed(1, 8), Fixed(3, 8)]),
     row(Sysno::tee, Effect),
     // In one direction it gives memory away for good, in the other it takes whole pages.
     row(Sysno::vmsplice, Refuse),
     row(Sysno::copy_file_range, Effect).out(&[Fixed(1, 8), Fixed(3, 8)]),
-    row(Sysno::ioctl, Input).irregular(Irregular::Ioctl).session(&[
+    row(Sysno::ioctl, Input).on_descriptor().irregular(Irregular::Ioctl).session(&[
         on(&[low(1, libc::TCSETS as u32)], Special::TerminalModes),
         on(&[low(1, libc::TCSETSW as u32)], Special::TerminalModes),
         on(&[low(1, libc::TCSETSF as u32)], Special::TerminalModes),
     ]),
     row(Sysno::fcntl, Input)
+        .on_descriptor()
         .irregular(Irregular::Fcntl)
         .when(&[low_not(1, libc::F_GETFD as u32), low_not(1, libc::F_SETFD as u32)]),
-    row(Sysno::flock, Effect),
+    row(Sysno::flock, Effect).on_descriptor(),
     // These work on placeholders as they do on the real ones.
     row(Sysno::close, Internal),
     // With CLOSE_RANGE_UNSHARE the threads of a process would have different descriptors.
@@ -78,13 +82,13 @@ pub const ROWS: &[Row] = &[
     row(Sysno::userfaultfd, Absent),
     row(Sysno::pidfd_getfd, Descriptor(Placeholder(None))),
     // The kernel works behind the program's back: nothing says when it writes.
-    row(Sysno::io_setup, Absent),
-    row(Sysno::io_destroy, Absent),
-    row(Sysno::io_getevents, Absent),
-    row(Sysno::io_pgetevents, Absent),
-    row(Sysno::io_submit, Absent),
-    row(Sysno::io_cancel, Absent),
-    row(Sysno::io_uring_setup, Absent),
-    row(Sysno::io_uring_enter, Absent),
-    row(Sysno::io_uring_register, Absent),
+    row(Sysno::io_setup, Absent).unseen(),
+    row(Sysno::io_destroy, Absent).unseen(),
+    row(Sysno::io_getevents, Absent).unseen(),
+    row(Sysno::io_pgetevents, Absent).unseen(),
+    row(Sysno::io_submit, Absent).unseen(),
+    row(Sysno::io_cancel, Absent).unseen(),
+    row(Sysno::io_uring_setup, Absent).unseen(),
+    row(Sysno::io_uring_enter, Absent).unseen(),
+    row(Sysno::io_uring_register, Absent).unseen(),
 ];

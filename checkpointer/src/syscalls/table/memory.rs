@@ -10,7 +10,7 @@ const LOCKED: &[Trap] = &[always(Special::Locked)];
 
 /// The rows.
 pub const ROWS: &[Row] = &[
-    row(Sysno::mmap, Both).irregular(Irregular::Map).when(&[clear(3, libc::MAP_ANONYMOUS as u64)]),
+    row(Sysno::mmap, Both).local().irregular(Irregular::Map).when(&[clear(3, libc::MAP_ANONYMOUS as u64)]),
     row(Sysno::mprotect, Internal),
     row(Sysno::munmap, Internal),
     row(Sysno::mremap, Internal),
@@ -25,8 +25,8 @@ pub const ROWS: &[Row] = &[
     row(Sysno::mlockall, Internal).session(LOCKED),
     row(Sysno::munlock, Internal),
     row(Sysno::munlockall, Internal),
-    row(Sysno::msync, Effect),
-    row(Sysno::mincore, Input).out(&[Pages(2, 1)]),
+    row(Sysno::msync, Effect).local(),
+    row(Sysno::mincore, Input).local().out(&[Pages(2, 1)]),
     row(Sysno::remap_file_pages, Refuse),
     row(Sysno::pkey_mprotect, Internal),
     row(Sysno::pkey_alloc, Internal),
@@ -37,7 +37,7 @@ pub const ROWS: &[Row] = &[
     row(Sysno::mbind, Internal),
     row(Sysno::set_mempolicy, Internal),
     row(Sysno::set_mempolicy_home_node, Internal),
-    row(Sysno::get_mempolicy, Input).out(&[Fixed(0, 4), Bits(1, 2)]),
+    row(Sysno::get_mempolicy, Input).local().out(&[Fixed(0, 4), Bits(1, 2)]),
     row(Sysno::migrate_pages, Absent),
     row(Sysno::move_pages, Absent),
     row(Sysno::process_vm_readv, Input).out(&[Vector(1, 2)]).session(&[always(Special::IdArgument(0))]),
@@ -53,7 +53,7 @@ pub const ROWS: &[Row] = &[
     row(Sysno::modify_ldt, Absent),
     row(Sysno::set_thread_area, Absent),
     row(Sysno::get_thread_area, Absent),
-    row(Sysno::prlimit64, Both).out(&[Fixed(3, 16)]).session(&[on(&[not(0, 0)], Special::IdArgument(0))]),
-    row(Sysno::getrlimit, Input).out(&[Fixed(1, 16)]),
+    row(Sysno::prlimit64, Both).local().out(&[Fixed(3, 16)]).session(&[on(&[not(0, 0)], Special::IdArgument(0))]),
+    row(Sysno::getrlimit, Input).local().out(&[Fixed(1, 16)]),
     row(Sysno::setrlimit, Internal),
 ];

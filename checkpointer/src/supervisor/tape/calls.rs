@@ -1,0 +1,591 @@
+//! System calls of a recorded process: noted when they are made for the first time, answered from the notes when not.
+
+use std::hash::{Hash, Hasher};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use nix::unistd::Pid;
+use syscalls::Sysno;
+
+use super::kinds::Kind;
+use super::line::{Asked, Entry, Found, Made, Rule, place};
+use super::{MOST, Supervisor};
+use crate::inject::injector::Injector;
+use crate::ptrace::Change;
+use crate::raw::{self, Registers};
+use crate::record::recorder::life::{Ids, ids};
+use crate::record::thread::{Thread, arguments};
+use crate::record::{given, outputs};
+use crate::syscalls::{self as table, Class, Harmless, Irregular, Row, Shape};
+
+/// The restart codes that the kernel leaves in rax when a call is interrupted (include/linux/errno.h).
+const RESTART_CODES: std::ops::RangeInclusive<i64> = -516..=-512;
+
+/// What becomes of a call that a thread is about to make.
+pub(in crate::supervisor) enum Taken {
+    /// It is made, and nobody looks at it.
+    Live,
+    /// It is made, and looked at when it is done.
+    Made,
+    /// It is not made: the thread finds what it found then.
+    Answered,
+    /// The thread stands before it again.
+    Again,
+}
+
+/// A call that a thread has been let into.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Pending {
+    /// The thread is in the kernel with it; otherwise it was interrupted and may go on with it.
+    pub(in crate::supervisor) inside: bool,
+    rip: u64,
+    row: &'static Row,
+    shape: Shape,
+    asked: Asked,
+    capacities: Vec<u64>,
+    /// It is noted.
+    noted: bool,
+    /// A file is opened again of which this is noted, and that it did not change.
+    unchanged: Option<String>,
+    /// The thread that it makes has been made before.
+    again: Option<(usize, Rc<Entry>)>,
+    effect: Option<Rc<str>>,
+    /// It keeps nobody waiting.
+    pub(in crate::supervisor) short: bool,
+}
+
+/// What is known of a call before it is looked up.
+struct Call {
+    row: &'static Row,
+    shape: Shape,
+    arguments: [u64; 6],
+    /// It opens a file by name, for reading.
+    opens_to_read: bool,
+    query: bool,
+    /// What its descriptor stands for, where a number does not tell.
+    about: Option<Rc<str>>,
+    effect: Option<Rc<str>>,
+    /// It keeps nobody waiting: it is about a file or a clock.
+    short: bool,
+}
+
+/// Where a call stands as to the notes.
+enum Concern {
+    /// None of theirs.
+    Live,
+    /// None of theirs, but it changes what descriptors stand for.
+    Changes(Call),
+    /// To be noted, or answered from them.
+    Notes(Call),
+    /// Cannot be noted.
+    Refused(String),
+}
+
+fn view(tid: Pid, pid: Pid) -> Thread {
+    Thread { id: tid.as_raw(), process: pid.as_raw(), tid, pid, stopped: None }
+}
+
+impl Supervisor {
+    /// A thread stands before a trapped call.
+    pub(in crate::supervisor) fn recorded_call(&mut self, tid: Pid, registers: &Registers) -> Taken {
+        let Some(task) = self.tasks.get_mut(&tid) else { return Taken::Live };
+        let pid = task.pid;
+        if registers.orig_rax == Sysno::restart_syscall.id() as u64 {
+            return match &mut task.pending {
+                Some(pending) => {
+                    pending.inside = true;
+                    Taken::Made
+                }
+                None => Taken::Live,
+            };
+        }
+        task.pending = None;
+        if !self.recording.on || self.recorded_leader() != Some(pid) {
+            return Taken::Live;
+        }
+        match self.concern(tid, pid, registers) {
+            Concern::Live => Taken::Live,
+            Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
+            Concern::Notes(call) => self.looked_up(tid, pid, registers, call),
+            Concern::Refused(why) => {
+                self.stop_recording(&why);
+                Taken::Live
+            }
+        }
+    }
+
+    /// Whether a call that a thread is let into keeps nobody waiting, so that its end can be waited for at once. Where such calls
+    /// follow each other closely, the thread and we go on one processor.
+    pub(in crate::supervisor) fn ends_at_once(&mut self, tid: Pid) -> bool {
+        let Some(task) = self.tasks.get(&tid) else { return false };
+        let short = task.pending.as_ref().is_some_and(|pending| pending.short);
+        let pid = task.pid;
+        if short && self.recording.are_dense() {
+            self.pin_process(pid);
+        }
+        short && (!self.is_served(tid) || !self.steps(tid))
+    }
+
+    /// Reads the row with what is known of the process.
+    fn concern(&mut self, tid: Pid, pid: Pid, registers: &Registers) -> Concern {
+        let Some(row) = table::find(registers.orig_rax) else { return Concern::Live };
+        let mut arguments = arguments(registers);
+        arguments[table::arity(row.name)..].fill(0);
+        let shape = table::shape(row, &arguments);
+        if row.local || matches!(shape.class, Class::Absent | Class::Internal | Class::Both | Class::Program) {
+            return Concern::Live;
+        }
+        let aside = self.recording.aside && self.running.is_none();
+        if shape.class == Class::Refuse {
+            return if aside { Concern::Live } else { Concern::Refused(format!("{} cannot be recorded", row.name)) };
+        }
+        let mut call =
+            Call { row, shape, arguments, opens_to_read: false, query: false, about: None, effect: None, short: false };
+        if is_duplicate(row, &call.shape) {
+            return Concern::Changes(call);
+        }
+        let known = usize::try_from(registers.orig_rax).ok().and_then(Sysno::new);
+        if let Some(waits @ (Sysno::select | Sysno::pselect6 | Sysno::poll | Sysno::ppoll)) = known
+            && self.terminal_of(pid).is_looked_at_alone(pid, waits, registers)
+        {
+            return Concern::Live;
+        }
+        let thread = view(tid, pid);
+        // With an empty path these ask about the descriptor (stat(2), AT_EMPTY_PATH): so does the C library's fstat.
+        let by_descriptor =
+            matches!(row.name, "newfstatat" | "statx") && thread.read(arguments[1], 1).first() == Some(&0);
+        #[allow(clippy::cast_possible_truncation)]
+        if let Some(index) = row.descriptor.or(by_descriptor.then_some(0)) {
+            let number = arguments[usize::from(index)] as i32;
+            match self.kind(pid, number) {
+                None | Some(Kind::Client) => return Concern::Live,
+                Some(Kind::Terminal) => {
+                    // What a served program prints has been shown; what it reads the client types again.
+                    if !self.recording.served || !matches!(row.name, "write" | "writev") {
+                        return Concern::Live;
+                    }
+                }
+                Some(Kind::Still) if is_of_contents(row, &call.shape) => return Concern::Live,
+                // All but the time of the last access is always the same.
+                Some(Kind::Still) if !self.recording.served && call.shape.class == Class::Input => {
+                    return Concern::Live;
+                }
+                Some(Kind::Still) => call.short = true,
+                Some(Kind::Noted { regular, name, .. }) => {
+                    call.short = regular && !matches!(row.name, "flock" | "fcntl" | "ioctl");
+                    call.query = regular && call.shape.class == Class::Input;
+                    call.about = Some(Rc::clone(&name));
+                    call.effect = (call.shape.class == Class::Effect).then_some(name);
+                }
+            }
+        }
+        if matches!(row.name, "time" | "gettimeofday") && !self.recording.served && of_line_editor(&thread, registers) {
+            return Concern::Live;
+        }
+        if let Some(table::Given::Path(index)) = row.given.first().filter(|_| !by_descriptor) {
+            let path = thread.text(arguments[usize::from(*index)]);
+            call.opens_to_read = is_open(row) && reads_only(&thread, row, &arguments);
+            call.query |= call.shape.class == Class::Input || call.opens_to_read;
+            call.short = !is_open(row);
+            let terminal = is_open(row) && (path == b"/dev/tty" || path.starts_with(b"/dev/pts/"));
+            if path.starts_with(&self.recording.client) || terminal {
+                return if is_open(row) { Concern::Changes(call) } else { Concern::Live };
+            }
+            if !call.query {
+                call.effect = Some(format!("{} {}", row.name, String::from_utf8_lossy(&path)).into());
+            }
+        }
+        // The interpreter looks at this clock whenever it takes a lock, for a debugger's prompt among others.
+        const MONOTONIC: u64 = libc::CLOCK_MONOTONIC as u64;
+        call.short |=
+            matches!(row.name, "clock_gettime" | "gettimeofday" | "time" | "times" | "getrusage" | "getrandom");
+        call.query |= row.name == "getcwd" || row.name == "clock_gettime" && arguments[0] == MONOTONIC;
+        match row.name {
+            // Bytes of a sequence that a copy carries.
+            "getrandom" if self.is_served(tid) => return Concern::Live,
+            #[allow(clippy::cast_possible_truncation)]
+            "kill" => {
+                let target = arguments[0] as i32;
+                if target <= 0 || self.real_id(target) == pid {
+                    return Concern::Live;
+                }
+                call.effect = Some("kill".into());
+            }
+            "connect" | "sendto" | "sendmsg" | "sendmmsg" | "shutdown" => {
+                call.effect = Some(format!("{} on a socket", row.name).into());
+            }
+            _ => {}
+        }
+        if call.shape.class == Class::Process {
+            // It would inherit that.
+            self.unpin();
+        }
+        if call.shape.class == Class::Process && !ids(&thread, row, &arguments).thread {
+            call.effect = Some("a child process".into());
+        }
+        if !aside {
+            return Concern::Notes(call);
+        }
+        let changes = matches!(call.shape.class, Class::Descriptor(_)) || row.irregular == Some(Irregular::Passed);
+        if changes { Concern::Changes(call) } else { Concern::Live }
+    }
+
+    /// Looks a call up in the notes.
+    fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
+        let rule = self.recording.rule();
+        let mut given = given::digest(&view(tid, pid), call.row, &call.arguments);
+        if let Some(name) = call.about.as_ref().filter(|_| rule == Rule::Shared && call.query) {
+            // A debugger's own files have the same numbers at other times.
+            let mut sum = std::hash::DefaultHasher::new();
+            name.hash(&mut sum);
+            given ^= sum.finish();
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let number = registers.orig_rax as u32;
+        let asked = Asked { number, arguments: call.arguments, given, query: call.query };
+        let known = self.virtual_id(tid);
+        loop {
+            let mark = &self.recording.mark;
+            let at = place(&mark.at, known);
+            let found = mark.line.borrow().find(known, at, &asked, rule);
+            match found {
+                Found::Same(index, entry) => return self.again(tid, pid, registers, call, index, &entry),
+                Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
+                Found::End => {
+                    let end = self.recording.mark.line.borrow().end(known);
+                    self.recording.mark.at.insert(known, end);
+                    self.go_live();
+                    let ended = self.recording.mark.line.borrow().ended.clone();
+                    if let Some(why) = ended {
+                        self.stop_recording(&why);
+                        return Taken::Live;
+                    }
+                    return self.let_in(tid, registers, call, Some(asked), None, None);
+                }
+                Found::Other(expected) => {
+                    if !self.change_line(known, at, &asked, rule) {
+                        self.part(&expected.asked.words(), &asked.words());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes over to a line that has shared everything until here and has this call; false if there is none.
+    fn change_line(&mut self, thread: i32, at: usize, asked: &Asked, rule: Rule) -> bool {
+        let here = Rc::clone(&self.recording.mark.line);
+        let other = self.recording.lines.iter().find(|other| {
+            !Rc::ptr_eq(other, &here) && {
+                let other = other.borrow();
+                other.shares(&here.borrow(), thread, at)
+                    && matches!(other.find(thread, at, asked, rule), Found::Same(..))
+            }
+        });
+        let Some(other) = other.cloned() else { return false };
+        self.recording.mark.line = other;
+        true
+    }
+
+    /// Lets a thread make a call that is to be looked at when it is done.
+    fn let_in(
+        &mut self,
+        tid: Pid,
+        registers: &Registers,
+        call: Call,
+        asked: Option<Asked>,
+        unchanged: Option<String>,
+        again: Option<(usize, Rc<Entry>)>,
+    ) -> Taken {
+        let Some(task) = self.tasks.get_mut(&tid) else { return Taken::Live };
+        let noted = asked.is_some();
+        let capacities = outputs::capacities(&view(tid, task.pid), &call.shape, &call.arguments);
+        #[allow(clippy::cast_possible_truncation)]
+        let asked = asked.unwrap_or(Asked {
+            number: registers.orig_rax as u32,
+            arguments: call.arguments,
+            given: 0,
+            query: call.query,
+        });
+        task.pending = Some(Pending {
+            inside: true,
+            rip: registers.rip,
+            row: call.row,
+            shape: call.shape,
+            asked,
+            capacities,
+            noted,
+            unchanged,
+            again,
+            effect: call.effect,
+            short: call.short,
+        });
+        Taken::Made
+    }
+
+    /// A call that has been made before.
+    fn again(
+        &mut self,
+        tid: Pid,
+        pid: Pid,
+        registers: &Registers,
+        call: Call,
+        index: usize,
+        entry: &Rc<Entry>,
+    ) -> Taken {
+        let thread = view(tid, pid);
+        let known = self.virtual_id(tid);
+        if call.shape.class == Class::Process && ids(&thread, call.row, &call.arguments).thread && entry.result > 0 {
+            return self.let_in(tid, registers, call, None, None, Some((index, Rc::clone(entry))));
+        }
+        if entry.still {
+            // Opened for real each time; whether it is as it was shows then.
+            self.recording.mark.at.insert(known, index + 1);
+            return self.let_in(tid, registers, call, None, Some(entry.asked.words()), None);
+        }
+        let given = self.tasks.get(&tid).is_some_and(|task| task.given == Some(index));
+        if !entry.made.is_empty() && !given {
+            // Not from inside a call: the thread comes to it once more, with its descriptors there.
+            if !self.back_out(tid) {
+                return Taken::Again;
+            }
+            if let Err(error) = self.give(tid, pid, &entry.made) {
+                self.stop_recording(&format!("a descriptor could not be given again: {error}"));
+            }
+            if let Some(task) = self.tasks.get_mut(&tid) {
+                task.given = Some(index);
+            }
+            return Taken::Again;
+        }
+        if let Some(task) = self.tasks.get_mut(&tid) {
+            task.given = None;
+        }
+        self.answer_call(tid, *registers, entry.result);
+        for (address, bytes) in places_now(&thread, &call, entry) {
+            if let Err(error) = thread.write(address, bytes) {
+                tracing::warn!("an output is not given again: {error}");
+            }
+        }
+        self.recording.mark.at.insert(known, index + 1);
+        Taken::Answered
+    }
+
+    fn give(&mut self, tid: Pid, pid: Pid, made: &[Made]) -> Result<(), crate::inject::InjectError> {
+        let Some(counter) = &self.recording.counter else { return Ok(()) };
+        // What the newest process had closed is used for nothing any more.
+        let kept: Vec<_> = made.iter().map(|one| one.held.duplicate()).collect();
+        let files = kept.iter().map(|file| file.as_ref().map_or(counter.nothing(), AsFd::as_fd));
+        let gifts: Vec<_> = made.iter().zip(files).map(|(one, file)| (one.number, one.close_on_exec, file)).collect();
+        let mut injector = Injector::borrow(pid, tid)?;
+        counter.give(&mut injector, &gifts)?;
+        injector.finish()?;
+        for one in made {
+            let kind = Kind::Noted { held: Rc::clone(&one.held), regular: one.regular, name: Rc::clone(&one.name) };
+            self.recording.mark.kinds.insert(one.number, kind);
+        }
+        Ok(())
+    }
+
+    /// A thread that may be in a call that is looked at has stopped.
+    pub(in crate::supervisor) fn recorded_stop(&mut self, tid: Pid, what: Change) {
+        let stays = matches!(
+            what,
+            Change::Seccomp | Change::Born | Change::VforkDone | Change::Exec | Change::Ending | Change::Other(_)
+        );
+        let Some(task) = self.tasks.get_mut(&tid) else { return };
+        let Some(pending) = task.pending.as_mut().filter(|pending| pending.inside && !stays) else { return };
+        let Ok(registers) = raw::registers(tid) else { return };
+        let result = registers.rax.cast_signed();
+        if registers.rip != pending.rip || RESTART_CODES.contains(&result) {
+            pending.inside = false;
+            return;
+        }
+        let pid = task.pid;
+        if let Some(pending) = task.pending.take() {
+            self.finished(tid, pid, registers, pending, result);
+        }
+    }
+
+    fn finished(&mut self, tid: Pid, pid: Pid, mut registers: Registers, pending: Pending, result: i64) {
+        if !self.recording.on || self.recorded_leader() != Some(pid) {
+            return;
+        }
+        let thread = view(tid, pid);
+        let known = self.virtual_id(tid);
+        if let Some((index, entry)) = pending.again {
+            registers.rax = entry.result.cast_unsigned();
+            raw::set_registers(tid, &registers).ok();
+            self.recording.mark.at.insert(known, index + 1);
+            return;
+        }
+        let Pending { row, shape, asked, capacities, .. } = pending;
+        let numbers =
+            if result < 0 { Vec::new() } else { numbers_made(&thread, row, &shape, &asked.arguments, result) };
+        for number in &numbers {
+            self.recording.mark.kinds.remove(number);
+        }
+        if let Some(words) = pending.unchanged {
+            let kinds: Vec<_> = numbers.iter().map(|number| self.kind(pid, *number)).collect();
+            if !matches!(kinds[..], [Some(Kind::Still)]) {
+                let why = if result < 0 { "fails" } else { "opens a file that has been changed since" };
+                self.part(&words, &format!("the same, which {why}"));
+            }
+            return;
+        }
+        if !pending.noted {
+            #[allow(clippy::cast_possible_truncation)]
+            if is_duplicate(row, &shape)
+                && let ([number], Some(kind)) =
+                    (&numbers[..], self.recording.mark.kinds.get(&(asked.arguments[0] as i32)).cloned())
+            {
+                self.recording.mark.kinds.insert(*number, kind);
+            }
+            return;
+        }
+        if shape.must_fail && result >= 0 {
+            return self.stop_recording(&format!("{} cannot be recorded where it succeeds", row.name));
+        }
+        let mut made = Vec::new();
+        let mut still = false;
+        for number in numbers {
+            match self.kind(pid, number) {
+                Some(Kind::Noted { held, regular, name }) => {
+                    made.push(Made { number, close_on_exec: closes_on_exec(pid, number), held, regular, name });
+                }
+                Some(Kind::Still) => still = true,
+                _ if is_open(row) => return,
+                _ => {}
+            }
+        }
+        let mut ranges = outputs::ranges(&thread, &shape, &asked.arguments, &capacities, result);
+        if shape.class == Class::Process {
+            ranges.extend(ids(&thread, row, &asked.arguments).words().into_iter().map(|at| (at, 4)));
+        }
+        let outputs = outputs::read(&thread, &ranges);
+        let arguments = asked.arguments;
+        let mut entry = Entry::new(asked, result, outputs, &self.recording.weight);
+        entry.made = made;
+        entry.still = still;
+        if result >= 0 {
+            entry.effect = pending.effect;
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        if let Some(index) = row.descriptor
+            && let Some(Kind::Noted { held, regular: true, .. }) =
+                self.recording.mark.kinds.get(&(arguments[usize::from(index)] as i32))
+        {
+            entry.offset = held.offset().map(|at| (Rc::clone(held), at));
+        }
+        let end = {
+            let mut line = self.recording.mark.line.borrow_mut();
+            line.push(known, entry);
+            line.end(known)
+        };
+        self.recording.mark.at.insert(known, end);
+        if self.recording.weight.get() > MOST {
+            self.stop_recording("the notes have reached their limit of 1 GiB");
+        }
+    }
+
+    /// A thread that was made before has been made again: it goes by the id that it had.
+    pub(in crate::supervisor) fn recorded_birth(&mut self, parent: Pid, newborn: Pid) {
+        let Some(task) = self.tasks.get(&parent) else { return };
+        let Some(Pending { again: Some((_, entry)), row, asked, .. }) = &task.pending else { return };
+        let Ok(id) = i32::try_from(entry.result) else { return };
+        let thread = view(parent, task.pid);
+        let Ids { parent: told, child, .. } = ids(&thread, row, &asked.arguments);
+        for address in [told, child].into_iter().flatten() {
+            thread.write(address, &id.to_ne_bytes()).ok();
+        }
+        self.virtual_ids.insert(newborn, id);
+    }
+}
+
+/// Whether a call makes another number for what a descriptor stands for.
+fn is_duplicate(row: &Row, shape: &Shape) -> bool {
+    matches!(row.name, "dup" | "dup2" | "dup3")
+        || row.irregular == Some(Irregular::Fcntl) && matches!(shape.class, Class::Descriptor(_))
+}
+
+/// Whether a call without a frame of its own was made for the line editor of a debugger in the process, which notes when a line
+/// was typed.
+fn of_line_editor(thread: &Thread, registers: &Registers) -> bool {
+    let Some(caller) = thread.word(registers.rsp) else { return false };
+    let Ok(maps) = std::fs::read_to_string(format!("/proc/{}/maps", thread.pid)) else { return false };
+    maps.lines().any(|line| {
+        let range = line.split_whitespace().next().and_then(|range| range.split_once('-'));
+        let Some((start, end)) = range else { return false };
+        let number = |text| u64::from_str_radix(text, 16).unwrap_or(0);
+        (number(start)..number(end)).contains(&caller) && (line.contains("readline") || line.contains("libedit"))
+    })
+}
+
+fn is_open(row: &Row) -> bool {
+    matches!(row.name, "open" | "openat" | "openat2" | "creat")
+}
+
+/// Whether a file is opened for reading and nothing else.
+fn reads_only(thread: &Thread, row: &Row, arguments: &[u64; 6]) -> bool {
+    let flags = match row.name {
+        "open" => arguments[1],
+        "openat" => arguments[2],
+        // struct open_how begins with the flags.
+        "openat2" => thread.word(arguments[2]).unwrap_or(u64::MAX),
+        _ => return false,
+    };
+    let changes = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE & !libc::O_DIRECTORY) as u64;
+    flags & changes == 0
+}
+
+/// Whether a call on a file that does not change gives the same whenever it is made.
+fn is_of_contents(row: &Row, shape: &Shape) -> bool {
+    let asks = shape.class == Class::Input && !matches!(row.name, "fstat" | "fstatfs");
+    asks || matches!(row.name, "fadvise64" | "readahead")
+}
+
+/// Numbers of the descriptors that a call has made.
+fn numbers_made(thread: &Thread, row: &Row, shape: &Shape, arguments: &[u64; 6], result: i64) -> Vec<i32> {
+    let word = |address: u64| thread.half(address).map(u32::cast_signed);
+    match shape.class {
+        // pipe, socketpair
+        Class::Descriptor(Harmless::Same) if !shape.outputs.is_empty() => {
+            let ranges = outputs::ranges(thread, shape, arguments, &[], result);
+            ranges.into_iter().flat_map(|(at, _)| [word(at), word(at + 4)]).flatten().collect()
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        Class::Descriptor(_) => vec![result as i32],
+        Class::Process => ids(thread, row, arguments).descriptor.and_then(word).into_iter().collect(),
+        _ if row.irregular == Some(Irregular::Passed) => {
+            outputs::passed(thread, arguments[1]).into_iter().map(u32::cast_signed).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn closes_on_exec(pid: Pid, number: i32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
+    let flags = crate::snapshot::descriptors::value(&text, "flags");
+    let flags = flags.and_then(|flags| i32::from_str_radix(flags, 8).ok()).unwrap_or(0);
+    flags & libc::O_CLOEXEC != 0
+}
+
+/// The outputs of a call, at the addresses that the process gives now.
+fn places_now<'e>(thread: &Thread, call: &Call, entry: &'e Entry) -> Vec<(u64, &'e [u8])> {
+    let then = entry.outputs.iter().map(|(address, bytes)| (*address, &bytes[..]));
+    if call.arguments == entry.asked.arguments {
+        return then.collect();
+    }
+    let nested = call.shape.outputs.iter().any(|output| {
+        matches!(output, table::Output::Vector(..) | table::Output::Message(_) | table::Output::Messages(_))
+    });
+    if nested {
+        let capacities = outputs::capacities(thread, &call.shape, &call.arguments);
+        let ranges = outputs::ranges(thread, &call.shape, &call.arguments, &capacities, entry.result);
+        return ranges.into_iter().zip(then).map(|((address, _), (_, bytes))| (address, bytes)).collect();
+    }
+    then.filter_map(|(address, bytes)| {
+        let arguments = entry.asked.arguments.iter().zip(&call.arguments);
+        let nearest = arguments.filter(|(then, _)| **then <= address).max_by_key(|(then, _)| **then)?;
+        Some((nearest.1 + (address - nearest.0), bytes))
+    })
+    .collect()
+}

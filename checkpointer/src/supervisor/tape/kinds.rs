@@ -1,0 +1,113 @@
+//! What the descriptors of a recorded process stand for.
+
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::fstat;
+use nix::unistd::Pid;
+
+use super::Supervisor;
+use super::held::{Held, Slot};
+use crate::raw;
+
+/// What a descriptor stands for.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// The terminal on which the process runs.
+    Terminal,
+    /// A file or directory, opened for reading, that has not been changed since the session began: reading it again gives the same.
+    Still,
+    /// Memory files of the client, through which it talks to its own helper in the process.
+    Client,
+    /// Anything else. What is done with it is noted and not done again, so it stands where the newest state has brought it.
+    Noted {
+        /// Keeps it; one for all numbers that stand for it, as far as that is known.
+        held: Held,
+        /// It has an offset that can be set.
+        regular: bool,
+        /// What it is, in words.
+        name: Rc<str>,
+    },
+}
+
+/// By number.
+pub(super) type Kinds = HashMap<i32, Kind>;
+
+impl Supervisor {
+    /// What a descriptor of a recorded process stands for; `None` if there is no such descriptor.
+    pub(super) fn kind(&mut self, pid: Pid, number: i32) -> Option<Kind> {
+        if let Some(kind) = self.recording.mark.kinds.get(&number) {
+            return Some(kind.clone());
+        }
+        let kind = self.look_up(pid, number)?;
+        if let Kind::Noted { held, regular: true, .. } = &kind
+            && let Some(at) = held.offset()
+        {
+            self.recording.mark.line.borrow_mut().stands(held, at);
+        }
+        self.recording.mark.kinds.insert(number, kind.clone());
+        Some(kind)
+    }
+
+    /// Looks at every descriptor of a process: what they stand for must be known when they are copied.
+    pub(super) fn know_all(&mut self, pid: Pid) {
+        let Ok(listed) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return };
+        let numbers: Vec<i32> = listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        // A number that has been closed may come to stand for something else.
+        self.recording.mark.kinds.retain(|number, _| numbers.contains(number));
+        for number in numbers {
+            self.kind(pid, number);
+        }
+    }
+
+    fn look_up(&self, pid: Pid, number: i32) -> Option<Kind> {
+        let link = std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok()?;
+        let name = link.to_string_lossy();
+        let number_of = u64::try_from(number).ok()?;
+        if self.terminal_of(pid).is_descriptor(pid, number_of) {
+            return Some(Kind::Terminal);
+        }
+        if name.starts_with("/memfd:fred-") {
+            return Some(Kind::Client);
+        }
+        let handle = raw::pidfd_open(pid.as_raw()).ok()?;
+        let held = raw::pidfd_getfd(handle.as_fd(), number).ok()?;
+        let stat = fstat(&held).ok()?;
+        let format = stat.st_mode & libc::S_IFMT;
+        let flags = OFlag::from_bits_retain(fcntl(&held, FcntlArg::F_GETFL).unwrap_or(0));
+        let file = matches!(format, libc::S_IFREG | libc::S_IFDIR);
+        let reads = flags & OFlag::O_ACCMODE == OFlag::O_RDONLY;
+        if file && reads && !flags.contains(OFlag::O_PATH) && self.recording.is_old(&stat) {
+            return Some(Kind::Still);
+        }
+        // Contents of memory files are not put back by a copy that runs on along the log.
+        let regular = file && !name.starts_with("/memfd:");
+        let fleeting = matches!(format, libc::S_IFIFO | libc::S_IFSOCK) || name.ends_with("/ptmx");
+        Some(Kind::Noted { held: Slot::new(held, fleeting), regular, name: name.into() })
+    }
+
+    /// The newest process is about to stop or to end: what others wait for to be closed is kept as it leaves it.
+    pub(in crate::supervisor) fn keep_newest(&mut self) {
+        let Some(leader) = self.recorded_leader() else { return };
+        if !self.recording.on || !self.recording.mark.live {
+            return;
+        }
+        let Ok(handle) = raw::pidfd_open(leader.as_raw()) else { return };
+        for (number, kind) in &self.recording.mark.kinds {
+            let Kind::Noted { held, name, .. } = kind else { continue };
+            // A number that was closed may stand for something else.
+            let same = || {
+                let link = std::fs::read_link(format!("/proc/{leader}/fd/{number}"));
+                link.is_ok_and(|link| link.as_os_str() == &**name)
+            };
+            if held.is_open()
+                && same()
+                && let Ok(file) = raw::pidfd_getfd(handle.as_fd(), *number)
+            {
+                held.fill(file);
+            }
+        }
+    }
+}

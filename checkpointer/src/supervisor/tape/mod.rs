@@ -1,0 +1,287 @@
+//! Recording in a session. What the recorded process (the debugger's own, where the program lives in it; else the program that is
+//! served) does outside and learns from there is noted, from the first copy on. A copy knows its place in these notes; a process
+//! that comes from it gets its inputs from them and does no effect again, until it comes to their end, where it goes on for real.
+//!
+//! Descriptors are the newest state's at any time: copies share the open file descriptions, along the notes nobody touches
+//! them, and what is made along the notes is given out again as it was then ([`gift`]). So nothing needs to be exchanged when the end
+//! of the notes is reached; only regular files, which a copy finds where they stood then, are set to where they stand.
+//!
+//! Noted is what the table of system calls says: each thread has its own notes. In which order threads run is not noted.
+
+mod calls;
+mod gift;
+mod held;
+mod kinds;
+mod line;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use nix::sys::stat::FileStat;
+use nix::unistd::Pid;
+
+use super::Supervisor;
+use crate::wire::{Event, Purpose};
+pub(in crate::supervisor) use calls::{Pending, Taken};
+use gift::Counter;
+use held::Held;
+use kinds::Kinds;
+use line::{Line, Places, Rule};
+
+/// Bytes of notes beyond which nothing is noted any more.
+const MOST: u64 = 1 << 30;
+
+/// A place in the notes.
+#[derive(Debug, Clone, Default)]
+pub(in crate::supervisor) struct Mark {
+    line: Rc<RefCell<Line>>,
+    at: Places,
+    kinds: Kinds,
+    /// The process has come to the end of the notes since it was started.
+    live: bool,
+}
+
+impl Mark {
+    /// The process is the newest again, and the only one to have what it has.
+    fn release(&self) {
+        for kind in self.kinds.values() {
+            if let kinds::Kind::Noted { held, .. } = kind {
+                held.release();
+            }
+        }
+    }
+
+    /// Whether all threads have made the same calls.
+    pub(in crate::supervisor) fn is_as_far_as(&self, other: &Mark) -> bool {
+        let threads = self.at.keys().chain(other.at.keys());
+        threads.into_iter().all(|thread| line::place(&self.at, *thread) == line::place(&other.at, *thread))
+    }
+
+    /// Whether what copies share with what stands behind this descriptor is to be put back when one of them runs: not where it is
+    /// left as the newest state has it.
+    pub(in crate::supervisor) fn puts_back(&self, number: i32) -> bool {
+        !matches!(self.kinds.get(&number), Some(kinds::Kind::Noted { regular: false, .. }))
+    }
+}
+
+/// What the supervisor knows of recording.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Recording {
+    /// The client has asked for it.
+    pub(in crate::supervisor) wanted: bool,
+    /// It is on: a copy has been taken, and nothing has happened that cannot be noted.
+    on: bool,
+    /// What is done now is the debugger's or its user's affair: it is neither noted nor taken from the notes.
+    aside: bool,
+    /// The program that is served is recorded, not the session's own process.
+    pub(in crate::supervisor) served: bool,
+    mark: Mark,
+    lines: Vec<Rc<RefCell<Line>>>,
+    /// Bytes of all notes.
+    weight: Rc<Cell<u64>>,
+    /// When the session began.
+    began: (i64, i64),
+    /// How names of the client's own descriptors begin.
+    client: Vec<u8>,
+    counter: Option<Counter>,
+    /// Calls that were looked at since, to see how closely they follow each other.
+    looked_at: (u32, std::time::Instant),
+}
+
+impl Recording {
+    pub(in crate::supervisor) fn new() -> Recording {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        // The kernel's time stamps lag behind by a tick (10 ms at most).
+        let began = now.saturating_sub(std::time::Duration::from_millis(20));
+        Recording {
+            wanted: false,
+            on: false,
+            aside: false,
+            served: false,
+            mark: Mark::default(),
+            lines: Vec::new(),
+            weight: Rc::default(),
+            began: (began.as_secs().cast_signed(), began.subsec_nanos().into()),
+            client: format!("/proc/{}/fd/", std::os::unix::process::parent_id()).into_bytes(),
+            counter: None,
+            looked_at: (0, std::time::Instant::now()),
+        }
+    }
+
+    /// Whether a file has not been changed since the session began. Files that the kernel makes up have no age.
+    fn is_old(&self, stat: &FileStat) -> bool {
+        (stat.st_ctime, stat.st_ctime_nsec) < self.began && stat.st_ino != 0 && stat.st_blksize != 0 && {
+            // /proc and /sys: no file system of theirs has blocks.
+            stat.st_size == 0 || stat.st_blocks > 0 || stat.st_mode & libc::S_IFMT == libc::S_IFDIR
+        }
+    }
+
+    /// Counts a call; true now and then, when they follow each other closely.
+    fn are_dense(&mut self) -> bool {
+        const MANY: u32 = 128;
+        self.looked_at.0 += 1;
+        if self.looked_at.0 < MANY {
+            return false;
+        }
+        let dense = self.looked_at.1.elapsed() < std::time::Duration::from_millis(100);
+        self.looked_at = (0, std::time::Instant::now());
+        dense
+    }
+
+    fn rule(&self) -> Rule {
+        if self.served { Rule::Exact } else { Rule::Shared }
+    }
+
+    /// The place now, if there is one.
+    pub(in crate::supervisor) fn mark(&self) -> Option<Mark> {
+        self.on.then(|| self.mark.clone())
+    }
+
+    /// A process runs that is at this place.
+    pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
+        self.on = mark.is_some();
+        self.mark = mark.unwrap_or_default();
+        if self.mark.live {
+            self.mark.release();
+        }
+    }
+
+    /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
+    pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
+        self.on = mark.is_some();
+        self.mark = mark.unwrap_or_default();
+        self.mark.live = false;
+    }
+
+    /// Another program: nothing is noted of it yet.
+    pub(in crate::supervisor) fn begin_anew(&mut self) {
+        self.on = false;
+        self.mark = Mark::default();
+    }
+
+    /// What is done until this is called again is for this.
+    pub(in crate::supervisor) fn set_purpose(&mut self, purpose: Purpose) {
+        let newest = || {
+            let line = self.mark.line.borrow();
+            self.mark.live || self.mark.at.iter().all(|(thread, at)| *at == line.end(*thread))
+        };
+        self.aside = match purpose {
+            Purpose::Program => false,
+            Purpose::Question => true,
+            Purpose::Change => !newest(),
+        };
+    }
+
+    /// Forgets what no copy needs.
+    pub(in crate::supervisor) fn forget<'m>(&mut self, marks: impl Iterator<Item = &'m Mark>) {
+        let mut marks: Vec<&Mark> = marks.collect();
+        if self.on {
+            marks.push(&self.mark);
+        }
+        let threads: Vec<i32> = marks.iter().flat_map(|mark| mark.at.keys().copied()).collect();
+        let oldest: Places = threads
+            .into_iter()
+            .map(|thread| (thread, marks.iter().map(|mark| line::place(&mark.at, thread)).min().unwrap_or(0)))
+            .collect();
+        for known in &self.lines {
+            known.borrow_mut().forget(&oldest);
+        }
+        if marks.is_empty() {
+            self.lines.clear();
+        }
+    }
+}
+
+impl Supervisor {
+    /// Real id of the process that is recorded.
+    pub(super) fn recorded_leader(&self) -> Option<Pid> {
+        if !self.recording.wanted {
+            return None;
+        }
+        if self.recording.served {
+            self.program.as_ref().filter(|program| !program.is_attached()).map(|program| program.leader)
+        } else {
+            self.main
+        }
+    }
+
+    /// A process is about to be copied: it is recorded from now on, if it can be.
+    pub(super) fn note_copy(&mut self, leader: Pid) {
+        if self.recorded_leader() != Some(leader) {
+            return;
+        }
+        if !self.recording.on {
+            if self.recording.mark.line.borrow().ended.is_some() {
+                return;
+            }
+            if self.recording.counter.is_none() {
+                match Counter::open() {
+                    Ok(counter) => self.recording.counter = Some(counter),
+                    Err(error) => return self.stop_recording(&format!("no socket for descriptors: {error}")),
+                }
+                raise_limit();
+            }
+            self.recording.on = true;
+            self.recording.mark.live = true;
+            let line = Rc::clone(&self.recording.mark.line);
+            self.recording.lines.push(line);
+        }
+        self.know_all(leader);
+    }
+
+    /// From here on nothing is noted: copies that are taken are restored as well as can be, and run on for real.
+    pub(super) fn stop_recording(&mut self, why: &str) {
+        if !self.recording.on {
+            return;
+        }
+        self.recording.on = false;
+        self.recording.mark.line.borrow_mut().ended = Some(why.to_owned());
+        self.tell(Event::Unrecorded(why.to_owned()));
+    }
+
+    /// The end of the notes: what comes now happens for the first time.
+    fn go_live(&mut self) {
+        if std::mem::replace(&mut self.recording.mark.live, true) {
+            return;
+        }
+        let offsets = self.recording.mark.line.borrow().offsets();
+        set_offsets(&offsets);
+        self.recording.mark.release();
+    }
+
+    /// The process does something else than is noted: a line of its own begins.
+    fn part(&mut self, expected: &str, got: &str) {
+        let former = Rc::clone(&self.recording.mark.line);
+        let line = former.borrow().part(&self.recording.mark.at);
+        let kept = former.borrow().effects_behind(&self.recording.mark.at);
+        set_offsets(&line.offsets());
+        let line = Rc::new(RefCell::new(line));
+        self.recording.lines.push(Rc::clone(&line));
+        self.recording.mark.line = line;
+        self.recording.mark.live = true;
+        self.recording.mark.release();
+        let at = self.recording.mark.at.values().sum::<usize>() as u64;
+        let kept = kept
+            .into_iter()
+            .map(|(name, times)| if times > 1 { format!("{name} ({times} times)") } else { name.to_string() })
+            .collect();
+        self.tell(Event::Parted { at, expected: expected.to_owned(), got: got.to_owned(), kept });
+    }
+}
+
+/// Descriptors that are noted are kept by us, too. Programs do not inherit the limit: they are started by their holder, which is
+/// there by now.
+fn raise_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most.min(1 << 20), most));
+    if let Err(error) = raised {
+        tracing::info!("the limit of descriptors stays: {error}");
+    }
+}
+
+fn set_offsets(offsets: &[(Held, i64)]) {
+    for (file, at) in offsets {
+        file.set_offset(*at);
+    }
+}

@@ -1,0 +1,375 @@
+//! Sessions record and replay: what a program does outside happens once, what it has learnt from there it learns again, whatever
+//! moves are made in between.
+
+mod native;
+#[path = "recorded/world.rs"]
+mod world;
+
+use native::{Sample, is_done, said};
+use world::{PDB, World};
+
+/// What a program does in a round, and the checksum of what it has learnt in it.
+const PYTHON: &str = "\
+import os, socket, subprocess, time, zlib
+seen = []
+def effects(i, server):
+    with open('log.txt', 'a') as f:
+        f.write('line %d\\n' % i)
+    os.mkdir('dir%d' % i)
+    now = (time.time(), time.monotonic())
+    chance = os.urandom(4)
+    r, w = os.pipe()
+    os.write(w, b'piped')
+    got = os.read(r, 5)
+    os.close(r)
+    os.close(w)
+    server.sendall(b'say %d\\n' % i)
+    answer = server.recv(64)
+    child = subprocess.run(['sh', '-c', 'echo child >> log.txt; date +%N'], stdout=subprocess.PIPE).stdout
+    seen.append(zlib.crc32(repr((i, now, chance, got, answer, child)).encode()))
+    print('round', i)
+def main():
+    server = socket.socket(socket.AF_UNIX)
+    server.connect('server')
+    for i in range(3):
+        effects(i, server)
+    server.close()
+    print(len(seen), flush=True)
+    os._exit(0)
+main()
+";
+
+const C: &str = r#"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static unsigned seen[3];
+
+static void mix(unsigned *sum, const void *data, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        *sum = *sum * 31 + ((const unsigned char *) data)[i] + 1;
+}
+
+static void effects(int i, int server)
+{
+    char text[64];
+    unsigned sum = 7;
+    int file = open("log.txt", O_WRONLY | O_CREAT | O_APPEND, 0644);
+    snprintf(text, sizeof text, "line %d\n", i);
+    write(file, text, strlen(text));
+    close(file);
+    snprintf(text, sizeof text, "dir%d", i);
+    if (mkdir(text, 0755) != 0)
+        abort();
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    mix(&sum, &now, sizeof now);
+    int chance = open("/dev/urandom", O_RDONLY);
+    read(chance, text, 4);
+    mix(&sum, text, 4);
+    close(chance);
+    int ends[2];
+    pipe(ends);
+    write(ends[1], "piped", 5);
+    read(ends[0], text, 5);
+    mix(&sum, text, 5);
+    close(ends[0]);
+    close(ends[1]);
+    snprintf(text, sizeof text, "say %d\n", i);
+    send(server, text, strlen(text), 0);
+    ssize_t got = recv(server, text, sizeof text, 0);
+    mix(&sum, text, got > 0 ? got : 0);
+    if (system("echo child >> log.txt") != 0)
+        abort();
+    seen[i] = sum;
+    printf("round %d\n", i);
+    fflush(stdout);
+}
+
+int main(void)
+{
+    struct sockaddr_un name = { AF_UNIX, "server" };
+    int server = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (connect(server, (struct sockaddr *) &name, sizeof name) != 0)
+        return 1;
+    for (int i = 0; i < 3; i++)
+        effects(i, server);
+    close(server);
+    return 0;
+}
+"#;
+
+/// Numbers that look random and are the same each time (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn roll<'w>(&mut self, words: &[&'w str]) -> &'w str {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        words[usize::try_from(self.0 >> 33).unwrap_or(0) % words.len()]
+    }
+}
+
+const MOVES: [&str; 14] = [
+    "next",
+    "next",
+    "next",
+    "next",
+    "next",
+    "continue",
+    "fred-undo",
+    "fred-undo 2",
+    "fred-undo 4",
+    "fred-redo",
+    "fred-reverse-next",
+    "fred-reverse-next 3",
+    "fred-reverse-step",
+    "fred-reverse-continue",
+];
+
+/// How many random sessions are tried of each kind.
+fn sessions() -> u64 {
+    std::env::var("FRED_TEST_SESSIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+}
+
+/// Random moves, with a look at what the program has learnt after each; then to the end.
+fn moves(seed: u64, opening: &[&str], look: &str, end: &[&str]) -> Vec<String> {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut lines: Vec<String> = opening.iter().map(|line| (*line).to_owned()).collect();
+    lines.extend(std::iter::repeat_n("next".to_owned(), 8));
+    // Entries that can be undone without going back to before the program's start.
+    let mut room = 8;
+    for _ in 0..24 {
+        let word = dice.roll(&MOVES);
+        let undone = match word.strip_prefix("fred-undo") {
+            Some(times) => times.trim().parse().unwrap_or(1),
+            None => 0,
+        };
+        let word = if undone > room { "next" } else { word };
+        room = if word.starts_with("fred-undo") { room - undone } else { room + usize::from(!word.contains("re")) };
+        lines.push(word.to_owned());
+        lines.push(look.to_owned());
+    }
+    lines.extend(end.iter().map(|line| (*line).to_owned()));
+    lines
+}
+
+/// What the program has learnt in a round is the same whenever one looks: texts of looks, each a list of numbers.
+fn same_whenever_seen<'t>(looks: impl Iterator<Item = &'t str>) -> usize {
+    let mut known: Vec<Option<u64>> = vec![None; 3];
+    for text in looks {
+        let text = text.rsplit_once('=').map_or(text, |(_, text)| text);
+        let Some(list) = text.trim().strip_prefix(['[', '{']) else { continue };
+        let list = list.trim_end_matches([']', '}']);
+        for (index, word) in list.split(',').enumerate() {
+            let Ok(value) = word.trim().parse::<u64>() else { continue };
+            if value == 0 {
+                continue;
+            }
+            assert_eq!(*known[index].get_or_insert(value), value, "round {index}: {text}");
+        }
+    }
+    known.into_iter().flatten().count()
+}
+
+#[test]
+fn effects_of_a_python_program_happen_once() {
+    for seed in 1..=sessions() {
+        let world = World::new().file("prog.py", PYTHON);
+        let opening = ["break 18", "tbreak 4", "continue"];
+        let lines = moves(seed, &opening, "p seen", &["clear 1", "clear 2", "continue"]);
+        let events = world.fred(PDB, &["prog.py"], &lines);
+        let looks = events.iter().filter(|event| event["line"] == "p seen").map(said);
+        same_whenever_seen(looks);
+        world.has_what_one_run_leaves(&lines, &events);
+        assert_eq!(world.diverged(), 0, "seed {seed}: {lines:?}");
+    }
+}
+
+#[test]
+fn effects_of_a_native_program_happen_once() {
+    for seed in 1..=sessions() {
+        let sample = Sample::of("program.c", C);
+        let world = World::at(sample.path());
+        let opening = ["set debug-file-directory /none", "break effects", "run"];
+        let lines = moves(seed, &opening, "print seen", &["delete", "continue"]);
+        let events = world.fred(&["gdb", "-q", "-nx"], &["./program"], &lines);
+        let looks = events.iter().filter(|event| event["line"] == "print seen").map(said);
+        same_whenever_seen(looks);
+        world.has_what_one_run_leaves(&lines, &events);
+        assert_eq!(world.diverged(), 0, "seed {seed}: {lines:?}");
+        let printed: String = events.iter().map(said).collect();
+        let ended = events.iter().any(|event| event["stop"]["reason"] == "exited");
+        for round in (0..3).filter(|_| ended) {
+            let shown = printed.matches(&format!("round {round}\n")).count();
+            assert_eq!(shown, 1, "seed {seed}: round {round} in {printed}");
+        }
+    }
+}
+
+/// The whole way back and forth over every statement, which random moves may leave out.
+#[test]
+fn every_statement_is_gone_over_twice() {
+    let world = World::new().file("prog.py", PYTHON);
+    let mut lines = vec!["tbreak 4".to_owned(), "continue".to_owned()];
+    lines.extend(std::iter::repeat_n("next".to_owned(), 15));
+    lines.push("p seen".to_owned());
+    lines.push("fred-undo 15".to_owned());
+    lines.extend(std::iter::repeat_n("next".to_owned(), 15));
+    lines.extend(["p seen", "fred-reverse-next 14", "next", "continue"].map(str::to_owned));
+    let events = world.fred(PDB, &["prog.py"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let looks: Vec<&str> = events.iter().filter(|event| event["line"] == "p seen").map(said).collect();
+    assert_eq!(looks.len(), 2);
+    assert!(looks[0].starts_with('[') && looks[0].len() > 4, "{looks:?}");
+    assert_eq!(looks[0], looks[1]);
+    world.has_what_one_run_leaves(&lines, &events);
+    assert_eq!(world.diverged(), 0);
+}
+
+const COUNTS: &str = "\
+import os
+f = open('log.txt', 'a')
+word = 'old'
+f.write(word + '\\n')
+f.flush()
+os.mkdir(word)
+end = 1
+";
+
+#[test]
+fn what_is_changed_in_the_past_begins_a_line_of_its_own() {
+    let world = World::new().file("prog.py", COUNTS);
+    let lines = [
+        "tbreak 4",
+        "continue",
+        "next",
+        "next",
+        "next",
+        "fred-undo 3",
+        "!word = 'new'",
+        "next",
+        "next",
+        "next",
+        "fred-undo 2",
+        "next",
+        "next",
+        "p os.path.isdir('new')",
+    ];
+    let events = world.fred(PDB, &["prog.py"], &lines.map(str::to_owned));
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(said(events.last().expect("a last one")).trim(), "True");
+    // The change is made once, too, and it is no fault of the replay.
+    assert_eq!(world.read("log.txt"), "old\nnew\n");
+    assert!(world.path().join("old").is_dir() && world.path().join("new").is_dir());
+    let told = world.told("after the change the program goes another way, for real: ");
+    assert_eq!(told.len(), 1, "{}", world.output());
+    assert!(
+        told[0].contains("stays done: ") && told[0].contains("log.txt") && told[0].contains("mkdir old"),
+        "{told:?}"
+    );
+    assert_eq!(world.diverged(), 0);
+}
+
+const READS: &str = r#"
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static char text[16];
+
+int main(void)
+{
+    int file = open("settings", O_RDONLY);
+    read(file, text, 3);
+    close(file);
+    puts(text);
+    return 0;
+}
+"#;
+
+#[test]
+fn a_file_that_was_changed_since_is_told_of_once() {
+    let folder = tempfile::tempdir().expect("a directory");
+    std::fs::write(folder.path().join("settings"), "one\n").expect("a file");
+    let sample = Sample::of("program.c", READS);
+    std::fs::copy(folder.path().join("settings"), sample.path().join("settings")).expect("a copy");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let world = World::at(sample.path());
+    let lines = [
+        "set debug-file-directory /none",
+        "break 10",
+        "run",
+        "next",
+        "next",
+        "print text",
+        "fred-undo 2",
+        "next",
+        "next",
+        "print text",
+        "shell echo two > settings",
+        "fred-undo 2",
+        "next",
+        "next",
+        "print text",
+    ];
+    let events = world.fred(&["gdb", "-q", "-nx"], &["./program"], &lines.map(str::to_owned));
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let looks: Vec<&str> = events.iter().filter(|event| event["line"] == "print text").map(said).collect();
+    assert!(looks[0].contains("one") && looks[1].contains("one"), "{looks:?}");
+    assert_eq!(world.diverged(), 1, "{}", world.output());
+    let told = world.told("the program did not replay the same way: ");
+    assert_eq!(told.len(), 1, "{}", world.output());
+    assert!(told[0].contains("openat(") && told[0].contains("a file that has been changed since"), "{told:?}");
+    // The session goes on.
+    assert!(looks.last().is_some_and(|text| text.contains("two")), "{looks:?}");
+}
+
+const SHARES: &str = r#"
+#include <stdio.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+
+int main(void)
+{
+    int a = 1;
+    int memory = shmget(IPC_PRIVATE, 4096, 0600);
+    shmctl(memory, IPC_RMID, 0);
+    a = 2;
+    printf("a is %d\n", a);
+    return 0;
+}
+"#;
+
+#[test]
+fn what_cannot_be_recorded_is_named_and_ends_nothing() {
+    let sample = Sample::of("program.c", SHARES);
+    let world = World::at(sample.path());
+    let lines = [
+        "set debug-file-directory /none",
+        "break main",
+        "run",
+        "next",
+        "next",
+        "next",
+        "next",
+        "print a",
+        "fred-undo 3",
+        "next",
+        "continue",
+    ];
+    let events = world.fred(&["gdb", "-q", "-nx"], &["./program"], &lines.map(str::to_owned));
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let told = world.told("recording stops here: ");
+    assert!(told.first().is_some_and(|text| text.contains("shmget cannot be recorded")), "{}", world.output());
+    assert_eq!(events.last().map(|event| event["stop"]["exit_code"].clone()), Some(0.into()), "{events:#?}");
+}
