@@ -138,7 +138,7 @@ const MOVES: [&str; 14] = [
 
 /// How many random sessions are tried of each kind.
 fn sessions() -> u64 {
-    std::env::var("FRED_TEST_SESSIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+    std::env::var("FRED_TEST_SESSIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// Random moves, with a look at what the program has learnt after each; then to the end.

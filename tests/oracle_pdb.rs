@@ -238,7 +238,7 @@ fn random_programs() {
         eprintln!("skipped: no CPython 3 found in ~/.pyenv/versions or /usr/bin");
         return;
     }
-    let (count, first) = (number("FRED_ORACLE_COUNT", 160), number("FRED_ORACLE_SEED", 1));
+    let (count, first) = (number("FRED_ORACLE_COUNT", 80), number("FRED_ORACLE_SEED", 1));
     let cases: Vec<Case> = (0..count)
         .map(|n| Case {
             name: format!("random{}", first + n),
