@@ -548,30 +548,13 @@ impl<'e> Native<'e> {
     }
 
     fn fenced(&mut self, question: &Question, until: &Until<State>) -> Result<Moved, Failure> {
-        let answer = self.ask_fenced(question, until)?;
-        self.moved(answer, until)
-    }
-
-    /// Runs on to the end of a stretch, out of a frame that the debugger takes for the outermost one (gdb: `main`).
-    fn run_out(&mut self, until: &Until<State>) -> Result<Moved, Failure> {
-        let micros = u64::try_from(self.patience(until).as_micros()).ok();
-        let ran = self.run_on(Run { fence: Native::until(until), micros, ..Run::default() })?;
-        match (ran.end, until) {
-            (RunEnd::Fence, _) | (RunEnd::Exited(_) | RunEnd::Killed(_) | RunEnd::Dying(_), Until::End) => {
-                Ok(Moved::End)
-            }
-            (end, _) => Err(self.astray(&format!("a replay ended by {end:?}"))),
-        }
-    }
-
-    fn ask_fenced(&mut self, question: &Question, until: &Until<State>) -> Result<(Answer, bool), Failure> {
         self.check()?;
         let fence = Native::until(until);
         self.engine.live.fence(fence).map_err(|error| self.engine.failed("marking the end of a stretch", &error))?;
         let deadline = fence.is_some().then(|| Instant::now() + self.patience(until));
         let answer = self.ask_until(question, deadline);
         self.engine.live.fence(None).map_err(|error| self.engine.failed("taking a mark away", &error))?;
-        answer
+        self.moved(answer?, until)
     }
 }
 
@@ -734,10 +717,7 @@ impl Machine for Native<'_> {
     }
 
     fn finish(&mut self, until: &Until<State>) -> Result<Moved, Failure> {
-        match self.ask_fenced(&Question::Finish, until)? {
-            (Answer::Refused(_), false) => self.run_out(until),
-            answer => self.moved(answer, until),
-        }
+        self.fenced(&Question::Finish, until)
     }
 
     fn here(&mut self) -> Result<State, Failure> {
