@@ -303,6 +303,7 @@ fn a_file_that_was_changed_since_is_told_of_once() {
     std::fs::write(folder.path().join("settings"), "one\n").expect("a file");
     let sample = Sample::of("program.c", READS);
     std::fs::copy(folder.path().join("settings"), sample.path().join("settings")).expect("a copy");
+    // Only a file that is older than the session counts as one that does not change, and a change time cannot be set.
     std::thread::sleep(std::time::Duration::from_millis(100));
     let world = World::at(sample.path());
     let lines = [
