@@ -252,7 +252,8 @@ fn an_interval_timer_goes_on_after_a_restore() {
 fn threads_that_wait_do_not_keep_from_going_back() {
     let sample = Sample::made(&["crew.cc"], "g++ -g -O0 -pthread -o program crew.cc");
     let events = sample.gdb(&[
-        "break 63",
+        // The account is not made yet a line earlier: what agrees() says there is chance.
+        "break 64",
         "run",
         "break 71",
         "continue",
