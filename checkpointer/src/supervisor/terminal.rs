@@ -126,11 +126,8 @@ impl Terminal {
         }
     }
 
-    /// Whether a call that may wait for ever waits for this terminal, too; and for which others.
-    pub fn is_among(&self, pid: Pid, call: Sysno, registers: &Registers) -> Option<Vec<(i32, i16)>> {
-        if !matches!(call, Sysno::poll | Sysno::ppoll) {
-            return None;
-        }
+    /// Whether a call of poll or ppoll that may wait for ever waits for this terminal, too; and for which others.
+    pub fn is_among(&self, pid: Pid, registers: &Registers) -> Option<Vec<(i32, i16)>> {
         let entries = polled(pid, registers)?;
         let (ours, others): (Vec<_>, Vec<_>) =
             entries.into_iter().filter(|(number, _)| *number >= 0).partition(|(number, events)| {

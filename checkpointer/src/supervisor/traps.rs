@@ -292,11 +292,23 @@ impl Supervisor {
         let Some(others) = call.and_then(|call| self.waits_for_terminal(pid, call, registers)) else {
             return false;
         };
-        let parked = Parked { call: registers.orig_rax, others };
-        if self.back_out(tid) {
+        // A debugger that has a server is left where it is: most of the time a line is typed next, and nobody forks it before.
+        let inside = Some(pid) == self.main && self.server.is_some();
+        let parked = Parked { call: registers.orig_rax, others, inside };
+        if inside || self.back_out(tid) {
             self.park(tid, pid, parked);
         }
         true
+    }
+
+    /// Winds a parked thread back to where it can be forked. False if it died meanwhile.
+    pub(super) fn wind_back_parked(&mut self, tid: Pid) -> bool {
+        let inside = self
+            .tasks
+            .get_mut(&tid)
+            .and_then(|task| task.parked.as_mut())
+            .is_some_and(|parked| std::mem::take(&mut parked.inside));
+        !inside || self.back_out(tid)
     }
 
     /// Notes that a thread waits for its terminal, and tells the client.
@@ -307,12 +319,15 @@ impl Supervisor {
         let program = self.uses_program_terminal(pid);
         let mode = self.terminal_of(pid).read_mode();
         let settled = !self.owes_debugger();
-        self.tell(Event::Reading { main: Some(pid) == self.main, program, mode, settled });
+        self.tell(Event::Reading { main: Some(pid) == self.main, program, mode, settled, went: self.went });
     }
 
     /// Whether a process is in the session of the served program.
     fn uses_program_terminal(&self, pid: Pid) -> bool {
         let Some(holder) = &self.program_holder else { return false };
+        if Some(pid) == self.main {
+            return false;
+        }
         self.program.as_ref().is_some_and(|program| program.leader == pid)
             || nix::unistd::getsid(Some(pid)) == Ok(holder.pid)
     }
@@ -331,13 +346,12 @@ impl Supervisor {
         if terminal.has_input() {
             return None;
         }
-        if terminal.is_awaited(pid, call, registers) {
-            return Some(false);
+        let served = Some(pid) == self.main && self.server.is_some();
+        if !served || !matches!(call, Sysno::poll | Sysno::ppoll) {
+            return terminal.is_awaited(pid, call, registers).then_some(false);
         }
-        if Some(pid) != self.main || self.server.is_none() {
-            return None;
-        }
-        terminal.is_among(pid, call, registers).filter(|others| !any_ready(pid, others)).map(|_| true)
+        let others = terminal.is_among(pid, registers)?;
+        (others.is_empty() || !any_ready(pid, &others)).then_some(!others.is_empty())
     }
 
     /// From right before a call (seccomp or entry stop) to a plain stop with the instruction pointer at the `syscall`
@@ -430,7 +444,7 @@ impl Supervisor {
         if raw::set_registers(tid, &registers).is_err() {
             return;
         }
-        self.park(tid, pid, Parked { call, others: false });
+        self.park(tid, pid, Parked { call, others: false, inside: false });
     }
 }
 
