@@ -271,9 +271,7 @@ impl Engine {
             return Ok(Some(*known));
         }
         let Some(origin) = served.origins.get(&program).copied() else { return Ok(None) };
-        if self.live.start_copy(origin).is_err() {
-            return Ok(None);
-        }
+        self.live.start_copy(origin).map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?;
         self.cost.restores += 1;
         self.await_parked()?;
         self.live.take_told();

@@ -155,6 +155,8 @@ impl Supervisor {
             Change::Syscall => self.served_call(tid),
             Change::GroupStop(_) => self.leave_group_stopped(tid),
             Change::Born => {
+                // Whoever steps alone goes without them; the new one does not step.
+                self.insert_breakpoints();
                 let newborn = self.await_newborn(tid);
                 match self.served_birth(tid, newborn) {
                     Some(why) => self.happened(tid, why),

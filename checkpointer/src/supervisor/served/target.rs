@@ -296,7 +296,11 @@ impl Supervisor {
         if chosen.iter().any(|(_, _, action)| steps(action)) {
             self.pin();
         }
-        self.insert_breakpoints();
+        // A step stops of itself, and looks at where it is.
+        let alone = threads.len() == 1 && chosen.iter().all(|(_, _, action)| steps(action));
+        if !alone {
+            self.insert_breakpoints();
+        }
         for (_, known) in &threads {
             self.served.threads.entry(*known).or_default().motion = None;
         }
