@@ -250,7 +250,7 @@ fn stops_are_told_alike_with_and_without_python() {
         "info line",
         "continue",
     ];
-    let crash = ["run", "up", "bt", "kill", "tbreak total", "run", "handle SIGSEGV nostop", "continue", "next"];
+    let crash = ["run", "up", "bt", "continue", "tbreak total", "run", "kill", "tbreak total", "run", "next"];
     let found = Command::new("sh").args(["-c", "command -v gdb"]).output().expect("a shell");
     let gdb = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim().to_owned());
     for (name, lines) in [("list.c", &list[..]), ("crash.c", &crash[..])] {
