@@ -53,12 +53,15 @@ impl Field {
         line.last().unwrap_or_default()
     }
 
-    /// The same, seen from an earlier place.
+    /// The same, seen from an earlier place. Nothing has run between an anchor and itself, so one that was landed on is no
+    /// anchor any more; there may be none left.
     fn until(&self, landing: &Landing<State>) -> Field {
-        let anchors = self.anchors[..=landing.anchor].iter();
+        let on_it = self.anchors[landing.anchor].state.copy() == landing.state.copy();
+        let count = landing.anchor + usize::from(!on_it);
+        let anchors = self.anchors[..count].iter();
         Field {
             anchors: anchors.map(|anchor| Anchor { state: anchor.state.clone(), point: anchor.point }).collect(),
-            runs: self.runs[..=landing.anchor].to_vec(),
+            runs: self.runs[..count].to_vec(),
             present: Until::State(landing.state.clone()),
         }
     }
@@ -616,6 +619,9 @@ impl Native<'_> {
         while done < n {
             let seen = landing.as_ref().map(|landing| field.until(landing));
             let field = seen.as_ref().unwrap_or(field);
+            if field.anchors.is_empty() {
+                break;
+            }
             let Some(next) = self.one_back(field, motion, done == 0)? else { break };
             landing = Some(next);
             done += 1;
