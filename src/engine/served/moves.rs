@@ -263,7 +263,11 @@ impl Engine {
         work: impl FnOnce(&mut Native<'_>, P, &Field) -> Result<Found, Failure>,
     ) -> Result<(Found, CopyId), Failure> {
         let (plan, inputs) = self.field(aside)?;
-        let Some(debugger) = plan.debugger else {
+        let seen = match plan.debugger {
+            Some(debugger) => Some(debugger),
+            None => self.witness()?,
+        };
+        let Some(debugger) = seen else {
             return Err(self.failure("cannot go back: no copy of the debugger has seen this program"));
         };
         let prompt = match &self.state {
