@@ -104,7 +104,8 @@ impl Supervisor {
         let registers = thread.registers;
         let mut bytes = [0u8; 2];
         raw::read_remote(part.leader, registers.rip, &mut bytes);
-        let left_out = threads.iter().filter_map(|state| state.rseq_area()).collect();
+        let ended = mark.iter().flat_map(|mark| mark.left_areas().iter().copied());
+        let left_out = threads.iter().filter_map(|state| state.rseq_area()).chain(ended).collect();
         let others = threads.iter().filter(|state| state.virtual_id != thread.virtual_id);
         let others =
             others.map(|state| Other { thread: state.virtual_id, pc: state.registers.rip, stack: state.registers.rsp });
@@ -140,6 +141,7 @@ impl Supervisor {
         if let (Some(then), Some(now)) = (&fence.mark, self.recording.mark())
             && !then.is_as_far_as(&now)
         {
+            tracing::trace!("not at the fence: {then:?}, {now:?}");
             return false;
         }
         if !fence.registers_equal(&registers) {
@@ -264,6 +266,12 @@ impl Fence {
             if now[..both] != then[..both] {
                 let differs = now.iter().zip(&then).position(|(now, then)| now != then).unwrap_or(0);
                 self.hint = Some(at + differs as u64);
+                tracing::debug!(
+                    "not at the fence: {:#x} is {:#x}, was {:#x}",
+                    at + differs as u64,
+                    now[differs],
+                    then[differs]
+                );
                 return false;
             }
             if got != had {

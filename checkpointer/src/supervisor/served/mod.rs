@@ -143,6 +143,11 @@ impl Supervisor {
         control.lifted.is_some() || matches!(control.motion, Some(Motion::Step | Motion::Range { .. }))
     }
 
+    /// Whether the debugger has let a thread go.
+    pub(in crate::supervisor) fn is_resumed(&mut self, tid: Pid) -> bool {
+        self.control(tid).motion.is_some()
+    }
+
     pub(super) fn control(&mut self, tid: Pid) -> &mut Control {
         let known = self.virtual_id(tid);
         self.served.threads.entry(known).or_default()
@@ -169,7 +174,11 @@ impl Supervisor {
                 self.go_on(tid);
             }
             Change::Exec => self.served_exec(tid),
-            Change::Interrupted | Change::Ending | Change::Other(_) => self.go_on(tid),
+            Change::Ending => {
+                self.go_on(tid);
+                self.turn_has_ended(tid);
+            }
+            Change::Interrupted | Change::Other(_) => self.go_on(tid),
             Change::Signal(number) => {
                 if let Some(why) = self.signalled(tid, number) {
                     self.happened(tid, why);
@@ -746,7 +755,11 @@ impl Supervisor {
         }
         let threads = self.served_threads();
         let runs = |tid: &Pid| self.tasks.get(tid).is_some_and(|task| !task.is_stopped() || task.parked.is_some());
-        if !threads.iter().any(runs)
+        let waits_for_turn = |tid: &Pid| {
+            let known = self.virtual_id(*tid);
+            self.takes_turns(*tid) && self.served.threads.get(&known).is_some_and(|control| control.motion.is_some())
+        };
+        if !threads.iter().any(|tid| runs(tid) || waits_for_turn(tid))
             && let Some(&tid) = threads.first()
         {
             // Only threads that were to stay stopped are left.
