@@ -46,6 +46,12 @@ impl Supervisor {
         threads.map(|(tid, _)| (*tid, self.virtual_id(*tid))).collect()
     }
 
+    /// The first thread of the served program, if several take turns.
+    pub(super) fn leader_in_turn(&self) -> Option<i32> {
+        let program = self.program.as_ref().filter(|program| self.takes_turns(program.leader))?;
+        (!self.are_alone()).then_some(program.virtual_id)
+    }
+
     fn are_alone(&self) -> bool {
         let leader = self.recorded_leader();
         self.tasks.values().filter(|task| Some(task.pid) == leader).nth(1).is_none()
@@ -221,9 +227,18 @@ impl Supervisor {
         }
         let schedule = self.recording.schedule();
         tracing::debug!("turn of {known} at tick {}{}", schedule.tick, if late { ", late" } else { "" });
+        let another = schedule.last != known;
         schedule.current = Some(known);
         schedule.last = known;
         schedule.since = Some(Instant::now());
+        if self.is_served(tid) {
+            if another && self.fence_met(tid) {
+                return self.at_fence(tid);
+            }
+            if another && self.turn_in_run() {
+                return;
+            }
+        }
         if !self.tasks.get(&tid).is_some_and(|task| task.is_stopped() && task.parked.is_none()) {
             return;
         }
@@ -246,6 +261,15 @@ impl Supervisor {
         let schedule = self.recording.schedule();
         schedule.current = Some(known);
         schedule.last = known;
+    }
+
+    /// The program stops or is copied where no thread has met anything: the one whose turn it is is looked at.
+    pub(super) fn note_turn_of_stop(&mut self) {
+        let leader = self.program.as_ref().map(|program| program.leader);
+        if leader.is_some_and(|leader| self.takes_turns(leader)) {
+            let schedule = self.recording.schedule();
+            self.served.current = schedule.current.unwrap_or(schedule.last);
+        }
     }
 
     /// Looks whether it is somebody's turn: called whenever something has happened.

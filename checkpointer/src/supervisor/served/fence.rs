@@ -127,7 +127,7 @@ impl Supervisor {
     }
 
     /// Whether a stopped thread of the program stands at the fence.
-    pub(super) fn fence_met(&mut self, tid: Pid) -> bool {
+    pub(in crate::supervisor) fn fence_met(&mut self, tid: Pid) -> bool {
         let known = self.virtual_id(tid);
         // With one thread there is none to be confused with.
         let alone = self.served_threads().len() == 1;
@@ -161,7 +161,7 @@ impl Supervisor {
     }
 
     /// The program stands at the fence.
-    pub(super) fn at_fence(&mut self, tid: Pid) {
+    pub(in crate::supervisor) fn at_fence(&mut self, tid: Pid) {
         if self.running.is_some() {
             return self.run_over(RunEnd::Fence);
         }
@@ -253,7 +253,10 @@ impl Fence {
             let both = got.min(had);
             self.blank(at, &mut now[..both]);
             self.blank(at, &mut then[..both]);
-            while let Some(differs) = now[..both].iter().zip(&then[..both]).position(|(now, then)| now != then) {
+            while now[..both] != then[..both] {
+                let Some(differs) = now[..both].iter().zip(&then[..both]).position(|(now, then)| now != then) else {
+                    break;
+                };
                 let from = differs - (at as usize + differs) % WORD;
                 let word = |bytes: &[u8]| bytes.get(from..from + WORD).and_then(|word| word.try_into().ok());
                 let (Some(is), Some(was)) = (word(&now[..both]), word(&then[..both])) else { break };

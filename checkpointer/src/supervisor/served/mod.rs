@@ -442,6 +442,7 @@ impl Supervisor {
                 self.back_out(tid);
             }
             Change::Syscall => self.back_out_if_entering(tid),
+            Change::Ending => self.let_end(tid),
             Change::Born => {
                 let newborn = self.await_newborn(tid);
                 self.control(tid).pending = self.served_birth(tid, newborn);

@@ -267,7 +267,9 @@ impl Supervisor {
             let halting = std::mem::take(&mut self.served.halting);
             let asked = actions.iter().find_map(|action| action.thread);
             let leader = self.program.as_ref().map_or(0, |program| program.virtual_id);
-            let tid = asked.filter(|tid| threads.iter().any(|(_, known)| known == tid)).unwrap_or(leader);
+            let is_there = |tid: &Tid| threads.iter().any(|(_, known)| known == tid);
+            let turn = self.leader_in_turn().map(|_| self.served.current);
+            let tid = asked.or(turn).filter(is_there).unwrap_or(leader);
             // A signal at which it stands is told again: the debugger delivers it when it lets the program go.
             let stands_at = self.served.threads.get(&tid).and_then(|control| control.signal.as_ref());
             let why = match stands_at {
