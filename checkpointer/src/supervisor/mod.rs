@@ -7,6 +7,7 @@ mod copies;
 mod events;
 mod futexes;
 mod served;
+mod spinning;
 mod stand_ins;
 mod tape;
 mod tasks;

@@ -99,9 +99,10 @@ impl Supervisor {
             Stand::Held => {}
             _ => schedule.tick += 1,
         }
+        self.expect_spin();
         tracing::trace!(
             "tick {} of {known}: {}",
-            schedule.tick,
+            self.recording.schedule().tick,
             raw::registers(tid).map_or("?", |registers| crate::syscalls::name(registers.orig_rax))
         );
         if self.gives_way(tid, known) {
@@ -180,7 +181,7 @@ impl Supervisor {
         }
         let (tick, last) = (self.recording.schedule().tick, self.recording.schedule().last);
         match self.recording.next_turn() {
-            Some(turn) if turn.tick == tick => {
+            Some(turn) if turn.tick == tick && !matches!(turn.cause, Cause::Spinning(_)) => {
                 let real = self.real_id(turn.to);
                 let able = self.takes_turns(real) && self.is_let_go(real);
                 let wrong = self.recording.schedule().stand(turn.to) == Stand::Waits && turn.cause != Cause::TimedOut;
@@ -208,6 +209,24 @@ impl Supervisor {
         self.choose_turn();
     }
 
+    /// Whose turn it could be besides.
+    pub(super) fn choose_other(&mut self, known: i32) -> Option<i32> {
+        let mut able = self.able();
+        able.retain(|thread| *thread != known);
+        let next = self.recording.schedule().choose(&able)?;
+        if self.recording.schedule().stand(next) == Stand::Waits {
+            // It is late, and finds that out when nobody spins.
+            let real = self.real_id(next);
+            self.end_wait(real, next, -i64::from(libc::ETIMEDOUT));
+        }
+        Some(next)
+    }
+
+    /// Whether somebody else could go on.
+    pub(super) fn others_can_go_on(&mut self, known: i32) -> bool {
+        !self.are_alone() && self.able().into_iter().any(|thread| thread != known)
+    }
+
     /// For the first time: whose turn it is.
     fn choose_turn(&mut self) {
         let able = self.able();
@@ -221,7 +240,7 @@ impl Supervisor {
     }
 
     /// It is this thread's turn.
-    fn give_turn(&mut self, tid: Pid, known: i32, late: bool) {
+    pub(super) fn give_turn(&mut self, tid: Pid, known: i32, late: bool) {
         if late {
             self.end_wait(tid, known, -i64::from(libc::ETIMEDOUT));
         }
@@ -238,6 +257,7 @@ impl Supervisor {
             if another && self.turn_in_run() {
                 return;
             }
+            self.expect_spin();
         }
         if !self.tasks.get(&tid).is_some_and(|task| task.is_stopped() && task.parked.is_none()) {
             return;
@@ -296,6 +316,8 @@ impl Supervisor {
                     let other = self.real_id(other);
                     self.chosen_by_hand(other);
                     self.give_turn_again();
+                } else {
+                    self.look_for_spin();
                 }
             }
         }
@@ -309,8 +331,11 @@ impl Supervisor {
 
     /// How long nothing needs to be looked at; for ever unless all wait and one of them not for ever.
     pub(super) fn turns_patience(&mut self) -> Option<Duration> {
-        if !self.recording.on || self.recording.schedule().current.is_some() {
+        if !self.recording.on {
             return None;
+        }
+        if self.recording.schedule().current.is_some() {
+            return self.spin_patience();
         }
         let leader = self.recorded_leader()?;
         if !self.is_let_go(leader) && !self.served.running {

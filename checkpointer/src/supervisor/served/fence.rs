@@ -322,7 +322,7 @@ fn signal_frames_may_differ(live: Pid, address: u64, now: u64, then: u64) -> boo
 }
 
 /// Private mappings that can be written, from /proc/PID/maps, neighbours made one.
-fn writable(pid: Pid) -> std::io::Result<Vec<(u64, u64)>> {
+pub(in crate::supervisor) fn writable(pid: Pid) -> std::io::Result<Vec<(u64, u64)>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let mut ranges: BTreeMap<u64, u64> = BTreeMap::new();
     for line in text.lines() {

@@ -25,7 +25,7 @@ use allocations::Allocations;
 pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
 pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
 pub(in crate::supervisor) use family::Held;
-pub(in crate::supervisor) use fence::Fence;
+pub(in crate::supervisor) use fence::{Fence, writable};
 pub(in crate::supervisor) use guard::Guard;
 pub(in crate::supervisor) use pinning::Pinned;
 pub(in crate::supervisor) use run::Running;
@@ -280,6 +280,9 @@ impl Supervisor {
                     self.at_fence(tid);
                     return Some(Trap::Done);
                 }
+                if self.is_left_spinning(tid) {
+                    return Some(Trap::Done);
+                }
                 let pc = registers.rip;
                 let stops = self.served.breakpoints.at(pc).is_some_and(|wanted| wanted.debugger);
                 if pc >= start && pc < end && !stops && self.served.interrupting.is_none() {
@@ -307,6 +310,9 @@ impl Supervisor {
         }
         if wanted.fence && self.fence_met(tid) {
             self.at_fence(tid);
+            return Trap::Done;
+        }
+        if wanted.spin && self.is_left_spinning(tid) {
             return Trap::Done;
         }
         if self.running.is_some() {
@@ -700,7 +706,28 @@ impl Supervisor {
         }
     }
 
+    /// A breakpoint is where the thread whose turn it is is noted to spin, and nowhere else.
+    pub(in crate::supervisor) fn expect_spin(&mut self) {
+        let at = self.spin_awaited();
+        let Some(before) = self.served.breakpoints.expect_spin(at) else { return };
+        let Some(program) = self.program.as_ref().filter(|_| self.served.running) else { return };
+        if let Some(before) = before
+            && self.served.breakpoints.at(before).is_none()
+        {
+            self.served.breakpoints.lift(before, &program.memory);
+        }
+        self.served.breakpoints.insert(&program.memory);
+    }
+
+    /// Whether a thread of the program stands where it is because it was stopped, and has nothing to tell.
+    pub(in crate::supervisor) fn has_met_nothing(&mut self, tid: Pid) -> bool {
+        let control = self.control(tid);
+        control.pending.is_none() && control.signal.is_none() && control.lifted.is_none() && control.motion.is_some()
+    }
+
     pub(super) fn insert_breakpoints(&mut self) {
+        let at = self.spin_awaited();
+        self.served.breakpoints.expect_spin(at);
         if let Some(program) = &self.program {
             self.served.breakpoints.insert(&program.memory);
         }

@@ -23,6 +23,7 @@ use nix::sys::stat::FileStat;
 use nix::unistd::Pid;
 
 use super::Supervisor;
+use super::spinning::Watch;
 use crate::wire::{Event, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 use gift::Counter;
@@ -95,6 +96,10 @@ pub(in crate::supervisor) struct Recording {
     counter: Option<Counter>,
     /// It has been stopped: threads are still to be let go that stand because it is not their turn.
     pub(in crate::supervisor) loosened: bool,
+    /// What is known of the thread whose turn it is while it makes no call.
+    pub(in crate::supervisor) watch: Option<Watch>,
+    /// Loops that change nothing, by the instructions on their way round.
+    pub(in crate::supervisor) loops: std::collections::HashSet<Vec<u64>>,
     /// Calls that were looked at since, to see how closely they follow each other.
     looked_at: (u32, std::time::Instant),
 }
@@ -116,6 +121,8 @@ impl Recording {
             client: format!("/proc/{}/fd/", std::os::unix::process::parent_id()).into_bytes(),
             counter: None,
             loosened: false,
+            watch: None,
+            loops: Default::default(),
             looked_at: (0, std::time::Instant::now()),
         }
     }
@@ -171,6 +178,7 @@ impl Recording {
     pub(in crate::supervisor) fn begin_anew(&mut self) {
         self.on = false;
         self.mark = Mark::default();
+        self.loops.clear();
     }
 
     /// Whose turn it is.

@@ -49,8 +49,17 @@ pub(in crate::supervisor) enum Cause {
     Call,
     /// The same, and what the next thread waited for has not come in time.
     TimedOut,
+    /// The thread whose turn it was goes round a loop that changes nothing, and is left there.
+    Spinning(Box<Spin>),
     /// The user has chosen, by what is let go.
     ByHand,
+}
+
+/// Where a thread that spins is left: its registers, which are those of each time round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::supervisor) struct Spin {
+    pub pc: u64,
+    pub state: [u64; 20],
 }
 
 /// A change of turns.
