@@ -5,7 +5,7 @@ use syscalls::Sysno;
 
 use super::Supervisor;
 use super::tape::Taken;
-use super::tape::schedule::{Moment, Stand, Wait};
+use super::tape::schedule::{Cause, Moment, Stand, Wait};
 use crate::inject::injector::{read_memory, write_memory};
 use crate::raw::{self, Registers};
 
@@ -52,7 +52,7 @@ impl Supervisor {
             // They may be who is waited for, and they are not recorded.
             return Some(Taken::Live);
         }
-        if !self.is_aside() && !self.comes_to_call(tid) {
+        if !self.is_aside() && !self.comes_to_call(tid, true) {
             return Some(Taken::Left);
         }
         self.leaves_call(tid);
@@ -116,7 +116,7 @@ impl Supervisor {
                 let known = self.virtual_id(tid);
                 if self.back_out(tid) {
                     self.recording.schedule().wait(Wait { thread: known, address, value, bits, until });
-                    self.next_turn(true);
+                    self.next_turn(Cause::Call);
                 }
                 None
             }

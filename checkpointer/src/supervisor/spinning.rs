@@ -123,7 +123,7 @@ impl Supervisor {
         let next = found.and_then(|spin| Some((spin, self.choose_other(known)?)));
         let spins = next.is_some();
         if let Some((spin, next)) = next {
-            self.recording.note_turn(next, Cause::Spinning(Box::new(spin)));
+            self.recording.note_turn(next, Cause::Spinning(Box::new(spin)), false);
             tracing::debug!("{known} spins: turn of {next}");
             let schedule = self.recording.schedule();
             (schedule.current, schedule.last, schedule.since) = (Some(next), next, Some(Instant::now()));

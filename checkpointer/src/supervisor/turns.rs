@@ -88,14 +88,14 @@ impl Supervisor {
         wait.and_then(|wait| wait.until).is_some_and(|until| left(until).is_zero())
     }
 
-    /// A thread stands before a call that counts. Whether it makes it now; otherwise it stands before it until it is its turn.
-    pub(super) fn comes_to_call(&mut self, tid: Pid) -> bool {
+    /// A thread stands before a call that counts. Whether it makes it now; otherwise it stands before it until it is its turn. One
+    /// that is `ours`, and not made by the kernel, is one in which the thread waits each time.
+    pub(super) fn comes_to_call(&mut self, tid: Pid, ours: bool) -> bool {
         let known = self.virtual_id(tid);
         let schedule = self.recording.schedule();
         match schedule.stand(known) {
             // It was interrupted.
             Stand::Called => return true,
-            Stand::Held if schedule.current != Some(known) => {}
             Stand::Held => {}
             _ => schedule.tick += 1,
         }
@@ -105,10 +105,10 @@ impl Supervisor {
             self.recording.schedule().tick,
             raw::registers(tid).map_or("?", |registers| crate::syscalls::name(registers.orig_rax))
         );
-        if self.gives_way(tid, known) {
+        if let Some(cause) = self.gives_way(tid, known, ours) {
             if self.back_out(tid) {
                 self.recording.schedule().set(known, Stand::Held);
-                self.next_turn(true);
+                self.next_turn(cause);
             }
             return false;
         }
@@ -116,19 +116,21 @@ impl Supervisor {
         true
     }
 
-    /// Whether it is another's turn before a thread makes its call.
-    fn gives_way(&mut self, tid: Pid, known: i32) -> bool {
+    /// Why it is another's turn before a thread makes its call, if it is.
+    fn gives_way(&mut self, tid: Pid, known: i32, ours: bool) -> Option<Cause> {
         let tick = self.recording.schedule().tick;
         if let Some(turn) = self.recording.next_turn() {
-            return turn.tick == tick && matches!(turn.cause, Cause::Call | Cause::TimedOut);
+            let now = turn.tick == tick && (turn.cause == Cause::Slice || turn.cause == Cause::Call && !ours);
+            return now.then(|| turn.cause.clone());
         }
         let over = |since: Option<Instant>| since.is_none_or(|since| since.elapsed() > SLICE);
         let held = self.recording.schedule().stand(known) == Stand::Held;
-        !held
+        let gives = !held
             && self.recording.is_live()
             && over(self.recording.schedule().since)
             && !(self.is_served(tid) && self.steps(tid))
-            && self.able().into_iter().any(|other| other != known)
+            && self.able().into_iter().any(|other| other != known);
+        gives.then_some(Cause::Slice)
     }
 
     /// A thread has made its call.
@@ -170,24 +172,24 @@ impl Supervisor {
                 Err(_) => return,
             }
         }
-        self.next_turn(true);
+        self.next_turn(Cause::Call);
     }
 
     /// Nobody's turn any more: finds out whose it is. Nothing is done while all wait.
-    pub(super) fn next_turn(&mut self, noted: bool) {
+    pub(super) fn next_turn(&mut self, cause: Cause) {
         self.recording.schedule().current = None;
-        if !noted || self.is_aside() {
-            return self.choose_turn();
+        if self.is_aside() {
+            return self.choose_turn(cause);
         }
         let (tick, last) = (self.recording.schedule().tick, self.recording.schedule().last);
         match self.recording.next_turn() {
             Some(turn) if turn.tick == tick && !matches!(turn.cause, Cause::Spinning(_)) => {
                 let real = self.real_id(turn.to);
                 let able = self.takes_turns(real) && self.is_let_go(real);
-                let wrong = self.recording.schedule().stand(turn.to) == Stand::Waits && turn.cause != Cause::TimedOut;
+                let wrong = self.recording.schedule().stand(turn.to) == Stand::Waits && !turn.late;
                 if able && !wrong {
                     self.recording.take_turn();
-                    return self.give_turn(real, turn.to, turn.cause == Cause::TimedOut);
+                    return self.give_turn(real, turn.to, turn.late);
                 }
                 let got = if wrong { "one that waits" } else { "one that is not let go" };
                 self.part(&format!("the turn of thread {}", turn.to), got);
@@ -206,7 +208,7 @@ impl Supervisor {
             _ if self.recording.is_at_end() => self.go_live(),
             _ => self.part("no change of turns", "one"),
         }
-        self.choose_turn();
+        self.choose_turn(cause);
     }
 
     /// Whose turn it could be besides.
@@ -228,12 +230,12 @@ impl Supervisor {
     }
 
     /// For the first time: whose turn it is.
-    fn choose_turn(&mut self) {
+    fn choose_turn(&mut self, cause: Cause) {
         let able = self.able();
         let Some(next) = self.recording.schedule().choose(&able) else { return };
         let late = self.recording.schedule().stand(next) == Stand::Waits;
         if !self.is_aside() && (late || next != self.recording.schedule().last) {
-            self.recording.note_turn(next, if late { Cause::TimedOut } else { Cause::Call });
+            self.recording.note_turn(next, cause, late);
         }
         let real = self.real_id(next);
         self.give_turn(real, next, late);
@@ -276,7 +278,7 @@ impl Supervisor {
             return;
         }
         if !self.is_aside() && self.recording.next_turn().is_none() {
-            self.recording.note_turn(known, Cause::ByHand);
+            self.recording.note_turn(known, Cause::ByHand, false);
         }
         let schedule = self.recording.schedule();
         schedule.current = Some(known);
@@ -305,11 +307,11 @@ impl Supervisor {
             return;
         }
         match self.recording.schedule().current {
-            None => self.next_turn(true),
+            None => self.next_turn(Cause::Call),
             Some(current) => {
                 let real = self.real_id(current);
                 if !self.takes_turns(real) {
-                    self.next_turn(true);
+                    self.next_turn(Cause::Call);
                 } else if !self.is_let_go(real)
                     && let Some(other) = self.able().first().copied()
                 {
@@ -382,7 +384,7 @@ impl Supervisor {
             nix::sched::sched_yield().ok();
         }
         self.wake_for_end();
-        self.next_turn(true);
+        self.next_turn(Cause::Call);
     }
 
     /// A thread of the recorded process has ended, and is known no more.
@@ -397,7 +399,7 @@ impl Supervisor {
         }
         self.wake_for_end();
         if had && self.is_let_go(pid) {
-            self.next_turn(true);
+            self.next_turn(Cause::Call);
         }
     }
 

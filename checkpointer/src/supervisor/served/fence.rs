@@ -141,7 +141,7 @@ impl Supervisor {
         if let (Some(then), Some(now)) = (&fence.mark, self.recording.mark())
             && !then.is_as_far_as(&now)
         {
-            tracing::trace!("not at the fence: {then:?}, {now:?}");
+            tracing::trace!("not at the fence: as far as {}, then {}", now.tick(), then.tick());
             return false;
         }
         if !fence.registers_equal(&registers) {

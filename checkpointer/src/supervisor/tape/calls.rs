@@ -111,7 +111,7 @@ impl Supervisor {
         match self.concern(tid, pid, registers) {
             Concern::Live => Taken::Live,
             Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
-            Concern::Notes(_) if !self.comes_to_call(tid) => Taken::Left,
+            Concern::Notes(_) if !self.comes_to_call(tid, false) => Taken::Left,
             Concern::Notes(call) => {
                 let taken = self.looked_up(tid, pid, registers, call);
                 if matches!(taken, Taken::Answered) {

@@ -62,6 +62,11 @@ impl Mark {
         self.schedule.tick == other.schedule.tick && line::place(&self.at, SCHEDULE) == line::place(&other.at, SCHEDULE)
     }
 
+    /// How many ticks of the schedule there have been.
+    pub(in crate::supervisor) fn tick(&self) -> u64 {
+        self.schedule.tick
+    }
+
     /// Memory that the kernel has written by itself.
     pub(in crate::supervisor) fn left_areas(&self) -> &[(u64, u64)] {
         &self.schedule.left
@@ -202,8 +207,8 @@ impl Recording {
     }
 
     /// Notes a turn, and that it has come.
-    pub(in crate::supervisor) fn note_turn(&mut self, to: i32, cause: Cause) {
-        let turn = Turn { tick: self.mark.schedule.tick, to, cause };
+    pub(in crate::supervisor) fn note_turn(&mut self, to: i32, cause: Cause, late: bool) {
+        let turn = Turn { tick: self.mark.schedule.tick, to, cause, late };
         let mut line = self.mark.line.borrow_mut();
         line.push_turn(turn);
         self.mark.at.insert(SCHEDULE, line.end(SCHEDULE));

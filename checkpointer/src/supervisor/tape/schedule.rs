@@ -45,10 +45,10 @@ pub(in crate::supervisor) struct Wait {
 /// Why it is another thread's turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::supervisor) enum Cause {
-    /// The thread whose turn it was waits, gives way or has ended.
+    /// The thread whose turn it was waits in its call, or has ended.
     Call,
-    /// The same, and what the next thread waited for has not come in time.
-    TimedOut,
+    /// It stands before its call: it has had its turn for long enough.
+    Slice,
     /// The thread whose turn it was goes round a loop that changes nothing, and is left there.
     Spinning(Box<Spin>),
     /// The user has chosen, by what is let go.
@@ -69,6 +69,8 @@ pub(in crate::supervisor) struct Turn {
     pub tick: u64,
     pub to: i32,
     pub cause: Cause,
+    /// What that thread waited for has not come in time.
+    pub late: bool,
 }
 
 /// The state of the schedule. Threads by the ids that the program knows.
