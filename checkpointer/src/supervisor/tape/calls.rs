@@ -111,6 +111,8 @@ impl Supervisor {
         match self.concern(tid, pid, registers) {
             Concern::Live => Taken::Live,
             Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
+            // What a debugger in the process asks, now more, now less, is no place at which a thread is left.
+            Concern::Notes(call) if call.query && !self.recording.served => self.looked_up(tid, pid, registers, call),
             Concern::Notes(_) if !self.comes_to_call(tid, false) => Taken::Left,
             Concern::Notes(call) => {
                 let taken = self.looked_up(tid, pid, registers, call);
@@ -266,6 +268,9 @@ impl Supervisor {
             match found {
                 Found::Same(index, entry) => return self.again(tid, pid, registers, call, index, &entry),
                 Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
+                Found::End if rule == Rule::Shared && asked.query && !mark.others_are_at_end(known) => {
+                    return self.let_in(tid, registers, call, None, None, None);
+                }
                 Found::End if rule == Rule::Exact && !mark.line.borrow().ends_at(&mark.at) => {
                     self.part("nothing more of this thread", &asked.words());
                 }

@@ -62,6 +62,14 @@ impl Mark {
         self.schedule.tick == other.schedule.tick && line::place(&self.at, SCHEDULE) == line::place(&other.at, SCHEDULE)
     }
 
+    /// Whether all but one thread have come to the end of the notes.
+    fn others_are_at_end(&self, thread: i32) -> bool {
+        let line = self.line.borrow();
+        let mut places = self.at.clone();
+        places.insert(thread, line.end(thread));
+        line.ends_at(&places)
+    }
+
     /// How many ticks of the schedule there have been.
     pub(in crate::supervisor) fn tick(&self) -> u64 {
         self.schedule.tick
