@@ -23,8 +23,9 @@ const LONGEST: usize = 2048;
 const LOOK: (Duration, Duration, Duration) =
     (Duration::from_millis(20), Duration::from_millis(1), Duration::from_millis(500));
 
-/// How long one may go on at last.
-const STARVED: Duration = Duration::from_secs(5);
+/// How long one may go on at last; and one of a process with a debugger in it, which may trace each line, while the others mostly
+/// wait for the interpreter's lock.
+const STARVED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 /// Flags that the program makes: carry, parity, adjust, zero, sign, direction and overflow.
 const FLAGS: u64 = 0xcd5;
@@ -103,7 +104,8 @@ impl Supervisor {
         watch.patience = if spins { watch.patience / 2 } else { watch.patience * 2 }.clamp(LOOK.1, LOOK.2);
         watch.looked = Instant::now();
         self.recording.watch = Some(watch);
-        if !spins && watch.begun.elapsed() > STARVED {
+        let starved = if self.recording.served { STARVED.0 } else { STARVED.1 };
+        if !spins && watch.begun.elapsed() > starved {
             self.stop_recording(&format!(
                 "thread {} goes on without a system call while others wait, and nothing names the place where it is stopped",
                 watch.current
