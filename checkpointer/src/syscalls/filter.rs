@@ -135,7 +135,7 @@ fn recorded(row: &'static Row) -> Vec<Rule> {
     match row.class {
         Class::Absent if row.unseen => rules.push(Rule { action: ABSENT, ..trap(row.when) }),
         Class::Absent | Class::Internal => {}
-        _ if row.local => {}
+        _ if row.local && !row.turns => {}
         _ => rules.push(trap(row.when)),
     }
     rules
@@ -244,7 +244,8 @@ mod tests {
                 if !trapped && absent && row.unseen {
                     return ABSENT;
                 }
-                let taken = !row.local && !absent && row.class != Class::Internal && row.when.iter().all(holds);
+                let taken =
+                    (!row.local || row.turns) && !absent && row.class != Class::Internal && row.when.iter().all(holds);
                 trapped || taken
             }
             Purpose::Recording => row.class != Class::Internal && row.when.iter().all(holds),
