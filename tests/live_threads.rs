@@ -78,3 +78,10 @@ fn a_race_in_a_lock_free_stack() {
     assert_eq!(value(&events[2]), "1", "{events:#?}");
     assert_eq!(culprit(&events, 3, 33, "pop"), ["1", "", "1"], "{events:#?}");
 }
+
+#[test]
+fn a_signal_comes_while_all_wait() {
+    let events = recorded("alarm.c", &["break 39", "run", "print got", "print interrupted"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!((place(&events[1]).0, value(&events[2]), value(&events[3])), (Some(39), "1", "1"), "{events:#?}");
+}

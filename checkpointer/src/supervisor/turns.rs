@@ -172,7 +172,7 @@ impl Supervisor {
                 Ok(Some((_, status))) => {
                     let what = self.record(tid, status);
                     self.react(tid, what);
-                    if !self.tasks.get(&tid).is_some_and(|task| !task.is_stopped()) {
+                    if self.tasks.get(&tid).is_none_or(|task| task.is_stopped()) {
                         return;
                     }
                 }
