@@ -48,7 +48,7 @@ impl Engine {
     fn look_at_thread(&mut self, id: i32, console: &mut dyn Console) -> Result<Option<(u32, String)>, Failure> {
         let Some(find) = self.served.as_ref().and_then(|served| served.aide.find_thread(id)) else { return Ok(None) };
         let Answer::Text(found) = self.ask_served(&find, None, console)?.0 else { return Ok(None) };
-        let Some(number) = self.served.as_ref().and_then(|served| served.aide.found_thread(&found)) else {
+        let Some(number) = self.served.as_ref().and_then(|served| served.aide.found_thread(id, &found)) else {
             return Ok(None);
         };
         let Some(select) = self.served.as_ref().map(|served| served.aide.select_thread(number)) else {
