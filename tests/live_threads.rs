@@ -80,6 +80,14 @@ fn a_race_in_a_lock_free_stack() {
 }
 
 #[test]
+fn a_message_arrives_while_another_thread_has_its_turn() {
+    let looks = ["print half", "fred-reverse-watch half == 0", "print half", "next", "print half"];
+    let events = recorded("inbox.c", &[&["break 28", "run"], &looks[..]].concat());
+    assert_eq!(value(&events[2]), "40", "{events:#?}");
+    assert_eq!(culprit(&events, 3, 12, "middle"), ["0", "", "40"], "{events:#?}");
+}
+
+#[test]
 fn a_signal_comes_while_all_wait() {
     let events = recorded("alarm.c", &["break 39", "run", "print got", "print interrupted"]);
     assert!(events.iter().all(is_done), "{events:#?}");

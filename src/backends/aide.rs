@@ -199,6 +199,9 @@ pub trait Aide: Send {
     /// Has it look at a thread, by its number.
     fn select_thread(&self, number: u32) -> Question;
 
+    /// Takes breakpoints out of force, or puts them back, by their numbers.
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question;
+
     /// What makes it look at a program that has been exchanged.
     fn look_again(&self) -> Vec<Question>;
 }

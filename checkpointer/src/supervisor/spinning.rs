@@ -127,8 +127,7 @@ impl Supervisor {
         if let Some((spin, next)) = next {
             self.recording.note_turn(next, Cause::Spinning(Box::new(spin)), false);
             tracing::debug!("{known} spins: turn of {next}");
-            let schedule = self.recording.schedule();
-            (schedule.current, schedule.last, schedule.since) = (Some(next), next, Some(Instant::now()));
+            self.recording.schedule().turn_to(next);
         }
         self.restart_served();
         spins

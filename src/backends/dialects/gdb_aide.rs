@@ -289,6 +289,10 @@ impl Aide for GdbAide {
         Question::Tell(format!("thread {number}"))
     }
 
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question {
+        Question::Tell(format!("{} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))
+    }
+
     fn look_again(&self) -> Vec<Question> {
         vec![Question::Tell("sharedlibrary".to_owned())]
     }

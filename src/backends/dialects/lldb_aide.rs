@@ -217,6 +217,10 @@ impl Aide for LldbAide {
         Question::Tell(format!("thread select {number}"))
     }
 
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question {
+        Question::Tell(format!("breakpoint {} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))
+    }
+
     fn look_again(&self) -> Vec<Question> {
         Vec::new()
     }
