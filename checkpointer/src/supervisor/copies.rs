@@ -704,13 +704,13 @@ impl Supervisor {
     /// Registers of the thread of the program that was told of last, or of that of a copy.
     pub(super) fn program_registers(&self, of: Option<CopyId>) -> Result<ProgramRegisters, String> {
         let none = "there is no program to be looked at";
-        let (pid, tid, found) = match of {
+        let (pid, tid, found, turns) = match of {
             None => {
                 let program = self.program.as_ref().ok_or(none)?;
                 let real = self.real_id(self.served.current);
                 let real = if self.is_served(real) { real } else { program.leader };
                 let found = raw::registers(real).map_err(|error| format!("cannot read the registers: {error}"))?;
-                (program.leader, self.virtual_id(real), found)
+                (program.leader, self.virtual_id(real), found, self.leader_in_turn())
             }
             Some(id) => {
                 let copy = self.copies.get(&id).ok_or(none)?;
@@ -718,13 +718,14 @@ impl Supervisor {
                 let threads = &part.snapshot.threads;
                 let thread = threads.iter().find(|state| state.virtual_id == copy.served.current).or(threads.first());
                 let thread = thread.ok_or(none)?;
-                (part.leader, thread.virtual_id, thread.registers)
+                let turns = (copy.mark.is_some() && threads.len() > 1).then_some(part.snapshot.virtual_id);
+                (part.leader, thread.virtual_id, thread.registers, turns)
             }
         };
         Ok(ProgramRegisters {
             pid: pid.as_raw(),
             tid,
-            turns: self.leader_in_turn(),
+            turns,
             rip: found.rip,
             general: [
                 found.rax, found.rdx, found.rcx, found.rbx, found.rsi, found.rdi, found.rbp, found.rsp, found.r8,

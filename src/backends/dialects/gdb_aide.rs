@@ -303,10 +303,18 @@ impl Aide for GdbAide {
         Some(Question::Tell(format!("thread find [.]{id}$")))
     }
 
-    fn found_thread(&self, text: &str) -> Option<u32> {
+    fn found_thread(&self, _id: i32, text: &str) -> Option<u32> {
         // Thread 2 has target id 'Thread 17.19'
         let line = text.lines().find(|line| line.contains(" has target id "))?;
         line.strip_prefix("Thread ")?.split_whitespace().next()?.parse().ok()
+    }
+
+    fn select_thread(&self, number: u32) -> Question {
+        Question::Tell(format!("thread {number}"))
+    }
+
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question {
+        Question::Tell(format!("{} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))
     }
 
     fn look_again(&self) -> Vec<Question> {
@@ -331,8 +339,8 @@ mod tests {
     #[test]
     fn threads_have_numbers_of_their_own() {
         let aide = GdbAide::default();
-        assert_eq!(aide.found_thread("Thread 12 has target id 'Thread 17.19'\n"), Some(12));
-        assert_eq!(aide.found_thread("No threads match '[.]19$'\n"), None);
+        assert_eq!(aide.found_thread(19, "Thread 12 has target id 'Thread 17.19'\n"), Some(12));
+        assert_eq!(aide.found_thread(19, "No threads match '[.]19$'\n"), None);
     }
 
     #[test]
