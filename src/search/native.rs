@@ -17,8 +17,9 @@ const MOST_HITS: u64 = 4_096;
 /// When a stretch is this short, in microseconds, hits in it are passed however many they are.
 const SHORT_US: u64 = 1_000;
 
-/// The same where time can still come closer: so many hits, and so many microseconds with what else has been stopped for.
-const MANY_HITS: u64 = 16_384;
+/// Hits in a stretch of so many microseconds are passed however many they are, if that takes no longer than this: they are
+/// counted in the program itself, a hundred million a second, but for some that are not.
+const PLENTY_US: u64 = 30_000;
 const MANY_US: u64 = 1_000_000;
 
 /// How often twice the time that a stretch is believed to take is tried, when it takes longer: on a busy machine.
@@ -330,7 +331,11 @@ pub fn last_within<M: Machine>(
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<Option<M::State>, M::Error> {
-    let (mut nearer, mut passed) = approach(machine, from, until, level)?;
+    let first = machine.pass(from, until, level, MOST_HITS, None)?;
+    if let Some(found) = before_loop(machine, from, until, level, &first)? {
+        return Ok(found);
+    }
+    let (mut nearer, mut passed) = approach(machine, from, until, level, first)?;
     loop {
         let near = nearer.pop();
         let found = last_of(machine, near.as_ref().unwrap_or(from), until, level, &passed)?;
@@ -340,6 +345,36 @@ pub fn last_within<M: Machine>(
         // That was in the middle of the last statement: from further back.
         passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
     }
+}
+
+/// The last stop of a stretch that ends in or right behind a loop on one line, from which nothing else is done: it is looked for
+/// among what was before. `None` if this is not such a stretch, as its first hits show.
+fn before_loop<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    first: &Passed,
+) -> Result<Option<Option<M::State>>, M::Error> {
+    let Some(hit) = first.last.last().filter(|_| !first.reached && changes_of(&first.last).is_empty()) else {
+        return Ok(None);
+    };
+    let inside = machine.at_hit(from, level, first.count)?;
+    if machine.closed_line(&inside)? != Some(hit.line) {
+        return Ok(None);
+    }
+    let others = Level { without: Some(hit.line), ..level.clone() };
+    let passed = machine.pass(from, until, &others, MOST_HITS, None)?;
+    if !passed.reached {
+        return Ok(None);
+    }
+    let changes = changes_of(&passed.last);
+    if let Some(&number) = changes.len().checked_sub(RUN_UP - 1).and_then(|index| changes.get(index)) {
+        let begin = machine.at_hit(from, &others, number)?;
+        return walk(machine, &begin, None, until, level, Around::Often).map(Some);
+    }
+    // In the middle of the loop there is none: from further back.
+    if machine.is_stop(from) { walk_from(machine, from, until, level, Around::Often).map(Some) } else { Ok(Some(None)) }
 }
 
 /// The last stop of a stretch on which statements of the level were passed.
@@ -421,22 +456,25 @@ fn changes_of(hits: &[Hit]) -> Vec<u64> {
 }
 
 /// States after `from`, nearer and nearer to the end, and the hits from the last of them (or from `from`, if there are none) to
-/// the end, which are not too many.
+/// the end, which are not too many. `first` are the first ones of all.
 fn approach<M: Machine>(
     machine: &mut M,
     from: &M::State,
     until: &Until<M::State>,
     level: &Level,
+    first: Passed,
 ) -> Result<(Vec<M::State>, Passed), M::Error> {
     let mut nearer: Vec<M::State> = Vec::new();
-    let passed = machine.pass(from, until, level, MOST_HITS, None)?;
-    if passed.reached {
-        return Ok((nearer, passed));
+    if first.reached {
+        return Ok((nearer, first));
     }
-    let mut span = match machine.after(from, machine.span(from, until) * 2 + 10_000, until)? {
-        After::End(micros) => micros,
-        After::At(_) => machine.span(from, until),
-    };
+    let mut span = time_to(machine, from, until)?;
+    if span <= PLENTY_US {
+        let passed = machine.pass(from, until, level, u64::MAX, Some(MANY_US))?;
+        if passed.reached {
+            return Ok((nearer, passed));
+        }
+    }
     while span > SHORT_US {
         // Close before the end, with room for the clock's error.
         let ahead = span - (span / 4).max(SHORT_US / 2);
@@ -445,7 +483,8 @@ fn approach<M: Machine>(
             After::At(middle) => match machine.reaches(&middle, (span - ahead) * 4 + 20_000, until)? {
                 Some(micros) => {
                     span = micros.min(span - 1);
-                    let passed = machine.pass(&middle, until, level, MOST_HITS, None)?;
+                    let (most, time) = if span <= PLENTY_US { (u64::MAX, Some(MANY_US)) } else { (MOST_HITS, None) };
+                    let passed = machine.pass(&middle, until, level, most, time)?;
                     nearer.push(middle);
                     if passed.reached {
                         return Ok((nearer, passed));
@@ -462,6 +501,18 @@ fn approach<M: Machine>(
     }
     let passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
     Ok((nearer, passed))
+}
+
+/// How long a stretch takes, in microseconds: what is known of it errs, and a busy machine takes longer.
+fn time_to<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::State>) -> Result<u64, M::Error> {
+    let mut span = machine.span(from, until);
+    for _ in 0..LONGER {
+        match machine.after(from, span * 2 + 10_000, until)? {
+            After::End(micros) => return Ok(micros),
+            After::At(_) => span = span * 2 + 10_000,
+        }
+    }
+    Ok(span)
 }
 
 /// Whether a stretch ends where the debugger has stopped, and not wherever the program was at some time.
@@ -624,7 +675,8 @@ pub fn last_hit<M: Machine>(
     until: &Until<M::State>,
     level: &Level,
 ) -> Result<Option<M::State>, M::Error> {
-    let (nearer, passed) = approach(machine, from, until, level)?;
+    let first = machine.pass(from, until, level, MOST_HITS, None)?;
+    let (nearer, passed) = approach(machine, from, until, level, first)?;
     match passed.last.last() {
         Some(hit) => machine.at_hit(nearer.last().unwrap_or(from), level, hit.number).map(Some),
         None => Ok(None),
@@ -770,20 +822,11 @@ fn narrow_by_time<M: Machine>(
     now: &Value,
 ) -> Result<Stretch<M::State>, M::Error> {
     let mut span = machine.span(&from, &until);
-    let at_stop = ends_at_stop(machine, &until);
-    for _ in 0..LONGER {
-        if !at_stop {
-            // Both times are known by an erring clock.
-            span = span.max(least * 64);
-            break;
-        }
-        match machine.after(&from, span * 2 + 10_000, &until)? {
-            After::End(micros) => {
-                span = micros;
-                break;
-            }
-            After::At(_) => span = span * 2 + 10_000,
-        }
+    if ends_at_stop(machine, &until) {
+        span = time_to(machine, &from, &until)?;
+    } else {
+        // Both times are known by an erring clock.
+        span = span.max(least * 64);
     }
     while span > least {
         match machine.after(&from, span / 2, wall)? {
@@ -849,11 +892,8 @@ fn change_between<M: Machine>(
         if least < SHORT_US {
             (from, until) = narrow_by_chance(machine, from, until, least, now)?;
         }
-        let (most, micros) = match least > SHORTEST_US {
-            true => (MANY_HITS, Some(MANY_US)),
-            false => (u64::MAX, None),
-        };
-        match level_between(machine, &from, &until, most, micros)? {
+        let micros = (least > SHORTEST_US).then_some(MANY_US);
+        match level_between(machine, &from, &until, micros)? {
             Chosen::Level(level, count) => return change_at_level(machine, from, until, level, count, now),
             Chosen::None => return Err(machine.astray("the change is in code without line numbers")),
             Chosen::TooMany => least = (least / 4).max(SHORTEST_US),
@@ -893,12 +933,11 @@ fn level_between<M: Machine>(
     machine: &mut M,
     from: &M::State,
     until: &Until<M::State>,
-    most: u64,
     micros: Option<u64>,
 ) -> Result<Chosen, M::Error> {
     let mut chosen = Chosen::None;
     for level in levels_between(machine, from, until)? {
-        let passed = machine.pass(from, until, &level, most, micros)?;
+        let passed = machine.pass(from, until, &level, u64::MAX, micros)?;
         if !passed.reached {
             return Ok(Chosen::TooMany);
         }
@@ -957,14 +996,14 @@ fn change_at_level<M: Machine>(
                 let out = Until::State(out);
                 let wall = out.clone();
                 (from, until, level) = (inside, out, deeper);
-                let mut passed = machine.pass(&from, &until, &level, MANY_HITS, Some(MANY_US))?;
+                let mut passed = machine.pass(&from, &until, &level, u64::MAX, Some(MANY_US))?;
                 for _ in 0..CLOSER {
                     if passed.reached {
                         break;
                     }
                     (from, until) = narrow_by_time(machine, from, until, &wall, SHORTEST_US, now)?;
                     (from, until) = narrow_by_chance(machine, from, until, SHORT_US, now)?;
-                    passed = machine.pass(&from, &until, &level, MANY_HITS, Some(MANY_US))?;
+                    passed = machine.pass(&from, &until, &level, u64::MAX, Some(MANY_US))?;
                 }
                 if !passed.reached {
                     passed = machine.pass(&from, &until, &level, u64::MAX, None)?;

@@ -85,7 +85,12 @@ impl Supervisor {
         self.recorded_stop(tid, what);
         match what {
             Change::Exec => self.loaded(tid),
-            Change::Ending => self.about_to_end(tid),
+            Change::Ending => {
+                if self.is_served(tid) {
+                    self.take_counts();
+                }
+                self.about_to_end(tid);
+            }
             Change::Interrupted => self.mend_interrupted(tid),
             _ => {}
         }
