@@ -177,6 +177,8 @@ pub struct Ran {
     pub hits: u64,
     /// The last of them, at most [`Ran::LAST`], oldest first.
     pub last: Vec<Hit>,
+    /// How often a spot, or the instruction of the fence, was met by a stop of the program, and not by code in it.
+    pub stops: u32,
     /// Copies that were left, with the number of the hit at which each stands and its real pid.
     pub kept: Vec<(u64, CopyId, i32)>,
     /// How long the program ran, in microseconds, without the time that copies took.

@@ -279,6 +279,7 @@ impl Supervisor {
             end,
             hits: running.hits,
             last: running.last.into(),
+            stops: running.stops,
             kept: running.kept,
             ran_us: u64::try_from(ran.as_micros()).unwrap_or(u64::MAX),
         }));
