@@ -105,6 +105,8 @@ pub(in crate::supervisor) struct Served {
     pub(super) vforked: bool,
     /// Where the program's sequence of random bytes is.
     pub(super) random: u64,
+    /// Where the dynamic linker comes by when it has mapped or unmapped something, once that is known.
+    pub(super) linker: Option<u64>,
     /// Memory in the program that is the debugger's.
     pub(super) allocations: Allocations,
 }
@@ -309,10 +311,16 @@ impl Supervisor {
             return Trap::Done;
         }
         if self.running.is_some() {
-            if let Some(spot) = wanted.spot {
-                self.hit(tid, spot);
-            } else {
-                self.go_past(tid, at);
+            if wanted.mapped
+                && let Some(program) = &self.program
+            {
+                self.served.breakpoints.insert_again(&program.memory);
+                self.insert_jumps_again();
+            }
+            match wanted.spot {
+                Some(spot) => self.hit(tid, spot),
+                None if wanted.fence => self.go_past(tid, at),
+                None => self.go_over(tid, at),
             }
             return Trap::Done;
         }
@@ -543,7 +551,7 @@ impl Supervisor {
 
     fn served_exec(&mut self, tid: Pid) {
         self.served.breakpoints.clear();
-        self.trampolines = None;
+        (self.trampolines, self.served.linker) = (None, None);
         self.served.registers = DebugRegisters::default();
         self.served.threads.clear();
         if let Some(task) = self.tasks.get_mut(&tid) {

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::{Supervisor, raw};
+use super::{Supervisor, View, raw};
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
+use crate::rsp::libraries;
 use crate::rsp::target::{Caught, Motion, Why};
 use crate::supervisor::tasks::proc_text;
 use crate::wire::{CopyId, Event, FrameRegister, Hit, Ran, Run, RunEnd};
@@ -83,6 +84,15 @@ impl Supervisor {
         self.parked_registers = Some(std::mem::take(&mut self.served.registers));
         for (index, spot) in (0..).zip(&wanted.spots) {
             self.served.breakpoints.change(spot.address, |wanted| wanted.spot = Some(index));
+        }
+        if !places_are_none || self.fence.is_some() {
+            // What is not mapped yet is met as soon as it is.
+            if self.served.linker.is_none() {
+                self.served.linker = libraries::after_changes(&mut View(self));
+            }
+            if let Some(at) = self.served.linker {
+                self.served.breakpoints.change(at, |wanted| wanted.mapped = true);
+            }
         }
         let caught = std::mem::take(&mut self.served.caught);
         self.running = Some(Running {

@@ -368,6 +368,14 @@ impl Supervisor {
         }
     }
 
+    /// Puts those in again whose code was mapped anew.
+    pub(super) fn insert_jumps_again(&mut self) {
+        if let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) {
+            trampolines.inserted = false;
+            trampolines.insert(&program.memory);
+        }
+    }
+
     pub(super) fn remove_jumps(&mut self) {
         if let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) {
             trampolines.remove(&program.memory);
