@@ -28,6 +28,8 @@ pub struct Spec {
     pub fixed_addresses: bool,
     /// Its calls are recorded in the session.
     pub recorded: bool,
+    /// It is a debugger whose program is served to it.
+    pub debugger: bool,
 }
 
 /// Session leader on a terminal; parent of programs and of all their copies. It does nothing but start, exist and reap.
@@ -150,10 +152,10 @@ impl Prepared {
                 error.as_ref().map(one).transpose()?,
             ],
             fixed_addresses: spec.fixed_addresses,
-            filter: syscalls::program(if spec.recorded {
-                syscalls::Purpose::Recorded
-            } else {
-                syscalls::Purpose::Session
+            filter: syscalls::program(match (spec.recorded, spec.debugger) {
+                (true, _) => syscalls::Purpose::Recorded,
+                (false, true) => syscalls::Purpose::Debugger,
+                (false, false) => syscalls::Purpose::Session,
             }),
         })
     }

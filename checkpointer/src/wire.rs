@@ -17,7 +17,7 @@ pub enum Request {
         /// Program and arguments, as bytes.
         argv: Vec<Vec<u8>>,
     },
-    /// Let threads that are parked at a read of the terminal go on.
+    /// Let threads that are parked at a read of the terminal go on. The only one without an answer: there is nothing to be waited for.
     Go,
     /// Record the calls of what will be launched.
     Record,
@@ -116,6 +116,9 @@ pub struct Run {
     pub thread: Option<i32>,
     /// Address ranges of whole functions, each with all of its own: code in them can be counted without a stop.
     pub functions: Functions,
+    /// Stop when it is another thread's turn for the so manyth time, the first being 1, before that thread does anything. Only a
+    /// recorded program has turns.
+    pub turns: Option<u64>,
 }
 
 /// An instruction whose executions are counted.
@@ -145,6 +148,8 @@ pub enum RunEnd {
     Fence,
     /// As many hits as were wanted.
     Hits,
+    /// As many turns as were wanted.
+    Turn,
     /// The time is over.
     Time,
     /// A signal is about to be delivered by which the program would end.
@@ -175,7 +180,9 @@ pub struct Ran {
     pub end: RunEnd,
     /// Hits in all.
     pub hits: u64,
-    /// The last of them, at most [`Ran::LAST`], oldest first.
+    /// How often it became another thread's turn.
+    pub turns: u64,
+    /// The last of the hits, at most [`Ran::LAST`], oldest first.
     pub last: Vec<Hit>,
     /// How often a spot, or the instruction of the fence, was met by a stop of the program, and not by code in it.
     pub stops: u32,
@@ -250,6 +257,8 @@ pub struct ProgramRegisters {
     pub pid: i32,
     /// The thread as the program knows it.
     pub tid: i32,
+    /// The first thread of a process with several that take turns.
+    pub turns: Option<i32>,
     /// The instruction pointer.
     pub rip: u64,
     /// In the order of DWARF: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15.
@@ -281,6 +290,8 @@ pub enum Event {
         mode: ReadMode,
         /// Nothing that its server has still to say can wake it.
         settled: bool,
+        /// How often [`Request::Go`] had been asked by then.
+        went: u64,
     },
     /// A debugger that was parked at its terminal was sent something by its server and goes on: that it reads is no longer true.
     Woken,

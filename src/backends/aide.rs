@@ -1,6 +1,8 @@
 //! What is asked of a served debugger in a machine format, on an interface of its own beside the user's prompt. What the
 //! user sees is never read for facts where there is such an interface.
 
+use std::path::Path;
+
 use crate::history::entry::Stop;
 
 /// A question, or a command that the user does not see.
@@ -140,6 +142,23 @@ pub trait Aide: Send {
         true
     }
 
+    /// It is not there, though it was expected to be: whether the debugger can do without it from now on ([`Aide::opening`]).
+    fn do_without(&mut self) -> bool {
+        false
+    }
+
+    /// The line to type at the prompt that opens the interface on a terminal, where that has not been done. No trace of it is left.
+    fn opening(&self, channel: &Path) -> String {
+        let _ = channel;
+        String::new()
+    }
+
+    /// The line to type at the prompt that asks a question while the interface is not open; `None` if it must be opened.
+    fn at_prompt(&mut self, question: &Question) -> Option<String> {
+        let _ = question;
+        None
+    }
+
     /// Whether questions are read by a thread of their own, which waits for nothing else: then nobody else need be let go for one.
     fn listens_apart(&self) -> bool {
         false
@@ -164,6 +183,22 @@ pub trait Aide: Send {
     fn arguments(&self, text: &str) -> Option<String> {
         let _ = text;
         None
+    }
+
+    /// Asks for the debugger's number of a thread, by the id that the program knows; `None` if it need not be told which thread
+    /// to look at.
+    fn find_thread(&self, _id: i32) -> Option<Question> {
+        None
+    }
+
+    /// The number in the answer.
+    fn found_thread(&self, _text: &str) -> Option<u32> {
+        None
+    }
+
+    /// Has it look at a thread, by its number.
+    fn select_thread(&self, number: u32) -> Question {
+        Question::Tell(format!("thread {number}"))
     }
 
     /// What makes it look at a program that has been exchanged.

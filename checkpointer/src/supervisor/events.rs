@@ -90,6 +90,7 @@ impl Supervisor {
                     self.take_counts();
                 }
                 self.about_to_end(tid);
+                self.turn_ends(tid);
             }
             Change::Interrupted => self.mend_interrupted(tid),
             _ => {}
@@ -138,25 +139,30 @@ impl Supervisor {
                 }
                 self.let_go(tid, How::Continue);
             }
+            Change::Ending => {
+                self.let_go(tid, How::Continue);
+                self.turn_has_ended(tid);
+            }
             _ => self.let_go(tid, How::Continue),
         }
     }
 
     /// Lets a stopped thread go.
     pub(super) fn let_go(&mut self, tid: Pid, how: How) {
+        if !self.may_go(tid) {
+            return;
+        }
         let how = if self.is_served(tid) { self.how_served(tid) } else { how };
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
         let looked_at = task.watched || task.pending.as_ref().is_some_and(|pending| pending.inside);
         let how = if looked_at && how == How::Continue { How::ToSyscall } else { how };
-        if let Some(Activity::Stopped(stopped)) = task.activity.take() {
-            match stopped.resume(how) {
-                Ok(running) => task.activity = Some(Activity::Running(running)),
-                // Killed while stopped: its end is about to be reported.
-                Err(_) => task.activity = None,
-            }
-        }
+        task.activity = match task.activity.take() {
+            // Killed while stopped: its end is about to be reported.
+            Some(Activity::Stopped(stopped)) => stopped.resume(how).ok().map(Activity::Running),
+            other => other,
+        };
     }
 
     pub(super) fn leave_group_stopped(&mut self, tid: Pid) {
@@ -180,9 +186,12 @@ impl Supervisor {
             if program.leader == tid {
                 return self.served_ended(what);
             }
-            if task.is_some_and(|task| task.pid == program.leader) {
-                return self.served_thread_ended(known);
+            if task.as_ref().is_some_and(|task| task.pid == program.leader) {
+                self.served_thread_ended(known);
             }
+        }
+        if let Some(task) = task {
+            self.turn_is_over(task.pid, known);
         }
         if self.main != Some(tid) {
             return;
@@ -325,7 +334,7 @@ fn hide_clock(tid: Pid) {
 }
 
 /// Whether a signal that the thread does not block waits for it or its process.
-fn signal_on_its_way(tid: Pid) -> bool {
+pub(super) fn signal_on_its_way(tid: Pid) -> bool {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else { return false };
     let mask = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;

@@ -5,15 +5,18 @@ mod connection;
 mod control;
 mod copies;
 mod events;
+mod futexes;
 mod served;
+mod spinning;
 mod stand_ins;
 mod tape;
 mod tasks;
 mod terminal;
 mod traps;
+mod turns;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -28,7 +31,7 @@ use crate::launch::Holder;
 use crate::rsp::Server;
 use crate::rsp::target::Stop;
 use crate::snapshot::state::Hints;
-use crate::wire::{self, CopyId, Event, Message, ProgramChange};
+use crate::wire::{self, CopyId, Event, Message, ProgramChange, Request};
 use connection::{Connection, Door};
 use copies::Copy;
 use served::{Breakpoints, DebugRegisters, Fence, Guard, Pinned, Program, Running, Served};
@@ -107,6 +110,8 @@ pub(crate) struct Supervisor {
     recording: Recording,
     /// When it is looked for readers next, if nothing happens until then.
     look_after: Duration,
+    /// How often the client has let parked threads go.
+    went: u64,
     /// What the client need not hear of before anything else is told: it would be woken for nothing.
     untold: Vec<ProgramChange>,
 }
@@ -175,6 +180,7 @@ pub fn main() -> io::Result<()> {
         pinned: None,
         recording: Recording::new(),
         look_after: LOOK_AFTER.0,
+        went: 0,
         untold: Vec::new(),
     };
     let outcome = supervisor.serve(&news);
@@ -191,10 +197,12 @@ impl Supervisor {
         loop {
             let (news_came, asked, knocked, sent) = self.wait_for_something(news)?;
             if news_came {
-                while let Ok(Some(_)) = news.read_signal() {}
+                // One at most waits: SIGCHLD does not queue.
+                news.read_signal().ok();
             }
             self.pump();
             self.run_timed_out();
+            self.keep_turns();
             self.unpin_what_computes();
             if self.orphaned {
                 return Ok(());
@@ -204,19 +212,27 @@ impl Supervisor {
             }
             if sent {
                 self.serve_debugger();
+                self.keep_turns();
             }
             if asked {
                 let Some(request) = wire::receive(&mut self.control)? else {
                     return Ok(());
                 };
+                if matches!(request, Request::Go) {
+                    self.went += 1;
+                    self.go();
+                    continue;
+                }
                 let answer = self.answer(request);
                 wire::send(&mut self.control, &Message::Answer(answer))?;
+                self.keep_turns();
             }
         }
     }
 
     /// Waits for a child, the client, a debugger that wants to be served, or one that is.
     fn wait_for_something(&mut self, news: &SignalFd) -> io::Result<(bool, bool, bool, bool)> {
+        let turns = self.turns_patience();
         let mut wanted =
             vec![PollFd::new(news.as_fd(), PollFlags::POLLIN), PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
         let door = self.door.as_ref().map(|door| {
@@ -237,12 +253,13 @@ impl Supervisor {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         // Being woken takes longer than what is left.
         let left_to_sleep = left.map(|left| left.checked_sub(AWAKE_BEFORE).unwrap_or_default());
-        let patience = left_to_sleep.into_iter().chain(look).min().map(TimeSpec::from_duration);
+        let patience = left_to_sleep.into_iter().chain(look).chain(turns).min().map(TimeSpec::from_duration);
         let outcome = ppoll(&mut wanted, patience, None);
         let ready = |index: usize| wanted[index].revents().is_some_and(|happened| !happened.is_empty());
         let found = match outcome {
             Ok(0) => {
-                if left.is_none_or(|left| look.is_some_and(|look| look < left)) {
+                let others = left.into_iter().chain(turns).min();
+                if others.is_none_or(|left| look.is_some_and(|look| look < left)) {
                     drop(wanted);
                     self.unpin_what_runs();
                     self.look_for_readers();
@@ -271,11 +288,13 @@ impl Supervisor {
             return;
         }
         let before = std::mem::take(&mut self.untold).into_iter().map(Event::Program);
+        // In one piece, so that the client is woken once.
+        let mut frames = Vec::new();
         for event in before.chain(std::iter::once(event)) {
-            let message = Message::Event { run: self.run, event };
-            if let Err(error) = wire::send(&mut self.control, &message) {
-                tracing::debug!("the client does not listen any more: {error}");
-            }
+            wire::send(&mut frames, &Message::Event { run: self.run, event }).ok();
+        }
+        if let Err(error) = self.control.write_all(&frames) {
+            tracing::debug!("the client does not listen any more: {error}");
         }
     }
 

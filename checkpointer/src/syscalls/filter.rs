@@ -2,7 +2,7 @@
 
 use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
 
-use super::{Class, FLUSH, PAST, Row, TABLE, When};
+use super::{Class, FLUSH, PAST, Row, Special, TABLE, When};
 use crate::inject::{CODE_PAGE, EXEMPT_PAGES, PAGE};
 
 /// Offsets in `struct seccomp_data`.
@@ -87,6 +87,8 @@ fn trap(rule: &Rule) -> Vec<sock_filter> {
 pub enum Purpose {
     /// Checkpoints.
     Session,
+    /// The same of a debugger whose program is a process of its own: its random bytes need not be the same again.
+    Debugger,
     /// Checkpoints of a program whose calls are recorded in the session.
     Recorded,
     /// Recording and replay.
@@ -106,6 +108,11 @@ fn rules(purpose: Purpose) -> Vec<Rule> {
     match purpose {
         Purpose::Session => rows
             .flat_map(|row| row.session.iter().map(|trap| Rule { number: row.number, when: trap.when, action: TRACE }))
+            .collect(),
+        Purpose::Debugger => rows
+            .flat_map(|row| row.session.iter().map(move |trap| (row, trap)))
+            .filter(|(_, trap)| trap.special != Special::Random)
+            .map(|(row, trap)| Rule { number: row.number, when: trap.when, action: TRACE })
             .collect(),
         Purpose::Recorded => rows.flat_map(recorded).collect(),
         Purpose::Recording => rows
@@ -128,7 +135,7 @@ fn recorded(row: &'static Row) -> Vec<Rule> {
     match row.class {
         Class::Absent if row.unseen => rules.push(Rule { action: ABSENT, ..trap(row.when) }),
         Class::Absent | Class::Internal => {}
-        _ if row.local => {}
+        _ if row.local && !row.turns => {}
         _ => rules.push(trap(row.when)),
     }
     rules
@@ -213,6 +220,8 @@ mod tests {
         }
     }
 
+    const EVERY: [Purpose; 4] = [Purpose::Session, Purpose::Debugger, Purpose::Recorded, Purpose::Recording];
+
     /// What the rows say, read directly.
     fn expected(purpose: Purpose, number: u32, arguments: [u64; 6]) -> u32 {
         let holds = |when: &When| (arguments[usize::from(when.argument)] & when.mask == when.value) != when.not;
@@ -228,13 +237,15 @@ mod tests {
         };
         let hit = match purpose {
             Purpose::Session => row.session.iter().any(|trap| trap.when.iter().all(holds)),
+            Purpose::Debugger => number != 318 && row.session.iter().any(|trap| trap.when.iter().all(holds)),
             Purpose::Recorded => {
                 let trapped = row.session.iter().any(|trap| trap.when.iter().all(holds));
                 let absent = row.class == Class::Absent;
                 if !trapped && absent && row.unseen {
                     return ABSENT;
                 }
-                let taken = !row.local && !absent && row.class != Class::Internal && row.when.iter().all(holds);
+                let taken =
+                    (!row.local || row.turns) && !absent && row.class != Class::Internal && row.when.iter().all(holds);
                 trapped || taken
             }
             Purpose::Recording => row.class != Class::Internal && row.when.iter().all(holds),
@@ -249,7 +260,7 @@ mod tests {
     #[test]
     fn filter_agrees_with_the_rows() {
         let values = [0, 1, 2, 10, 14, 18, 0x20, 1030, 0x5402, 0x5403, 0xffff_ffff, u64::MAX, 1 << 32, (1 << 32) | 1];
-        for purpose in [Purpose::Session, Purpose::Recorded, Purpose::Recording] {
+        for purpose in EVERY {
             let code = program(purpose);
             for number in (0..480).chain([FLUSH]) {
                 for &a in &values {
@@ -270,7 +281,7 @@ mod tests {
 
     #[test]
     fn our_own_calls_pass() {
-        for purpose in [Purpose::Session, Purpose::Recorded, Purpose::Recording] {
+        for purpose in EVERY {
             let code = program(purpose);
             assert_eq!(run(&code, 39, CODE_PAGE + 2, [0; 6]), ALLOW);
             assert_eq!(run(&code, 39, CODE_PAGE - 2, [0; 6]), TRACE);
@@ -281,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_kernel_takes_it() {
-        for purpose in [Purpose::Session, Purpose::Recorded, Purpose::Recording] {
+        for purpose in EVERY {
             // BPF_MAXINSNS
             assert!(program(purpose).len() < 4096);
         }

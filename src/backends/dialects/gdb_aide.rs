@@ -1,14 +1,22 @@
-//! Facts from gdb, over a second interface in its machine format (`new-ui mi2`).
+//! Facts from gdb, over a second interface in its machine format (`new-ui mi2`). Until more is asked than where it has stopped, a
+//! few lines of Python in gdb stand in for it (`gdb_hook.py`).
+
+use std::path::Path;
 
 use crate::backends::aide::{Aide, Answer, BreakpointFact, FrameFact, Question};
 use crate::backends::mi::{self, Record, Tuple, Value};
 use crate::history::entry::{Reason, Stop};
+
+/// What stands in for the machine interface.
+pub const HOOK: &str = include_str!("gdb_hook.py");
 
 /// gdb's machine interface.
 #[derive(Debug, Default)]
 pub struct GdbAide {
     /// Of the last question.
     token: u64,
+    /// Whether something stands in for it at first.
+    hooked: bool,
 }
 
 fn text<'t>(tuple: &'t Tuple, name: &str) -> Option<&'t str> {
@@ -94,6 +102,11 @@ fn breakpoints_of(body: &[Value]) -> Vec<BreakpointFact> {
 }
 
 impl GdbAide {
+    /// That of a gdb in which the interface is there from the beginning, or something that stands in for it.
+    pub fn new(hooked: bool) -> Self {
+        GdbAide { token: 0, hooked }
+    }
+
     fn result(&self, text: &str) -> Option<(String, Tuple)> {
         mi::records(text).find_map(|record| match record {
             Record::Result { token, class, results } if token == Some(self.token) => Some((class, results)),
@@ -189,6 +202,35 @@ impl Aide for GdbAide {
         })
     }
 
+    fn is_there(&self, text: &str) -> bool {
+        !self.hooked || text.contains("=fred-ready")
+    }
+
+    fn do_without(&mut self) -> bool {
+        std::mem::take(&mut self.hooked)
+    }
+
+    fn opening(&self, channel: &Path) -> String {
+        if self.hooked {
+            "server python __import__('fred_hook').open()".to_owned()
+        } else {
+            format!("server new-ui mi2 {}", channel.display())
+        }
+    }
+
+    fn at_prompt(&mut self, question: &Question) -> Option<String> {
+        if !self.hooked {
+            return None;
+        }
+        let call = match question {
+            Question::Program => format!("program({})", self.token + 1),
+            Question::Tell(line) => format!("tell({}, {})", self.token + 1, mi::quote(line)),
+            _ => return None,
+        };
+        self.token += 1;
+        Some(format!("server python __import__('fred_hook').{call}"))
+    }
+
     fn stop(&self, text: &str) -> Option<Stop> {
         mi::records(text)
             .filter_map(|record| match record {
@@ -232,6 +274,17 @@ impl Aide for GdbAide {
         text.get(start..end).map(str::to_owned)
     }
 
+    fn find_thread(&self, id: i32) -> Option<Question> {
+        // Its target ids end in it: "Thread 17.19".
+        Some(Question::Tell(format!("thread find [.]{id}$")))
+    }
+
+    fn found_thread(&self, text: &str) -> Option<u32> {
+        // Thread 2 has target id 'Thread 17.19'
+        let line = text.lines().find(|line| line.contains(" has target id "))?;
+        line.strip_prefix("Thread ")?.split_whitespace().next()?.parse().ok()
+    }
+
     fn look_again(&self) -> Vec<Question> {
         vec![Question::Tell("sharedlibrary".to_owned())]
     }
@@ -249,6 +302,13 @@ mod tests {
         let text = "1^running\n~\"6\\t  x;\\n\"\n*stopped,reason=\"end-stepping-range\",frame={func=\"f\",line=\"6\",fullname=\"/t.c\"},thread-id=\"1\"\n";
         let Some(Answer::Went { stop: Some(stop), shown }) = aide.answer(&Question::Step, text) else { panic!() };
         assert_eq!((stop.line, stop.reason, shown.as_str()), (Some(6), Reason::Step, "6\t  x;\n"));
+    }
+
+    #[test]
+    fn threads_have_numbers_of_their_own() {
+        let aide = GdbAide::default();
+        assert_eq!(aide.found_thread("Thread 12 has target id 'Thread 17.19'\n"), Some(12));
+        assert_eq!(aide.found_thread("No threads match '[.]19$'\n"), None);
     }
 
     #[test]

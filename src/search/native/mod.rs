@@ -57,6 +57,8 @@ pub struct Passed {
     pub reached: bool,
     /// Time that the program ran, in microseconds.
     pub micros: u64,
+    /// How often it became another thread's turn; 0 where that is not recorded.
+    pub turns: u64,
 }
 
 /// Where running for some time has led.
@@ -122,6 +124,20 @@ pub trait Machine {
     /// # Errors
     /// As the trait says.
     fn at_hit(&mut self, from: &Self::State, level: &Level, number: u64) -> Result<Self::State, Self::Error>;
+
+    /// The state when it becomes another thread's turn for the so manyth time, from 1, before that thread does anything.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn at_turn(&mut self, _from: &Self::State, _number: u64) -> Result<Self::State, Self::Error> {
+        Err(self.astray("threads take no turns"))
+    }
+
+    /// Where functions with lines begin, for a stretch that begins and ends in code without.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn entries(&mut self, at: &Self::State) -> Result<Level, Self::Error>;
 
     /// The line, as a hit names it, in which a state stands, if its code neither calls anything nor leads out of its function in
     /// another way, as far as can be said.

@@ -33,6 +33,7 @@ struct Clock {
 pub(in crate::supervisor) struct Running {
     pub(super) wanted: Run,
     pub(super) hits: u64,
+    turns: u64,
     pub(super) last: VecDeque<Hit>,
     /// Stops at spots and at the fence so far.
     stops: u32,
@@ -98,6 +99,7 @@ impl Supervisor {
         self.running = Some(Running {
             wanted,
             hits: 0,
+            turns: 0,
             last: VecDeque::new(),
             stops: 0,
             kept: Vec::new(),
@@ -170,6 +172,17 @@ impl Supervisor {
         let mut fields = text.split_whitespace().map(|nanoseconds| nanoseconds.parse().unwrap_or(0));
         let mut next = || Duration::from_nanos(fields.next().unwrap_or(0));
         Clock { ran: next(), waited: next() }
+    }
+
+    /// It is another thread's turn. Whether the run ends with that.
+    pub(in crate::supervisor) fn turn_in_run(&mut self) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        running.turns += 1;
+        if running.wanted.turns != Some(running.turns) {
+            return false;
+        }
+        self.run_over(RunEnd::Turn);
+        true
     }
 
     /// A spot was met by a thread, its instruction not executed.
@@ -257,6 +270,7 @@ impl Supervisor {
     /// Ends a run: everything is stopped, the debugger's settings are in force again.
     pub(super) fn run_over(&mut self, end: RunEnd) {
         let Some(elapsed) = self.running.as_ref().map(|running| running.begun.elapsed()) else { return };
+        // It is still the run's that threads take turns on their way to a stop, and one of them may end it.
         self.stop_served();
         self.take_down_trampolines();
         let Some(running) = self.running.take() else { return };
@@ -279,6 +293,7 @@ impl Supervisor {
         self.served.caught = running.caught;
         self.fence = None;
         self.served.running = false;
+        self.note_turn_of_stop();
         self.unpin();
         // The debugger does not know where it stands now.
         self.served.exchanged = true;
@@ -288,6 +303,7 @@ impl Supervisor {
         self.tell(Event::Ran(Ran {
             end,
             hits: running.hits,
+            turns: running.turns,
             last: running.last.into(),
             stops: running.stops,
             kept: running.kept,

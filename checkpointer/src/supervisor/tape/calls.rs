@@ -31,6 +31,8 @@ pub(in crate::supervisor) enum Taken {
     Answered,
     /// The thread stands before it again.
     Again,
+    /// The thread stands before it, and it has been seen to whose turn it is.
+    Left,
 }
 
 /// A call that a thread has been let into.
@@ -103,10 +105,22 @@ impl Supervisor {
         if !self.recording.on || self.recorded_leader() != Some(pid) {
             return Taken::Live;
         }
+        if let Some(taken) = self.turn_call(tid, pid, registers) {
+            return taken;
+        }
         match self.concern(tid, pid, registers) {
             Concern::Live => Taken::Live,
             Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
-            Concern::Notes(call) => self.looked_up(tid, pid, registers, call),
+            // What a debugger in the process asks, now more, now less, is no place at which a thread is left.
+            Concern::Notes(call) if call.query && !self.recording.served => self.looked_up(tid, pid, registers, call),
+            Concern::Notes(_) if !self.comes_to_call(tid, false) => Taken::Left,
+            Concern::Notes(call) => {
+                let taken = self.looked_up(tid, pid, registers, call);
+                if matches!(taken, Taken::Answered) {
+                    self.leaves_call(tid);
+                }
+                taken
+            }
             Concern::Refused(why) => {
                 self.stop_recording(&why);
                 Taken::Live
@@ -135,7 +149,7 @@ impl Supervisor {
         if row.local || matches!(shape.class, Class::Absent | Class::Internal | Class::Both | Class::Program) {
             return Concern::Live;
         }
-        let aside = self.recording.aside && self.running.is_none();
+        let aside = self.is_aside();
         if shape.class == Class::Refuse {
             return if aside { Concern::Live } else { Concern::Refused(format!("{} cannot be recorded", row.name)) };
         }
@@ -220,8 +234,11 @@ impl Supervisor {
             // It would inherit that.
             self.unpin();
         }
-        if call.shape.class == Class::Process && !ids(&thread, row, &arguments).thread {
-            call.effect = Some("a child process".into());
+        if call.shape.class == Class::Process {
+            match ids(&thread, row, &arguments).thread {
+                true => call.short = true,
+                false => call.effect = Some("a child process".into()),
+            }
         }
         if !aside {
             return Concern::Notes(call);
@@ -251,6 +268,12 @@ impl Supervisor {
             match found {
                 Found::Same(index, entry) => return self.again(tid, pid, registers, call, index, &entry),
                 Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
+                Found::End if rule == Rule::Shared && asked.query && !mark.others_are_at_end(known) => {
+                    return self.let_in(tid, registers, call, None, None, None);
+                }
+                Found::End if rule == Rule::Exact && !mark.line.borrow().ends_at(&mark.at) => {
+                    self.part("nothing more of this thread", &asked.words());
+                }
                 Found::End => {
                     let end = self.recording.mark.line.borrow().end(known);
                     self.recording.mark.at.insert(known, end);
@@ -277,7 +300,7 @@ impl Supervisor {
         let other = self.recording.lines.iter().find(|other| {
             !Rc::ptr_eq(other, &here) && {
                 let other = other.borrow();
-                other.shares(&here.borrow(), thread, at)
+                other.shares(&here.borrow(), &self.recording.mark.at)
                     && matches!(other.find(thread, at, asked, rule), Found::Same(..))
             }
         });
@@ -401,6 +424,7 @@ impl Supervisor {
         }
         let pid = task.pid;
         if let Some(pending) = task.pending.take() {
+            self.leaves_call(tid);
             self.finished(tid, pid, registers, pending, result);
         }
     }

@@ -24,6 +24,9 @@ use code::{Compared, JUMP, Known, LONGEST, ROOM, Writer, data};
 /// How far from the code they are: within the reach of a jump, and away from where the program's next mappings come.
 const AWAY: u64 = 0x7000_0000;
 
+/// Places that may have one, at most.
+const MOST_PLACES: usize = 4096;
+
 /// Instructions of a trampoline and of what it has displaced, at most.
 const MOST_STEPS: u32 = 256;
 
@@ -178,6 +181,9 @@ struct Wanted<'r> {
 fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> Option<(Trampolines, Vec<u8>)> {
     let places: BTreeSet<u64> =
         wanted.spots.iter().map(|spot| spot.address).chain(wanted.fence.map(|(pc, ..)| pc)).collect();
+    if places.len() > MOST_PLACES {
+        return None;
+    }
     let size = (places.len() as u64 * ROOM).next_multiple_of(PAGE);
     let base = at + size;
     let end = base + (data::LEVELS + 8 * wanted.spots.len() as u64).next_multiple_of(PAGE);
