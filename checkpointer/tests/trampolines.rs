@@ -10,9 +10,6 @@ use object::{Object, ObjectSymbol};
 mod session;
 use session::{Sample, Session};
 
-/// Stops before there are trampolines, and those at what cannot be displaced.
-const FEW: u32 = 40;
-
 /// A program that stands at the beginning of a function.
 struct Standing {
     session: Session,
@@ -43,7 +40,9 @@ impl Standing {
         self.session.client.exchange(self.begin).expect("the beginning");
         let functions = if trampolines { self.functions.clone() } else { Vec::new() };
         let micros = Some(20_000_000);
-        self.session.client.run(Run { functions, micros, ..wanted }).expect("a run");
+        // While copies are wanted on the way there are none.
+        let keep_every = (!trampolines).then_some(u64::MAX);
+        self.session.client.run(Run { functions, micros, keep_every, ..wanted }).expect("a run");
         loop {
             if let Event::Ran(ran) = self.session.wait() {
                 return ran;
@@ -68,7 +67,8 @@ fn hits_agree(function: &str) {
     let slow = standing.run(false, spots.clone());
     let fast = standing.run(true, spots);
     assert!(slow.hits > 1000 && u64::from(slow.stops) == slow.hits, "{slow:?}");
-    assert!(fast.stops < FEW, "{fast:?}");
+    // What is short and has something behind it that is jumped to is met by stops in either case.
+    assert!(u64::from(fast.stops) < slow.hits / 4, "{} stops of {} hits", fast.stops, slow.hits);
     assert_eq!((slow.end, slow.hits, &slow.last), (fast.end, fast.hits, &fast.last));
     for number in [15, 16, 17, 18, 200, 333, slow.hits / 2, slow.hits - 1] {
         let wanted = Run { hits: Some(number), ..standing.spots() };
@@ -95,6 +95,7 @@ impl Standing {
 fn fences_agree(function: &str) {
     let mut standing = Standing::at(function);
     let all = standing.run(true, standing.spots()).hits;
+    let (mut stops, mut numbers) = (0, 0);
     for number in [100, 101, 102, 103, 104, 105, 106, 107, all / 2, all / 2 + 1, all - 2] {
         let wanted = Run { hits: Some(number), ..standing.spots() };
         assert_eq!(standing.run(true, wanted).end, RunEnd::Hits);
@@ -105,10 +106,12 @@ fn fences_agree(function: &str) {
             let ran = standing.run(true, Run { spots, fence: Some(there), ..Run::default() });
             assert_eq!((ran.end, ran.hits), (RunEnd::Fence, counted), "{function}, {number}: {place:x?}");
             assert_eq!(place, standing.registers());
-            assert!(ran.stops < FEW, "{function}, {number}: {ran:?}");
+            stops += u64::from(ran.stops);
         }
         standing.session.client.drop_copy(there).expect("dropped");
+        numbers += number;
     }
+    assert!(stops < numbers / 2, "{stops} stops of {numbers} hits");
 }
 
 #[test]
