@@ -28,6 +28,8 @@ pub struct Spec {
     pub fixed_addresses: bool,
     /// Its calls are recorded in the session.
     pub recorded: bool,
+    /// It is a debugger that has the program in its own process.
+    pub shared: bool,
 }
 
 /// Session leader on a terminal; parent of programs and of all their copies. It does nothing but start, exist and reap.
@@ -150,10 +152,10 @@ impl Prepared {
                 error.as_ref().map(one).transpose()?,
             ],
             fixed_addresses: spec.fixed_addresses,
-            filter: syscalls::program(if spec.recorded {
-                syscalls::Purpose::Recorded
-            } else {
-                syscalls::Purpose::Session
+            filter: syscalls::program(match (spec.recorded, spec.shared) {
+                (false, _) => syscalls::Purpose::Session,
+                (true, false) => syscalls::Purpose::Recorded,
+                (true, true) => syscalls::Purpose::Shared,
             }),
         })
     }

@@ -102,6 +102,7 @@ impl Supervisor {
             argv,
             fixed_addresses: true,
             recorded: self.recording.wanted && !self.recording.served,
+            shared: !self.recording.served,
             ..Spec::default()
         };
         let program = holder.launch(&spec).map_err(failed)?;

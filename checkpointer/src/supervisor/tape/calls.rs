@@ -423,6 +423,11 @@ impl Supervisor {
         for number in &numbers {
             self.recording.mark.kinds.remove(number);
         }
+        if numbers.contains(&0)
+            && let Err(error) = self.see_to_input(pid, tid)
+        {
+            tracing::warn!("reads of what has become the standard input are not noted: {error}");
+        }
         if let Some(words) = pending.unchanged {
             let kinds: Vec<_> = numbers.iter().map(|number| self.kind(pid, *number)).collect();
             if !matches!(kinds[..], [Some(Kind::Still)]) {

@@ -19,8 +19,11 @@ use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
 use nix::unistd::Pid;
+use syscalls::Sysno;
 
 use super::Supervisor;
+use crate::inject::injector::Injector;
+use crate::inject::{InjectError, Remote};
 use crate::wire::{Event, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 use gift::Counter;
@@ -39,6 +42,8 @@ pub(in crate::supervisor) struct Mark {
     kinds: Kinds,
     /// The process has come to the end of the notes since it was started.
     live: bool,
+    /// Its filter traps what is left out for line editors, too.
+    filtered: bool,
 }
 
 impl Mark {
@@ -227,6 +232,37 @@ impl Supervisor {
             self.recording.lines.push(line);
         }
         self.know_all(leader);
+        if let Err(error) = self.see_to_input(leader, leader) {
+            self.stop_recording(&format!("reads of what is not the terminal any more cannot be seen: {error}"));
+        }
+    }
+
+    /// Where the standard input of a process that a debugger shares is not the terminal, reads of it are to be noted.
+    fn see_to_input(&mut self, pid: Pid, tid: Pid) -> Result<(), InjectError> {
+        if self.recording.served || self.recording.mark.filtered {
+            return Ok(());
+        }
+        if matches!(self.kind(pid, 0), None | Some(kinds::Kind::Terminal)) {
+            return Ok(());
+        }
+        const SET_MODE_FILTER: u64 = libc::SECCOMP_SET_MODE_FILTER as u64;
+        const FOR_ALL_THREADS: u64 = libc::SECCOMP_FILTER_FLAG_TSYNC;
+        let code = crate::syscalls::completion();
+        let mut injector = Injector::borrow(pid, tid)?;
+        let scratch = injector.scratch();
+        // struct sock_fprog, then its instructions (linux/filter.h)
+        let mut bytes = (code.len() as u64).to_ne_bytes().to_vec();
+        bytes.extend((scratch + 16).to_ne_bytes());
+        for one in &code {
+            bytes.extend(one.code.to_ne_bytes());
+            bytes.extend([one.jt, one.jf]);
+            bytes.extend(one.k.to_ne_bytes());
+        }
+        injector.write(scratch, &bytes)?;
+        injector.call(Sysno::seccomp, [SET_MODE_FILTER, FOR_ALL_THREADS, scratch, 0, 0, 0])?;
+        injector.finish()?;
+        self.recording.mark.filtered = true;
+        Ok(())
     }
 
     /// From here on nothing is noted: copies that are taken are restored as well as can be, and run on for real.
