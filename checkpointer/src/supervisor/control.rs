@@ -26,7 +26,9 @@ impl Supervisor {
                 Ok(Answer::Done)
             }
             Request::Purpose(purpose) => {
+                self.sync_clocks();
                 self.recording.set_purpose(purpose);
+                self.tune_clocks();
                 Ok(Answer::Done)
             }
             Request::Checkpoint => self.stop_clock(Supervisor::checkpoint),

@@ -110,6 +110,7 @@ impl Supervisor {
             caught,
         });
         self.served.running = true;
+        self.tune_clocks();
         // A copy that was taken on the way may be the very place: the thread would leave it without having come to it.
         if self.served_threads().into_iter().any(|tid| self.fence_met(tid)) {
             self.run_over(RunEnd::Fence);
@@ -248,6 +249,8 @@ impl Supervisor {
         let Some(running) = self.running.take() else { return };
         let elapsed = running.begun.elapsed();
         self.stop_served();
+        self.sync_clocks();
+        self.tune_clocks();
         let clock = self.clock();
         let waited = clock.waited.saturating_sub(running.clock.waited);
         let ran = elapsed.saturating_sub(running.aside + waited);

@@ -12,7 +12,7 @@ use super::line::{Asked, Entry, Found, Made, Rule, place};
 use super::{MOST, Supervisor};
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
-use crate::raw::{self, Registers};
+use crate::raw::{self, ClockMode, Registers};
 use crate::record::recorder::life::{Ids, ids};
 use crate::record::thread::{Thread, arguments};
 use crate::record::{given, outputs};
@@ -244,12 +244,18 @@ impl Supervisor {
         let number = registers.orig_rax as u32;
         let asked = Asked { number, arguments: call.arguments, given, query: call.query };
         let known = self.virtual_id(tid);
+        self.sync_clocks();
         loop {
             let mark = &self.recording.mark;
             let at = place(&mark.at, known);
-            let found = mark.line.borrow().find(known, at, &asked, rule);
+            let found = mark.line.borrow().find(known, at, mark.into, &asked, rule);
             match found {
                 Found::Same(index, entry) => return self.again(tid, pid, registers, call, index, &entry),
+                Found::Reading(index, nth, reading) => {
+                    self.reading_again(tid, *registers, &asked, &reading);
+                    self.advance_into(known, index, nth + 1);
+                    return Taken::Answered;
+                }
                 Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
                 Found::End => {
                     let end = self.recording.mark.line.borrow().end(known);
@@ -263,7 +269,7 @@ impl Supervisor {
                     return self.let_in(tid, registers, call, Some(asked), None, None);
                 }
                 Found::Other(expected) => {
-                    if !self.change_line(known, at, &asked, rule) {
+                    if self.recording.mark.into > 0 || !self.change_line(known, at, &asked, rule) {
                         self.part(&expected.asked.words(), &asked.words());
                     }
                 }
@@ -278,11 +284,12 @@ impl Supervisor {
             !Rc::ptr_eq(other, &here) && {
                 let other = other.borrow();
                 other.shares(&here.borrow(), thread, at)
-                    && matches!(other.find(thread, at, asked, rule), Found::Same(..))
+                    && matches!(other.find(thread, at, 0, asked, rule), Found::Same(..) | Found::Reading(..))
             }
         });
         let Some(other) = other.cloned() else { return false };
         self.recording.mark.line = other;
+        self.recording.mark.loaded = None;
         true
     }
 
@@ -298,6 +305,7 @@ impl Supervisor {
     ) -> Taken {
         let Some(task) = self.tasks.get_mut(&tid) else { return Taken::Live };
         let noted = asked.is_some();
+        let maker = (call.shape.class == Class::Process).then_some(task.pid);
         let capacities = outputs::capacities(&view(tid, task.pid), &call.shape, &call.arguments);
         #[allow(clippy::cast_possible_truncation)]
         let asked = asked.unwrap_or(Asked {
@@ -319,6 +327,11 @@ impl Supervisor {
             effect: call.effect,
             short: call.short,
         });
+        if let Some(pid) = maker {
+            // What it makes has the buffer, too: a thread, the very same.
+            let thread = ids(&view(tid, pid), call.row, &call.arguments).thread;
+            self.set_clock_mode(if thread { ClockMode::Trapped } else { ClockMode::Plain });
+        }
         Taken::Made
     }
 
@@ -339,7 +352,7 @@ impl Supervisor {
         }
         if entry.still {
             // Opened for real each time; whether it is as it was shows then.
-            self.recording.mark.at.insert(known, index + 1);
+            self.advance(known, index + 1);
             return self.let_in(tid, registers, call, None, Some(entry.asked.words()), None);
         }
         let given = self.tasks.get(&tid).is_some_and(|task| task.given == Some(index));
@@ -365,7 +378,7 @@ impl Supervisor {
                 tracing::warn!("an output is not given again: {error}");
             }
         }
-        self.recording.mark.at.insert(known, index + 1);
+        self.advance(known, index + 1);
         Taken::Answered
     }
 
@@ -406,6 +419,9 @@ impl Supervisor {
     }
 
     fn finished(&mut self, tid: Pid, pid: Pid, mut registers: Registers, pending: Pending, result: i64) {
+        if pending.shape.class == Class::Process {
+            self.tune_clocks();
+        }
         if !self.recording.on || self.recorded_leader() != Some(pid) {
             return;
         }
@@ -414,7 +430,7 @@ impl Supervisor {
         if let Some((index, entry)) = pending.again {
             registers.rax = entry.result.cast_unsigned();
             raw::set_registers(tid, &registers).ok();
-            self.recording.mark.at.insert(known, index + 1);
+            self.advance(known, index + 1);
             return;
         }
         let Pending { row, shape, asked, capacities, .. } = pending;

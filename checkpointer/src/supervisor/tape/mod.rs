@@ -9,6 +9,7 @@
 //! Noted is what the table of system calls says: each thread has its own notes. In which order threads run is not noted.
 
 mod calls;
+mod clocks;
 mod gift;
 mod held;
 mod kinds;
@@ -26,6 +27,7 @@ use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
 use crate::wire::{Event, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
+pub(in crate::supervisor) use clocks::install as install_clocks;
 use gift::Counter;
 use held::Held;
 use kinds::Kinds;
@@ -39,6 +41,10 @@ const MOST: u64 = 1 << 30;
 pub(in crate::supervisor) struct Mark {
     line: Rc<RefCell<Line>>,
     at: Places,
+    /// How many readings of clocks it has come into what is noted there, if these are.
+    into: usize,
+    /// What the process has been given of them.
+    loaded: Option<clocks::Loaded>,
     kinds: Kinds,
     /// The process has come to the end of the notes since it was started.
     live: bool,
@@ -59,7 +65,8 @@ impl Mark {
     /// Whether all threads have made the same calls.
     pub(in crate::supervisor) fn is_as_far_as(&self, other: &Mark) -> bool {
         let threads = self.at.keys().chain(other.at.keys());
-        threads.into_iter().all(|thread| line::place(&self.at, *thread) == line::place(&other.at, *thread))
+        self.into == other.into
+            && threads.into_iter().all(|thread| line::place(&self.at, *thread) == line::place(&other.at, *thread))
     }
 
     /// Whether what copies share with what stands behind this descriptor is to be put back when one of them runs: not where it is
@@ -80,6 +87,8 @@ pub(in crate::supervisor) struct Recording {
     aside: bool,
     /// The program that is served is recorded, not the session's own process.
     pub(in crate::supervisor) served: bool,
+    /// The process has our functions for reading clocks.
+    pub(in crate::supervisor) clocks: bool,
     mark: Mark,
     lines: Vec<Rc<RefCell<Line>>>,
     /// Bytes of all notes.
@@ -103,6 +112,7 @@ impl Recording {
             on: false,
             aside: false,
             served: false,
+            clocks: false,
             mark: Mark::default(),
             lines: Vec::new(),
             weight: Rc::default(),
@@ -215,6 +225,7 @@ impl Supervisor {
         if self.recorded_leader() != Some(leader) {
             return;
         }
+        self.sync_clocks();
         if !self.recording.on {
             if self.recording.mark.line.borrow().ended.is_some() {
                 return;
@@ -230,6 +241,7 @@ impl Supervisor {
             self.recording.mark.live = true;
             let line = Rc::clone(&self.recording.mark.line);
             self.recording.lines.push(line);
+            self.empty_clocks();
         }
         self.know_all(leader);
         if let Err(error) = self.see_to_input(leader, leader) {
@@ -270,7 +282,9 @@ impl Supervisor {
         if !self.recording.on {
             return;
         }
+        self.sync_clocks();
         self.recording.on = false;
+        self.tune_clocks();
         self.recording.mark.line.borrow_mut().ended = Some(why.to_owned());
         self.tell(Event::Unrecorded(why.to_owned()));
     }
@@ -283,19 +297,24 @@ impl Supervisor {
         let offsets = self.recording.mark.line.borrow().offsets();
         set_offsets(&offsets);
         self.recording.mark.release();
+        self.empty_clocks();
     }
 
     /// The process does something else than is noted: a line of its own begins.
     fn part(&mut self, expected: &str, got: &str) {
         let former = Rc::clone(&self.recording.mark.line);
-        let line = former.borrow().part(&self.recording.mark.at);
+        let line = former.borrow().part(&self.recording.mark.at, self.recording.mark.into);
         let kept = former.borrow().effects_behind(&self.recording.mark.at);
         set_offsets(&line.offsets());
         let line = Rc::new(RefCell::new(line));
         self.recording.lines.push(Rc::clone(&line));
+        for (thread, at) in &mut self.recording.mark.at {
+            *at = line.borrow().end(*thread);
+        }
         self.recording.mark.line = line;
         self.recording.mark.live = true;
         self.recording.mark.release();
+        self.empty_clocks();
         let at = self.recording.mark.at.values().sum::<usize>() as u64;
         let kept = kept
             .into_iter()
