@@ -71,7 +71,7 @@ impl World {
     pub fn fred(&self, debugger: &[&str], program: &[&str], lines: &[String]) -> Vec<Value> {
         let events = self.path.join("events");
         let mut command = Command::new(env!("CARGO_BIN_EXE_fred"));
-        command.args(["--record", "--batch"]).arg("--json").arg(&events);
+        command.arg("--batch").arg("--json").arg(&events);
         for line in lines {
             command.args(["-e", line]);
         }

@@ -145,7 +145,8 @@ impl Supervisor {
         };
         let loaded = Loaded { index: at, any: bytes.is_some(), closed };
         let former = self.recording.mark.loaded.replace(loaded);
-        if former.is_some_and(|former| !former.any && !loaded.any && former.closed == closed) || former == Some(loaded) {
+        if former.is_some_and(|former| !former.any && !loaded.any && former.closed == closed) || former == Some(loaded)
+        {
             return;
         }
         let bytes = bytes.unwrap_or_default();

@@ -33,7 +33,7 @@ pub const ROWS: &[Row] = &[
     // In one direction it gives memory away for good, in the other it takes whole pages.
     row(Sysno::vmsplice, Refuse),
     row(Sysno::copy_file_range, Effect).out(&[Fixed(1, 8), Fixed(3, 8)]),
-    row(Sysno::ioctl, Input).on_descriptor().irregular(Irregular::Ioctl).session(&[
+    row(Sysno::ioctl, Input).on_descriptor().irregular(Irregular::Ioctl).shared(&[&[low_not(0, 0)]]).session(&[
         on(&[low(1, libc::TCSETS as u32)], Special::TerminalModes),
         on(&[low(1, libc::TCSETSW as u32)], Special::TerminalModes),
         on(&[low(1, libc::TCSETSF as u32)], Special::TerminalModes),
