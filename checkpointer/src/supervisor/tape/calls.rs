@@ -1,5 +1,6 @@
 //! System calls of a recorded process: noted when they are made for the first time, answered from the notes when not.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -7,9 +8,9 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
+use super::Supervisor;
 use super::kinds::Kind;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
-use super::{MOST, Supervisor};
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
 use crate::raw::{self, ClockMode, Registers};
@@ -374,7 +375,7 @@ impl Supervisor {
         }
         self.answer_call(tid, *registers, entry.result);
         for (address, bytes) in places_now(&thread, &call, entry) {
-            if let Err(error) = thread.write(address, bytes) {
+            if let Err(error) = thread.write(address, &bytes) {
                 tracing::warn!("an output is not given again: {error}");
             }
         }
@@ -483,7 +484,7 @@ impl Supervisor {
         }
         let outputs = outputs::read(&thread, &ranges);
         let arguments = asked.arguments;
-        let mut entry = Entry::new(asked, result, outputs, &self.recording.weight);
+        let mut entry = Entry::new(asked, result, outputs, &self.recording.store);
         entry.made = made;
         entry.still = still;
         if result >= 0 {
@@ -502,9 +503,7 @@ impl Supervisor {
             line.end(known)
         };
         self.recording.mark.at.insert(known, end);
-        if self.recording.weight.get() > MOST {
-            self.stop_recording("the notes have reached their limit of 1 GiB");
-        }
+        self.limit_notes();
     }
 
     /// A thread that was made before has been made again: it goes by the id that it had.
@@ -590,8 +589,8 @@ fn closes_on_exec(pid: Pid, number: i32) -> bool {
 }
 
 /// The outputs of a call, at the addresses that the process gives now.
-fn places_now<'e>(thread: &Thread, call: &Call, entry: &'e Entry) -> Vec<(u64, &'e [u8])> {
-    let then = entry.outputs.iter().map(|(address, bytes)| (*address, &bytes[..]));
+fn places_now<'e>(thread: &Thread, call: &Call, entry: &'e Entry) -> Vec<(u64, Cow<'e, [u8]>)> {
+    let then = entry.outputs.iter().map(|(address, kept)| (*address, kept.bytes()));
     if call.arguments == entry.asked.arguments {
         return then.collect();
     }

@@ -6,8 +6,6 @@
 //! The buffer has no room for more than one thread: a process that has more makes its calls for us to see, as it does when the
 //! buffer is full or has something else next.
 
-use std::rc::Rc;
-
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
@@ -88,20 +86,20 @@ impl Supervisor {
             let mut bytes = vec![0u8; count * CLOCK_ENTRY as usize];
             raw::read_remote(leader, CLOCK_BUFFER + CLOCK_HEADER, &mut bytes);
             raw::write_remote(leader, CLOCK_BUFFER, &0u64.to_ne_bytes());
-            let entry = Entry::of_readings(Reading::all(&bytes), &self.recording.weight);
+            let entry = Entry::of_readings(&Reading::all(&bytes), &self.recording.store);
             let end = {
                 let mut line = self.recording.mark.line.borrow_mut();
                 line.push(known, entry);
                 line.end(known)
             };
             self.recording.mark.at.insert(known, end);
-            return;
+            return self.limit_notes();
         }
         if !self.recording.mark.loaded.is_some_and(|loaded| loaded.any) {
             return;
         }
         let at = place(&self.recording.mark.at, known);
-        let all = self.recording.mark.line.borrow().readings(known, at).map_or(0, |readings| readings.len());
+        let all = self.recording.mark.line.borrow().readings(known, at).map_or(0, |entry| entry.readings);
         if count >= all {
             self.advance(known, at + 1);
         } else {
@@ -118,7 +116,7 @@ impl Supervisor {
 
     /// Has come so far in the readings of an entry.
     pub(super) fn advance_into(&mut self, thread: i32, at: usize, into: usize) {
-        let all = self.recording.mark.line.borrow().readings(thread, at).map_or(0, |readings| readings.len());
+        let all = self.recording.mark.line.borrow().readings(thread, at).map_or(0, |entry| entry.readings);
         if into >= all {
             return self.advance(thread, at + 1);
         }
@@ -139,8 +137,7 @@ impl Supervisor {
             let line = self.recording.mark.line.borrow();
             let readings = line.readings(known, at);
             let behind = if readings.is_some() { at + 1 } else { at };
-            let bytes: Option<Vec<u8>> =
-                readings.map(|readings| readings.iter().flat_map(|reading| reading.bytes()).collect());
+            let bytes = readings.and_then(|entry| Some(entry.outputs.first()?.1.bytes().into_owned()));
             (bytes, line.is_closed(known, behind))
         };
         let loaded = Loaded { index: at, any: bytes.is_some(), closed };
@@ -245,17 +242,5 @@ impl Supervisor {
                 tracing::warn!("a reading of a clock is not given again");
             }
         }
-    }
-}
-
-impl Entry {
-    /// Readings of clocks, one after the other.
-    pub fn of_readings(readings: Vec<Reading>, weight: &Rc<std::cell::Cell<u64>>) -> Entry {
-        let query = readings.iter().all(Reading::is_query);
-        let asked = Asked { number: crate::syscalls::FLUSH, arguments: [0; 6], given: 0, query };
-        let mut entry = Entry::new(asked, 0, Vec::new(), weight);
-        entry.weigh(readings.len() as u64 * CLOCK_ENTRY);
-        entry.readings = readings;
-        entry
     }
 }

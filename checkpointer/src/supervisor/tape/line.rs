@@ -1,11 +1,11 @@
 //! What happened on one line of history: for each thread the calls that it made, in order. Lines that part from each other share
 //! the entries before that, so a place in one is a place in the other. Pure.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::held::Held;
+use super::store::{Kept, Store};
 use crate::syscalls;
 
 /// A descriptor that a call made, with what it stands for.
@@ -131,7 +131,7 @@ pub(super) struct Entry {
     pub asked: Asked,
     pub result: i64,
     /// What it wrote where.
-    pub outputs: Vec<(u64, Vec<u8>)>,
+    pub outputs: Vec<(u64, Kept)>,
     pub made: Vec<Made>,
     /// Where a regular file stands after it.
     pub offset: Option<(Held, i64)>,
@@ -140,17 +140,18 @@ pub(super) struct Entry {
     /// What it did outside, if it did: the name of what it acted on.
     pub effect: Option<Rc<str>>,
     /// It is no call but clocks that were read without a stop, this often.
-    pub readings: Vec<Reading>,
-    /// Bytes of all entries.
-    weight: Rc<Cell<u64>>,
-    own: u64,
+    pub readings: usize,
+    store: Rc<Store>,
 }
 
+/// Bytes that the notes of a call take by themselves.
+const OWN: u64 = 200;
+
 impl Entry {
-    /// An entry that counts into `weight` while it lives.
-    pub fn new(asked: Asked, result: i64, outputs: Vec<(u64, Vec<u8>)>, weight: &Rc<Cell<u64>>) -> Entry {
-        let own = 200 + outputs.iter().map(|(_, bytes)| bytes.len() as u64 + 40).sum::<u64>();
-        weight.set(weight.get() + own);
+    /// An entry whose bytes are kept by `store`.
+    pub fn new(asked: Asked, result: i64, outputs: Vec<(u64, Vec<u8>)>, store: &Rc<Store>) -> Entry {
+        store.add(OWN);
+        let outputs = outputs.into_iter().map(|(address, bytes)| (address, store.keep(bytes))).collect();
         Entry {
             asked,
             result,
@@ -159,22 +160,33 @@ impl Entry {
             offset: None,
             still: false,
             effect: None,
-            readings: Vec::new(),
-            weight: Rc::clone(weight),
-            own,
+            readings: 0,
+            store: Rc::clone(store),
         }
     }
 
-    /// It takes so many bytes more.
-    pub fn weigh(&mut self, more: u64) {
-        self.own += more;
-        self.weight.set(self.weight.get() + more);
+    /// Readings of clocks, one after the other.
+    pub fn of_readings(readings: &[Reading], store: &Rc<Store>) -> Entry {
+        let query = readings.iter().all(Reading::is_query);
+        let asked = Asked { number: syscalls::FLUSH, arguments: [0; 6], given: 0, query };
+        let bytes = readings.iter().flat_map(Reading::bytes).collect();
+        let mut entry = Entry::new(asked, 0, vec![(0, bytes)], store);
+        entry.readings = readings.len();
+        entry
+    }
+
+    /// The readings, if it is any.
+    pub fn all_readings(&self) -> Vec<Reading> {
+        match &self.outputs[..] {
+            [(_, kept)] if self.readings > 0 => Reading::all(&kept.bytes()),
+            _ => Vec::new(),
+        }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.weight.set(self.weight.get().saturating_sub(self.own));
+        self.store.remove(OWN);
     }
 }
 
@@ -254,10 +266,9 @@ impl Line {
         }
     }
 
-    /// The readings at a place, if there are any.
-    pub fn readings(&self, thread: i32, at: usize) -> Option<&[Reading]> {
-        let entry = self.queues.get(&thread)?.get(at)?;
-        (!entry.readings.is_empty()).then_some(&entry.readings)
+    /// What there is at a place, if that is readings of clocks.
+    pub fn readings(&self, thread: i32, at: usize) -> Option<&Entry> {
+        self.queues.get(&thread)?.get(at).filter(|entry| entry.readings > 0).map(Rc::as_ref)
     }
 
     /// Whether what is noted at a place cannot be passed over.
@@ -270,7 +281,7 @@ impl Line {
         let Some(queue) = self.queues.get(&thread) else { return Found::End };
         let Some(first) = queue.get(at) else { return Found::End };
         if rule == Rule::Exact {
-            if let Some(reading) = first.readings.get(into).filter(|reading| reading.is_for(asked, rule)) {
+            if let Some(reading) = first.all_readings().get(into).filter(|reading| reading.is_for(asked, rule)) {
                 return Found::Reading(at, into, *reading);
             }
             return match same(&first.asked, asked, rule) {
@@ -281,7 +292,7 @@ impl Line {
         let mut index = at;
         while let Some(entry) = queue.get(index) {
             let from = if index == at { into } else { 0 };
-            for (nth, reading) in entry.readings.iter().enumerate().skip(from) {
+            for (nth, reading) in entry.all_readings().iter().enumerate().skip(from) {
                 if reading.is_for(asked, rule) {
                     return Found::Reading(index, nth, *reading);
                 }
@@ -289,7 +300,7 @@ impl Line {
                     return if asked.query { Found::Unmatched } else { Found::Other(Rc::clone(entry)) };
                 }
             }
-            if !entry.readings.is_empty() {
+            if entry.readings > 0 {
                 index += 1;
                 continue;
             }
@@ -325,9 +336,10 @@ impl Line {
             .map(|(thread, queue)| {
                 let kept = place(places, *thread).saturating_sub(queue.base).min(queue.entries.len());
                 let mut entries: VecDeque<_> = queue.entries.iter().take(kept).cloned().collect();
-                if let Some(half) = queue.entries.get(kept).filter(|entry| into > 0 && into < entry.readings.len()) {
-                    let readings = half.readings[..into].to_vec();
-                    entries.push_back(Rc::new(Entry::of_readings(readings, &half.weight)));
+                if let Some(half) = queue.entries.get(kept).filter(|entry| into > 0 && into < entry.readings) {
+                    let readings = half.all_readings();
+                    let readings = &readings[..into.min(readings.len())];
+                    entries.push_back(Rc::new(Entry::of_readings(readings, &half.store)));
                 }
                 (*thread, Queue { base: queue.base, entries })
             })
@@ -413,13 +425,13 @@ mod tests {
         Asked { number, arguments: [first, 0, 0, 0, 0, 0], given: 0, query }
     }
 
-    fn line(calls: &[(u32, u64, bool)]) -> (Line, Rc<Cell<u64>>) {
-        let weight = Rc::default();
+    fn line(calls: &[(u32, u64, bool)]) -> (Line, Rc<Store>) {
+        let store = Rc::default();
         let mut line = Line::default();
         for (number, first, query) in calls {
-            line.push(1, Entry::new(asked(*number, *first, *query), 0, vec![(1, vec![0; 10])], &weight));
+            line.push(1, Entry::new(asked(*number, *first, *query), 0, vec![(1, vec![0; 10])], &store));
         }
-        (line, weight)
+        (line, store)
     }
 
     const WRITE: u32 = 1;
@@ -460,14 +472,14 @@ mod tests {
 
     #[test]
     fn what_nobody_needs_is_forgotten() {
-        let (mut line, weight) = line(&[(WRITE, 1, false), (WRITE, 2, false), (WRITE, 3, false)]);
-        let before = weight.get();
+        let (mut line, store) = line(&[(WRITE, 1, false), (WRITE, 2, false), (WRITE, 3, false)]);
+        let before = store.weight().0;
         line.forget(&[(1, 2)].into());
-        assert!(weight.get() < before && weight.get() > 0);
+        assert!(store.weight().0 < before && store.weight().0 > 0);
         assert_eq!(line.end(1), 3);
         assert!(matches!(line.find(1, 2, 0, &asked(WRITE, 3, false), Rule::Exact), Found::Same(2, _)));
         drop(line);
-        assert_eq!(weight.get(), 0);
+        assert_eq!(store.weight(), (0, 0));
     }
 
     fn reading(which: u32, address: u64) -> Reading {
@@ -497,9 +509,9 @@ mod tests {
 
     #[test]
     fn readings_come_one_after_the_other() {
-        let (mut line, weight) = line(&[(WRITE, 1, false)]);
-        line.push(1, Entry::of_readings(vec![reading(0, 1), reading(1, 2), reading(0, 1)], &weight));
-        line.push(1, Entry::new(asked(MKDIR, 0, false), 0, Vec::new(), &weight));
+        let (mut line, store) = line(&[(WRITE, 1, false)]);
+        line.push(1, Entry::of_readings(&[reading(0, 1), reading(1, 2), reading(0, 1)], &store));
+        line.push(1, Entry::new(asked(MKDIR, 0, false), 0, Vec::new(), &store));
         let exact = |into, asked: &Asked| line.find(1, 1, into, asked, Rule::Exact);
         assert_eq!(found(&exact(0, &clock(0, 9))), Some((1, 0)));
         assert_eq!(found(&exact(1, &clock(1, 9))), Some((1, 1)));
@@ -515,10 +527,10 @@ mod tests {
 
     #[test]
     fn a_line_can_part_in_the_middle_of_readings() {
-        let (mut line, weight) = line(&[(WRITE, 1, false)]);
-        line.push(1, Entry::of_readings(vec![reading(0, 1), reading(0, 1), reading(0, 1)], &weight));
+        let (mut line, store) = line(&[(WRITE, 1, false)]);
+        line.push(1, Entry::of_readings(&[reading(0, 1), reading(0, 1), reading(0, 1)], &store));
         let other = line.part(&[(1, 1)].into(), 2);
-        assert_eq!((other.end(1), other.readings(1, 1).map(<[Reading]>::len)), (2, Some(2)));
+        assert_eq!((other.end(1), other.readings(1, 1).map(|entry| entry.readings)), (2, Some(2)));
         assert_eq!(line.part(&[(1, 1)].into(), 0).end(1), 1);
     }
 }

@@ -14,8 +14,9 @@ mod gift;
 mod held;
 mod kinds;
 mod line;
+mod store;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
@@ -32,9 +33,10 @@ use gift::Counter;
 use held::Held;
 use kinds::Kinds;
 use line::{Line, Places, Rule};
+use store::Store;
 
-/// Bytes of notes beyond which nothing is noted any more.
-const MOST: u64 = 1 << 30;
+/// Bytes of notes in memory, and in their file, beyond which nothing is noted any more.
+const MOST: (u64, u64) = (1 << 30, 8 << 30);
 
 /// A place in the notes.
 #[derive(Debug, Clone, Default)]
@@ -91,8 +93,7 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) clocks: bool,
     mark: Mark,
     lines: Vec<Rc<RefCell<Line>>>,
-    /// Bytes of all notes.
-    weight: Rc<Cell<u64>>,
+    store: Rc<Store>,
     /// When the session began.
     began: (i64, i64),
     /// How names of the client's own descriptors begin.
@@ -115,7 +116,7 @@ impl Recording {
             clocks: false,
             mark: Mark::default(),
             lines: Vec::new(),
-            weight: Rc::default(),
+            store: Rc::default(),
             began: (began.as_secs().cast_signed(), began.subsec_nanos().into()),
             client: format!("/proc/{}/fd/", std::os::unix::process::parent_id()).into_bytes(),
             counter: None,
@@ -283,10 +284,23 @@ impl Supervisor {
             return;
         }
         self.sync_clocks();
-        self.recording.on = false;
+        // That can have led here, too.
+        if !std::mem::replace(&mut self.recording.on, false) {
+            return;
+        }
         self.tune_clocks();
         self.recording.mark.line.borrow_mut().ended = Some(why.to_owned());
         self.tell(Event::Unrecorded(why.to_owned()));
+    }
+
+    /// Notes no more where there is no room.
+    fn limit_notes(&mut self) {
+        let (memory, disk) = self.recording.store.weight();
+        if memory > MOST.0 {
+            self.stop_recording("the notes have reached their limit of 1 GiB in memory");
+        } else if disk > MOST.1 {
+            self.stop_recording("the notes have reached their limit of 8 GiB in a file");
+        }
     }
 
     /// The end of the notes: what comes now happens for the first time.
