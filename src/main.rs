@@ -16,6 +16,9 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     if words.get(1).is_some_and(|word| word == "__supervisor") {
         // The same program, started again by the engine: it traces, and must have one thread only.
+        if let Some(log) = std::env::var_os("FRED_SUPERVISOR_LOG") {
+            log_to(Path::new(&log)).ok();
+        }
         let served = fred_checkpointer::supervisor::main();
         return served.map_or(ExitCode::from(status::FRED_FAILED), |()| ExitCode::SUCCESS);
     }

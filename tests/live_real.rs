@@ -145,13 +145,19 @@ fn watch(s: &mut Live, within: &str, expression: &str) {
 }
 
 fn session(program: &Program<'_>) {
+    session_with(&[], program);
+}
+
+/// The same, with options of fred's.
+fn session_with(options: &[&str], program: &Program<'_>) {
     let (printed, written) = program.plain();
     let mut arguments = vec!["-m", "pdb"];
     arguments.extend(program.arguments);
     // Not in the directory of the program: if that changes, the import system reads it again in replays.
     let state_home = tempfile::tempdir().expect("a directory");
     let state_home_path = state_home.path().to_str().expect("a path");
-    let mut s = program.start().environment("XDG_STATE_HOME", state_home_path).python(&arguments).live();
+    let mut s =
+        program.start().options(options).environment("XDG_STATE_HOME", state_home_path).python(&arguments).live();
     let origin = frames(&mut s);
     let mut seen = String::new();
     for line in program.opening {
@@ -284,12 +290,14 @@ asyncio.run(main())
 }
 
 #[test]
-#[ignore = "its threads run side by side: until the schedule is recorded a replay can meet other stops"]
 fn threads_and_a_child() {
-    session(&Program {
-        files: &[(
-            "prog.py",
-            "\
+    // Its threads take turns, and the child is run once.
+    session_with(
+        &["--record"],
+        &Program {
+            files: &[(
+                "prog.py",
+                "\
 import subprocess, sys, zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -317,16 +325,17 @@ with ThreadPoolExecutor(3) as pool:
         total = sum(sums.values())
 print(len(sums), total, version)
 ",
-        )],
-        arguments: &["prog.py"],
-        opening: &["break collect", "continue"],
-        breakpoint: "1",
-        hits: 5,
-        state: "(rounds, len(sums), version)",
-        within: "",
-        watched: &["len(sums)", "version", "rounds > 1"],
-        result: None,
-    });
+            )],
+            arguments: &["prog.py"],
+            opening: &["break collect", "continue"],
+            breakpoint: "1",
+            hits: 5,
+            state: "(rounds, len(sums), version)",
+            within: "",
+            watched: &["len(sums)", "version", "rounds > 1"],
+            result: None,
+        },
+    );
 }
 
 #[test]

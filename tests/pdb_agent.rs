@@ -481,6 +481,7 @@ fn answers_questions() {
         expressions_have_a_scope(&python, &shop);
         moments_are_found_again(&python, &shop);
         exit_is_reported(&python, &root);
+        own_code_is_left(&python, &root);
     }
 }
 
@@ -607,4 +608,32 @@ fn exit_is_reported(python: &Python, root: &Path) {
     assert!(session.ended, "{}", python.path.display());
     let reply: Reply = serde_json::from_str(&fs::read_to_string(&answer).expect("a reply")).expect("JSON");
     assert!(reply.exited && reply.n.is_some_and(|n| n >= 3), "{reply:?} on {}", python.path.display());
+}
+
+/// Ctrl-C while pdb traces stops it in its own handler; from there `continue` would stop there once more.
+fn own_code_is_left(python: &Python, root: &Path) {
+    let what = python.path.display();
+    let program = root.join("interrupted.py");
+    fs::write(&program, "import os\ndef f():\n    os.kill(os.getpid(), 2)\n    return 1\nx = f()\ny = 2\n")
+        .expect("a program");
+    let start = |name| {
+        let mut session = python.start(&program, name);
+        session.say("break 6");
+        let shown = session.say("continue");
+        assert!(shown.contains("Program interrupted"), "{shown} on {what}");
+        session
+    };
+    let mut session = start("left");
+    // 3.13 stops at the statement that goes on, too.
+    let mut rest = 2;
+    if session.ask(Request::Where).0.facts.is_some_and(|facts| facts.own) {
+        assert!(session.say("continue").contains("bdb.py"), "{what}");
+        session = start("left");
+        let (_, shown) = session.ask(Request::Leave);
+        assert!(shown.contains("(4)f()") || shown.contains("(3)f()"), "{shown} on {what}");
+        rest += u64::from(shown.contains("(3)f()"));
+    }
+    let (reply, shown) = session.ask(Request::Count { command: Some("continue".to_owned()) });
+    assert!(shown.contains("(6)<module>()"), "{shown} on {what}");
+    assert_eq!(reply.n, Some(rest), "{what}");
 }

@@ -108,6 +108,9 @@ pub struct Run {
     pub keep_every: Option<u64>,
     /// Count hits of this thread only.
     pub thread: Option<i32>,
+    /// Stop when it is another thread's turn for the so manyth time, the first being 1, before that thread does anything. Only a
+    /// recorded program has turns.
+    pub turns: Option<u64>,
 }
 
 /// An instruction whose executions are counted.
@@ -137,6 +140,8 @@ pub enum RunEnd {
     Fence,
     /// As many hits as were wanted.
     Hits,
+    /// As many turns as were wanted.
+    Turn,
     /// The time is over.
     Time,
     /// A signal is about to be delivered by which the program would end.
@@ -167,7 +172,9 @@ pub struct Ran {
     pub end: RunEnd,
     /// Hits in all.
     pub hits: u64,
-    /// The last of them, at most [`Ran::LAST`], oldest first.
+    /// How often it became another thread's turn.
+    pub turns: u64,
+    /// The last of the hits, at most [`Ran::LAST`], oldest first.
     pub last: Vec<Hit>,
     /// Copies that were left, with the number of the hit at which each stands and its real pid.
     pub kept: Vec<(u64, CopyId, i32)>,
@@ -238,6 +245,8 @@ pub struct ProgramRegisters {
     pub pid: i32,
     /// The thread as the program knows it.
     pub tid: i32,
+    /// The first thread of a process with several that take turns.
+    pub turns: Option<i32>,
     /// The instruction pointer.
     pub rip: u64,
     /// In the order of DWARF: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15.

@@ -166,6 +166,22 @@ pub trait Aide: Send {
         None
     }
 
+    /// Asks for the debugger's number of a thread, by the id that the program knows; `None` if it need not be told which thread
+    /// to look at.
+    fn find_thread(&self, _id: i32) -> Option<Question> {
+        None
+    }
+
+    /// The number in the answer.
+    fn found_thread(&self, _text: &str) -> Option<u32> {
+        None
+    }
+
+    /// Has it look at a thread, by its number.
+    fn select_thread(&self, number: u32) -> Question {
+        Question::Tell(format!("thread {number}"))
+    }
+
     /// What makes it look at a program that has been exchanged.
     fn look_again(&self) -> Vec<Question>;
 }

@@ -245,15 +245,26 @@ impl<'e> Search<'e> {
         };
         let stopped = self.engine.interrupt_stride(&stride, self.console)?;
         let stop = stopped.as_ref().and_then(|outcome| self.engine.dialect.parse_stop(line, &outcome.output));
-        let (Some(outcome), Some(stop)) = (stopped, stop.filter(|stop| stop.reason == Reason::Interrupt)) else {
+        let (Some(mut outcome), Some(mut stop)) = (stopped, stop.filter(|stop| stop.reason == Reason::Interrupt))
+        else {
             // This program does not stop so; the others would not either.
             let gone = self.engine.strides.remove(&from).unwrap_or_default();
             self.engine.drop_strides(gone);
             return Ok(false);
         };
+        let mut inputs: VecDeque<String> =
+            self.engine.execution.point(to).inputs.iter().skip(stride.read).cloned().collect();
+        let (reply, _) = self.engine.ask(Request::Where, &mut VecDeque::new(), self.console)?;
+        if reply.facts.is_some_and(|facts| facts.own) {
+            let (reply, left) = self.engine.put(Request::Leave, &mut inputs, self.console)?;
+            let stopped = self.engine.dialect.parse_stop("step", &left.output);
+            let (true, None, Some(stopped)) = (reply.is_some_and(|reply| reply.ok), left.exited, stopped) else {
+                return Ok(false);
+            };
+            (outcome, stop) = (left, stopped);
+        }
         let (kept, prompt) = self.keep_running()?;
         let shown = self.engine.dialect.stop_text(&outcome.output);
-        let inputs = self.engine.execution.point(to).inputs.iter().skip(stride.read).cloned().collect();
         let hop = Hop { copy: kept.id, pid: kept.pid, prompt, inputs, stop, shown, point: None, interrupted: true };
         self.anchors.insert(index + 1, Anchor { stand: Stand::Hop(Box::new(hop)), at: stride.at, to_point: None });
         Ok(true)

@@ -251,7 +251,9 @@ impl Engine {
             Request::Count { command } | Request::Hop { command } => {
                 Some(command.clone().unwrap_or_else(|| "step".to_owned()))
             }
-            Request::RunTo { .. } | Request::Scan { .. } | Request::Find { .. } => Some("step".to_owned()),
+            Request::RunTo { .. } | Request::Scan { .. } | Request::Find { .. } | Request::Leave => {
+                Some("step".to_owned())
+            }
             _ => None,
         };
         let kind = match self.prompt().map(|prompt| prompt.kind) {

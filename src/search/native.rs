@@ -138,6 +138,8 @@ pub struct Passed {
     pub reached: bool,
     /// Time that the program ran, in microseconds.
     pub micros: u64,
+    /// How often it became another thread's turn; 0 where that is not recorded.
+    pub turns: u64,
 }
 
 /// Where running for some time has led.
@@ -203,6 +205,20 @@ pub trait Machine {
     /// # Errors
     /// As the trait says.
     fn at_hit(&mut self, from: &Self::State, level: &Level, number: u64) -> Result<Self::State, Self::Error>;
+
+    /// The state when it becomes another thread's turn for the so manyth time, from 1, before that thread does anything.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn at_turn(&mut self, _from: &Self::State, _number: u64) -> Result<Self::State, Self::Error> {
+        Err(self.astray("threads take no turns"))
+    }
+
+    /// Where functions with lines begin, for a stretch that begins and ends in code without.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn entries(&mut self, at: &Self::State) -> Result<Level, Self::Error>;
 
     /// The line, as a hit names it, in which a state stands, if its code neither calls anything nor leads out of its function in
     /// another way, as far as can be said.
@@ -844,8 +860,10 @@ fn change_between<M: Machine>(
     now: &Value,
 ) -> Result<Found<M::State>, M::Error> {
     let mut least = SHORT_US;
+    let mut entered = false;
+    let mut wall = wall.clone();
     loop {
-        (from, until) = narrow_by_time(machine, from, until, wall, least, now)?;
+        (from, until) = narrow_by_time(machine, from, until, &wall, least, now)?;
         if least < SHORT_US {
             (from, until) = narrow_by_chance(machine, from, until, least, now)?;
         }
@@ -855,10 +873,42 @@ fn change_between<M: Machine>(
         };
         match level_between(machine, &from, &until, most, micros)? {
             Chosen::Level(level, count) => return change_at_level(machine, from, until, level, count, now),
-            Chosen::None => return Err(machine.astray("the change is in code without line numbers")),
+            Chosen::None => match first_entry(machine, &from, &until)? {
+                Some(state) if !entered && !value_at(machine, &state)?.same(now) => (from, entered) = (state, true),
+                _ => return Err(machine.astray("the change is in code without line numbers")),
+            },
+            Chosen::Turns(count) => {
+                (from, until) = narrow_by_turns(machine, from, until, count, now)?;
+                // Behind it other threads would come.
+                wall = until.clone();
+            }
             Chosen::TooMany => least = (least / 4).max(SHORTEST_US),
         }
     }
+}
+
+/// Narrows a stretch until it is one thread's turn all the way: the change is then made by what that thread does.
+fn narrow_by_turns<M: Machine>(
+    machine: &mut M,
+    mut from: M::State,
+    mut until: Until<M::State>,
+    count: u64,
+    now: &Value,
+) -> Result<Stretch<M::State>, M::Error> {
+    // Turn `left` differs, turn `right` does not; 0 is the beginning and the last one the end.
+    let (mut left, mut right) = (0, count + 1);
+    while right - left > 1 {
+        let middle = left.midpoint(right);
+        let state = machine.at_turn(&from, middle - left)?;
+        if value_at(machine, &state)?.same(now) {
+            right = middle;
+            until = Until::State(state);
+        } else {
+            left = middle;
+            from = state;
+        }
+    }
+    Ok((from, until))
 }
 
 /// Narrows a stretch that ends where the debugger has stopped: the expression changes until shortly before that, and time does not
@@ -879,12 +929,27 @@ fn narrow_by_chance<M: Machine>(
     Ok((found.from, found.behind.map_or(until, Until::State)))
 }
 
+/// Where a stretch first comes to a function with lines: a thread may begin and end in it.
+fn first_entry<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+) -> Result<Option<M::State>, M::Error> {
+    let level = machine.entries(from)?;
+    match machine.pass(from, until, &level, 1, None)?.count {
+        0 => Ok(None),
+        _ => machine.at_hit(from, &level, 1).map(Some),
+    }
+}
+
 /// How the statements of a stretch are told apart.
 enum Chosen {
     /// This level's are met so many times.
     Level(Level, u64),
     /// There are none.
     None,
+    /// Several threads have had their turns, so often.
+    Turns(u64),
     /// They are met more often than was to be waited for.
     TooMany,
 }
@@ -897,15 +962,23 @@ fn level_between<M: Machine>(
     micros: Option<u64>,
 ) -> Result<Chosen, M::Error> {
     let mut chosen = Chosen::None;
-    for level in levels_between(machine, from, until)? {
+    let mut levels = levels_between(machine, from, until)?;
+    let none = levels.is_empty();
+    if none {
+        levels.push(Level::default());
+    }
+    for level in levels {
         let passed = machine.pass(from, until, &level, most, micros)?;
         if !passed.reached {
             return Ok(Chosen::TooMany);
         }
+        if passed.turns > 0 {
+            return Ok(Chosen::Turns(passed.turns));
+        }
         if passed.count > 0 {
             return Ok(Chosen::Level(level, passed.count));
         }
-        if matches!(chosen, Chosen::None) {
+        if matches!(chosen, Chosen::None) && !none {
             chosen = Chosen::Level(level, 0);
         }
     }

@@ -110,6 +110,7 @@ pub fn watch<P: Probe>(probe: &mut P) -> Result<Outcome, P::Error> {
 }
 
 /// An end of the interval in which the change is.
+#[derive(Clone)]
 struct End {
     at: Place,
     value: Value,
@@ -146,10 +147,12 @@ impl<P: Probe> Search<'_, P> {
     }
 
     /// Looks ahead in growing strides for a place with the value of now, when where the right end is cannot be said in ticks.
-    /// False if there is none near: the value has gone away again and the ticks must be counted after all.
+    /// False if there is none near: the value has gone away again and the ticks must be counted after all. The left end is then
+    /// where it was, since the places that were looked at may be behind the right one.
     fn gallop(&mut self, left: &mut End, right: &mut End, now: &Value) -> Result<bool, P::Error> {
         let segment = left.at.segment;
         let mut stride = FIRST_STRIDE;
+        let begin = left.clone();
         self.probe.settle(left.at, Place { segment, ticks: LAST_STRIDE * 2 });
         while stride <= LAST_STRIDE {
             let at = Place { segment, ticks: left.at.ticks + stride };
@@ -163,6 +166,8 @@ impl<P: Probe> Search<'_, P> {
             self.probe.settle(left.at, Place { segment, ticks: LAST_STRIDE * 2 });
             stride *= 2;
         }
+        *left = begin;
+        self.probe.settle(left.at, right.at);
         Ok(false)
     }
 
@@ -192,5 +197,61 @@ impl<P: Probe> Search<'_, P> {
 
     fn found(&self, left: End, after: Value, by: Cause) -> Outcome {
         Outcome::Found(Found { at: left.at, before: left.value, after, by, evaluations: self.evaluations })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::probe::{Before, Hit, Wanted};
+    use super::*;
+
+    /// One segment whose end can be told in ticks only by counting. The value of now is there from a tick on, but goes away
+    /// right behind the end and does not come back before the present.
+    struct Flicker {
+        from: u64,
+        end: u64,
+        left: u32,
+    }
+
+    impl Probe for Flicker {
+        type Error = &'static str;
+
+        fn segments(&self) -> usize {
+            2
+        }
+
+        fn ticks(&mut self, _: usize) -> Result<u64, Self::Error> {
+            Ok(self.end)
+        }
+
+        fn last(&mut self, _: usize, _: Before, _: Wanted, _: u32) -> Result<Option<Hit>, Self::Error> {
+            Err("nothing is asked but values")
+        }
+
+        fn value(&mut self, at: Place) -> Result<Value, Self::Error> {
+            self.left = self.left.checked_sub(1).ok_or("no end of looking")?;
+            let there = at.segment > 0 || (self.from..=self.end).contains(&at.ticks);
+            Ok(Value::Known { text: there.to_string(), digest: u64::from(there) })
+        }
+
+        fn settle(&mut self, left: Place, right: Place) {
+            assert!((left.segment, left.ticks) < (right.segment, right.ticks), "{left:?} {right:?}");
+        }
+
+        fn countable(&self, _: usize) -> bool {
+            false
+        }
+
+        fn command(&self, _: usize) -> String {
+            "continue".to_owned()
+        }
+    }
+
+    #[test]
+    fn a_look_ahead_that_finds_nothing_goes_back() {
+        let mut probe = Flicker { from: 4300, end: 4395, left: 60 };
+        let outcome = watch(&mut probe).expect("it ends");
+        let Outcome::Found(found) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(found.at, Place { segment: 0, ticks: 4299 });
     }
 }

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle_c")
@@ -26,17 +28,43 @@ fn check(debugger: &str, flags: &str, seed: u64, program: Option<&Path>) -> Resu
     if done.status.success() { Ok(said) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
 }
 
+/// One program in a debugger.
+struct Case<'a> {
+    debugger: &'a str,
+    flags: &'a str,
+    seed: u64,
+    program: Option<&'a Path>,
+}
+
+/// Checks all cases, two at a time: a session is mostly one process that waits for another.
+fn check_all(cases: &[Case<'_>]) {
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let program = case.program.map_or_else(|| "a random program".into(), Path::to_string_lossy);
+                    let what = format!("{}, {program}, {}, seed {}", case.debugger, case.flags, case.seed);
+                    match check(case.debugger, case.flags, case.seed, case.program) {
+                        Ok(said) => print!("{what}: {said}"),
+                        Err(why) => wrong.lock().expect("no panic").push(format!("{what}: {why}")),
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("no panic");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Random programs, the debuggers and the compiler's flags taking turns.
 pub fn random_programs(debuggers: &[String], flags: &[&str]) {
     let (count, first) = (number("FRED_ORACLE_COUNT", 8), number("FRED_ORACLE_SEED", 1));
-    let mut wrong = Vec::new();
-    for ((seed, debugger), flags) in (first..first + count).zip(debuggers.iter().cycle()).zip(flags.iter().cycle()) {
-        match check(debugger, flags, seed, None) {
-            Ok(said) => print!("{debugger}, {flags}, seed {seed}: {said}"),
-            Err(why) => wrong.push(format!("{debugger}, {flags}: {why}")),
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let turns = (first..first + count).zip(debuggers.iter().cycle()).zip(flags.iter().cycle());
+    let cases: Vec<Case<'_>> =
+        turns.map(|((seed, debugger), flags)| Case { debugger, flags, seed, program: None }).collect();
+    check_all(&cases);
 }
 
 /// The written programs, each in two sessions.
@@ -47,13 +75,10 @@ pub fn written_programs(debuggers: &[String]) {
         .collect();
     programs.sort();
     assert!(!programs.is_empty());
-    let mut wrong = Vec::new();
     let sessions = programs.iter().flat_map(|program| [(program, 1), (program, 2)]);
-    for ((program, seed), debugger) in sessions.zip(debuggers.iter().cycle()) {
-        match check(debugger, "-O0", seed, Some(program)) {
-            Ok(said) => print!("{debugger}, {} with seed {seed}: {said}", program.display()),
-            Err(why) => wrong.push(format!("{debugger}, {}: {why}", program.display())),
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let cases: Vec<Case<'_>> = sessions
+        .zip(debuggers.iter().cycle())
+        .map(|((program, seed), debugger)| Case { debugger, flags: "-O0", seed, program: Some(program) })
+        .collect();
+    check_all(&cases);
 }

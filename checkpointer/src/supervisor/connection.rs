@@ -14,7 +14,7 @@ use super::Supervisor;
 use super::served::View;
 use crate::ptrace::How;
 use crate::rsp::Server;
-use crate::rsp::target::Stop;
+use crate::rsp::target::{Stop, Why};
 use crate::wire::Event;
 
 /// Where a debugger can connect, until one has.
@@ -154,7 +154,14 @@ impl Supervisor {
 
     fn tell_what_waits(&mut self) {
         if let Some(stop) = self.waiting.take() {
+            let looked_at = self.served.current;
             self.tell_stop(&stop);
+            if matches!(stop, Stop::Thread { why: Why::Exchanged | Why::Signal(0), .. })
+                && self.leader_in_turn().is_some()
+            {
+                // Nothing has stopped: it is still that thread's turn.
+                self.served.current = looked_at;
+            }
         }
     }
 

@@ -152,6 +152,9 @@ impl Supervisor {
         let pid = main.as_ref().or(program.as_ref()).map(|part| part.leader);
         self.pid_of_last = pid.unwrap_or(Pid::from_raw(0));
         // At a stop there is nothing of ours in memory; while it runs there was until it was held.
+        if self.served.running {
+            self.note_turn_of_stop();
+        }
         let mut served = self.served.clone();
         served.breakpoints.forget_inserted();
         let mark = self.recording.mark();
@@ -276,12 +279,27 @@ impl Supervisor {
                         }
                     }
                     Change::Born => drop(self.await_newborn(tid)),
+                    Change::Ending => self.let_end(tid),
                     _ => {}
                 }
             }
             _ => {
                 self.tasks.remove(&tid);
             }
+        }
+    }
+
+    /// A thread that was to be stopped is about to end: nothing can be done to it there, so it does.
+    pub(super) fn let_end(&mut self, tid: Pid) {
+        const EXIT: u64 = 60;
+        let leads = self.tasks.get(&tid).is_none_or(|task| task.pid == tid);
+        if leads || !raw::registers(tid).is_ok_and(|registers| registers.orig_rax == EXIT) {
+            return;
+        }
+        if raw::resume(libc::PTRACE_CONT, tid, 0).is_ok()
+            && let Ok(Some((tid, status))) = raw::wait(Some(tid), true)
+        {
+            self.record(tid, status);
         }
     }
 
@@ -665,6 +683,7 @@ impl Supervisor {
         Ok(ProgramRegisters {
             pid: pid.as_raw(),
             tid,
+            turns: self.leader_in_turn(),
             rip: found.rip,
             general: [
                 found.rax, found.rdx, found.rcx, found.rbx, found.rsi, found.rdi, found.rbp, found.rsp, found.r8,

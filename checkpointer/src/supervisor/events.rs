@@ -88,7 +88,10 @@ impl Supervisor {
         self.recorded_stop(tid, what);
         match what {
             Change::Exec => self.loaded(tid),
-            Change::Ending => self.about_to_end(tid),
+            Change::Ending => {
+                self.about_to_end(tid);
+                self.turn_ends(tid);
+            }
             Change::Interrupted => self.mend_interrupted(tid),
             _ => {}
         }
@@ -136,25 +139,30 @@ impl Supervisor {
                 }
                 self.let_go(tid, How::Continue);
             }
+            Change::Ending => {
+                self.let_go(tid, How::Continue);
+                self.turn_has_ended(tid);
+            }
             _ => self.let_go(tid, How::Continue),
         }
     }
 
     /// Lets a stopped thread go.
     pub(super) fn let_go(&mut self, tid: Pid, how: How) {
+        if !self.may_go(tid) {
+            return;
+        }
         let how = if self.is_served(tid) { self.how_served(tid) } else { how };
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
         let looked_at = task.watched || task.pending.as_ref().is_some_and(|pending| pending.inside);
         let how = if looked_at && how == How::Continue { How::ToSyscall } else { how };
-        if let Some(Activity::Stopped(stopped)) = task.activity.take() {
-            match stopped.resume(how) {
-                Ok(running) => task.activity = Some(Activity::Running(running)),
-                // Killed while stopped: its end is about to be reported.
-                Err(_) => task.activity = None,
-            }
-        }
+        task.activity = match task.activity.take() {
+            // Killed while stopped: its end is about to be reported.
+            Some(Activity::Stopped(stopped)) => stopped.resume(how).ok().map(Activity::Running),
+            other => other,
+        };
     }
 
     pub(super) fn leave_group_stopped(&mut self, tid: Pid) {
@@ -178,9 +186,16 @@ impl Supervisor {
             if program.leader == tid {
                 return self.served_ended(what);
             }
-            if task.is_some_and(|task| task.pid == program.leader) {
-                return self.served_thread_ended(known);
+            if task.as_ref().is_some_and(|task| task.pid == program.leader) {
+                self.served_thread_ended(known);
             }
+        }
+        if let Some(task) = task {
+            if self.recorded_leader() == Some(task.pid) {
+                // It may have been the last but one.
+                self.tune_clocks();
+            }
+            self.turn_is_over(task.pid, known);
         }
         if self.main != Some(tid) {
             return;

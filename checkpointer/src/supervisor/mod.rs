@@ -5,12 +5,15 @@ mod connection;
 mod control;
 mod copies;
 mod events;
+mod futexes;
 mod served;
+mod spinning;
 mod stand_ins;
 mod tape;
 mod tasks;
 mod terminal;
 mod traps;
+mod turns;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -193,6 +196,7 @@ impl Supervisor {
             }
             self.pump();
             self.run_timed_out();
+            self.keep_turns();
             self.unpin_what_computes();
             if self.orphaned {
                 return Ok(());
@@ -202,6 +206,7 @@ impl Supervisor {
             }
             if sent {
                 self.serve_debugger();
+                self.keep_turns();
             }
             if asked {
                 let Some(request) = wire::receive(&mut self.control)? else {
@@ -209,12 +214,14 @@ impl Supervisor {
                 };
                 let answer = self.answer(request);
                 wire::send(&mut self.control, &Message::Answer(answer))?;
+                self.keep_turns();
             }
         }
     }
 
     /// Waits for a child, the client, a debugger that wants to be served, or one that is.
     fn wait_for_something(&mut self, news: &SignalFd) -> io::Result<(bool, bool, bool, bool)> {
+        let turns = self.turns_patience();
         let mut wanted =
             vec![PollFd::new(news.as_fd(), PollFlags::POLLIN), PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
         let door = self.door.as_ref().map(|door| {
@@ -235,12 +242,13 @@ impl Supervisor {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         // Being woken takes longer than what is left.
         let left_to_sleep = left.map(|left| left.checked_sub(AWAKE_BEFORE).unwrap_or_default());
-        let patience = left_to_sleep.into_iter().chain(look).min().map(TimeSpec::from_duration);
+        let patience = left_to_sleep.into_iter().chain(look).chain(turns).min().map(TimeSpec::from_duration);
         let outcome = ppoll(&mut wanted, patience, None);
         let ready = |index: usize| wanted[index].revents().is_some_and(|happened| !happened.is_empty());
         let found = match outcome {
             Ok(0) => {
-                if left.is_none_or(|left| look.is_some_and(|look| look < left)) {
+                let others = left.into_iter().chain(turns).min();
+                if others.is_none_or(|left| look.is_some_and(|look| look < left)) {
                     drop(wanted);
                     self.unpin_what_runs();
                     self.look_for_readers();

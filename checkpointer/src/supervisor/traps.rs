@@ -34,6 +34,9 @@ impl Supervisor {
         {
             self.before_call(tid, special, registers);
         }
+        if matches!(taken, Taken::Left) {
+            return;
+        }
         self.let_go(tid, How::Continue);
         if matches!(taken, Taken::Made)
             && self.ends_at_once(tid)
@@ -41,6 +44,9 @@ impl Supervisor {
         {
             let what = self.record(tid, status);
             self.react(tid, what);
+        }
+        if matches!(taken, Taken::Made) {
+            self.has_entered(tid);
         }
     }
 

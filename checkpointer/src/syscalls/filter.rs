@@ -131,7 +131,7 @@ fn recorded(row: &'static Row, only: &'static [&'static [When]]) -> Vec<Rule> {
     match row.class {
         Class::Absent if row.unseen => rules.push(Rule { action: ABSENT, ..trap(row.when) }),
         Class::Absent | Class::Internal => {}
-        _ if row.local => {}
+        _ if row.local && !row.turns => {}
         _ if only.is_empty() => rules.push(trap(row.when)),
         // Rows have either, which a test checks.
         _ => rules.extend(only.iter().map(|when| trap(when))),
@@ -262,7 +262,8 @@ mod tests {
                 if !trapped && absent && row.unseen {
                     return ABSENT;
                 }
-                let taken = !row.local && !absent && row.class != Class::Internal && row.when.iter().all(holds);
+                let taken =
+                    (!row.local || row.turns) && !absent && row.class != Class::Internal && row.when.iter().all(holds);
                 let left_out = purpose == Purpose::Shared
                     && !row.shared.is_empty()
                     && !row.shared.iter().any(|when| when.iter().all(holds));

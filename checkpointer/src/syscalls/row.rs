@@ -207,6 +207,8 @@ pub struct Row {
     pub irregular: Option<Irregular>,
     /// What it concerns is carried by a fork, or made again each time: sessions do not record it.
     pub local: bool,
+    /// Threads take turns at it: sessions that record trap it although it is local.
+    pub turns: bool,
     /// The kernel does things behind the program's back: sessions that record do without it, too.
     pub unseen: bool,
     /// The argument that is the descriptor which it reads, writes or asks about.
@@ -234,6 +236,7 @@ pub const fn numbered(number: u32, name: &'static str, class: Class) -> Row {
         given: &[],
         irregular: None,
         local: false,
+        turns: false,
         unseen: false,
         descriptor: None,
         shared: &[],
@@ -268,6 +271,12 @@ impl Row {
     /// Not recorded in sessions: it concerns the process alone.
     pub const fn local(mut self) -> Row {
         self.local = true;
+        self
+    }
+
+    /// Threads take turns at it.
+    pub const fn turns(mut self) -> Row {
+        self.turns = true;
         self
     }
 

@@ -232,6 +232,17 @@ impl Aide for GdbAide {
         text.get(start..end).map(str::to_owned)
     }
 
+    fn find_thread(&self, id: i32) -> Option<Question> {
+        // Its target ids end in it: "Thread 17.19".
+        Some(Question::Tell(format!("thread find [.]{id}$")))
+    }
+
+    fn found_thread(&self, text: &str) -> Option<u32> {
+        // Thread 2 has target id 'Thread 17.19'
+        let line = text.lines().find(|line| line.contains(" has target id "))?;
+        line.strip_prefix("Thread ")?.split_whitespace().next()?.parse().ok()
+    }
+
     fn look_again(&self) -> Vec<Question> {
         vec![Question::Tell("sharedlibrary".to_owned())]
     }
@@ -249,6 +260,13 @@ mod tests {
         let text = "1^running\n~\"6\\t  x;\\n\"\n*stopped,reason=\"end-stepping-range\",frame={func=\"f\",line=\"6\",fullname=\"/t.c\"},thread-id=\"1\"\n";
         let Some(Answer::Went { stop: Some(stop), shown }) = aide.answer(&Question::Step, text) else { panic!() };
         assert_eq!((stop.line, stop.reason, shown.as_str()), (Some(6), Reason::Step, "6\t  x;\n"));
+    }
+
+    #[test]
+    fn threads_have_numbers_of_their_own() {
+        let aide = GdbAide::default();
+        assert_eq!(aide.found_thread("Thread 12 has target id 'Thread 17.19'\n"), Some(12));
+        assert_eq!(aide.found_thread("No threads match '[.]19$'\n"), None);
     }
 
     #[test]

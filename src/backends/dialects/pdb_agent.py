@@ -160,7 +160,7 @@ def facts(pdb, event, frame):
                   'function': outer.f_code.co_name}
     return {'file': pdb.canonic(code.co_filename), 'line': line, 'function': code.co_name, 'depth': depth,
             'event': event, 'thread': thread_number(), 'firstlineno': code.co_firstlineno, 'caller': caller,
-            'selected': scope_name(pdb, pdb.curframe or frame)}
+            'selected': scope_name(pdb, pdb.curframe or frame), 'own': code.co_filename in OWN_FILES}
 
 
 def scope_name(pdb, frame):
@@ -1178,6 +1178,44 @@ def resumption(pdb):
     return RESUME
 
 
+class Leave:
+    """Leaves pdb's own code, in which its handler of Ctrl-C has stopped, for the next stop of the program.
+
+    While that code is on its way out it sets the debugger up for a step, with `trace_dispatch` of its instance.
+    """
+
+    def __init__(self, pdb):
+        self.pdb = pdb
+        pdb.trace_dispatch = self.look
+        sys.settrace(None)
+
+    def look(self, frame, event, arg):
+        if frame.f_code.co_filename in OWN_FILES:
+            return self.look
+        self.pdb.__dict__.pop('trace_dispatch', None)
+        stock = self.pdb.trace_dispatch
+        outer = frame
+        while outer is not None:
+            if outer.f_trace == self.look:
+                outer.f_trace = stock
+            outer = outer.f_back
+        sys.settrace(stock)
+        return stock(frame, event, arg)
+
+
+def leave(pdb):
+    base = pdb_class(pdb)
+
+    def do_leave(pdb, arg):
+        delattr(base, 'do_' + RESUME)
+        Leave(pdb)
+        return 1
+
+    setattr(base, 'do_' + RESUME, do_leave)
+    write_reply({})
+    pdb.cmdqueue = [RESUME]
+
+
 def start(pdb, event, frame):
     """Begins a pass, which replies itself."""
     what = request['do']
@@ -1219,6 +1257,8 @@ def respond():
     what = request['do']
     if what in ('count', 'hop', 'run_to', 'scan', 'find'):
         return start(pdb, event, frame)
+    if what == 'leave':
+        return leave(pdb)
     if what == 'where':
         fields = {'where': facts(pdb, event, frame)}
     elif what == 'eval':

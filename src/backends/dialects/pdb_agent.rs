@@ -112,6 +112,8 @@ pub enum Request {
     },
     /// Forget the command that a [`Request::Hop`] has stopped here: the session goes on from here.
     Settle,
+    /// From where Ctrl-C has stopped pdb in itself ([`Facts::own`]) go on to the program's next stop.
+    Leave,
     /// Arrive at the `n`-th stop with a stock pdb, as if `step` had been typed `n` times.
     RunTo {
         /// From 1.
@@ -222,6 +224,10 @@ pub struct Facts {
     /// The function of the frame that the user has selected (`up`, `down`).
     #[serde(default)]
     pub selected: Option<Scope>,
+    /// It has stopped in pdb's own code. It does so after Ctrl-C while it is tracing: its handler sets up a step, and the step
+    /// leads into the rest of the handler. `continue` typed there stops in the handler once more.
+    #[serde(default)]
+    pub own: bool,
 }
 
 impl Facts {

@@ -145,6 +145,20 @@ impl Symbols {
         Some(Function { name, ranges })
     }
 
+    /// Where the functions begin that have lines.
+    pub fn entries(&mut self) -> Vec<u64> {
+        let mut mappings = self.mappings.clone();
+        mappings.dedup_by(|one, other| one.path == other.path);
+        let mut entries = Vec::new();
+        for mapping in mappings {
+            let Some((module, bias)) = self.module_at(mapping.start) else { continue };
+            entries.extend(module.entries().into_iter().map(|address| address.wrapping_add(bias)));
+        }
+        entries.sort_unstable();
+        entries.dedup();
+        entries
+    }
+
     /// Every address at which a line of a function begins.
     pub fn statements(&mut self, function: &Function) -> Vec<Statement> {
         let Some(&(first, _)) = function.ranges.first() else { return Vec::new() };

@@ -61,6 +61,10 @@ struct Line {
     end: bool,
 }
 
+fn firsts(functions: &Functions) -> Vec<u64> {
+    functions.iter().filter_map(|(_, ranges)| ranges.first().map(|(from, _)| *from)).collect()
+}
+
 /// How to go from a frame to its caller.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
@@ -202,6 +206,12 @@ impl Module {
         let found =
             contents.functions.iter().find(|(_, ranges)| ranges.iter().any(|(from, to)| (*from..*to).contains(&pc)));
         found.cloned()
+    }
+
+    /// The first address of every function.
+    pub(super) fn entries(&self) -> Vec<u64> {
+        let units = (0..self.units.len()).map(|unit| self.contents(unit));
+        units.flat_map(|contents| firsts(&contents.functions)).collect()
     }
 
     /// How many inlined calls an address is in, and how many of them, from the innermost outwards, begin right there.

@@ -137,6 +137,8 @@ pub(in crate::engine) struct Native<'e> {
     lines: HashMap<(PathBuf, u32), u32>,
     /// Addresses of the statements of a level, and the line of each.
     spots: HashMap<Level, Rc<Spots>>,
+    /// Stacks of threads that were looked at: the thread, and the addresses of its innermost and outermost frame.
+    stacks: Vec<(i32, u64, u64)>,
 }
 
 impl<'e> Native<'e> {
@@ -160,6 +162,7 @@ impl<'e> Native<'e> {
             watched: None,
             lines: HashMap::new(),
             spots: HashMap::new(),
+            stacks: Vec::new(),
         }
     }
 
@@ -399,6 +402,10 @@ impl<'e> Native<'e> {
         if level.at_least == 0 {
             return None;
         }
+        let known = self.stacks.iter().find(|(_, low, high)| (*low..=*high).contains(&level.at_least));
+        if let Some((thread, ..)) = known {
+            return Some(*thread);
+        }
         self.engine.live.registers(Some(of.0.copy)).ok().map(|registers| registers.tid)
     }
 
@@ -523,6 +530,15 @@ impl<'e> Native<'e> {
                 (Some(frame), Some(symbols)) => symbols.inlined_at(frame.pc).beginning,
                 _ => 0,
             };
+            let addresses = || frames.iter().map(|frame| frame.address);
+            if let (Some(low), Some(high)) = (addresses().min(), addresses().max())
+                && let Ok(registers) = self.engine.live.registers(Some(at.0.copy))
+            {
+                match self.stacks.iter_mut().find(|(thread, ..)| *thread == registers.tid) {
+                    Some(known) => (known.1, known.2) = (known.1.min(low), known.2.max(high)),
+                    None => self.stacks.push((registers.tid, low, high)),
+                }
+            }
             *at.0.frames.borrow_mut() = Some((frames, beginning));
         }
         Ok(())
@@ -594,7 +610,7 @@ impl Machine for Native<'_> {
         if let Until::State(state) = until
             && state.0.copy == from.0.copy
         {
-            return Ok(Passed { count: 0, last: Vec::new(), reached: true, micros: 0 });
+            return Ok(Passed { count: 0, last: Vec::new(), reached: true, micros: 0, turns: 0 });
         }
         // Their statements are looked up in what is mapped there.
         self.frames(from)?;
@@ -624,7 +640,7 @@ impl Machine for Native<'_> {
         let line_of = |spot: u32| spots.1.get(spot as usize).copied().unwrap_or(u32::MAX);
         let last =
             ran.last.iter().map(|hit| Hit { number: hit.number, frame: hit.frame, line: line_of(hit.spot) }).collect();
-        Ok(Passed { count: ran.hits, last, reached, micros: ran.ran_us })
+        Ok(Passed { count: ran.hits, last, reached, micros: ran.ran_us, turns: ran.turns })
     }
 
     fn at_hit(&mut self, from: &State, level: &Level, number: u64) -> Result<State, Failure> {
@@ -640,6 +656,24 @@ impl Machine for Native<'_> {
             return Err(self.astray("a statement was met less often than before"));
         }
         self.keep()
+    }
+
+    fn at_turn(&mut self, from: &State, number: u64) -> Result<State, Failure> {
+        let micros = u64::try_from(PATIENCE.as_micros()).ok();
+        let ran = self.run(from, Run { turns: Some(number), micros, ..Run::default() })?;
+        if ran.end != RunEnd::Turn {
+            return Err(self.astray("threads took fewer turns than before"));
+        }
+        let mut kept = self.temporary()?;
+        kept.on_the_way = true;
+        Ok(State(Rc::new(kept), None))
+    }
+
+    fn entries(&mut self, at: &State) -> Result<Level, Failure> {
+        // They are looked up in what is mapped there.
+        self.unwound(at)?;
+        let entries = self.engine.served.as_mut().map(|served| served.symbols.entries()).unwrap_or_default();
+        Ok(Level::at(entries))
     }
 
     fn closed_line(&mut self, at: &State) -> Result<Option<u32>, Failure> {
@@ -700,10 +734,11 @@ impl Machine for Native<'_> {
                 self.be_quiet()?;
             }
         }
+        self.engine.look_at_leader(&mut *self.console)?;
         self.exchange(at)?;
         tracing::debug!("stands at {}", at.0.at);
         match self.ask(&Question::StepInstruction)?.0 {
-            Answer::Went { stop: Some(_), .. } => Ok(()),
+            Answer::Went { stop: Some(_), .. } => self.engine.look_at_turn(&mut *self.console).map(|_| ()),
             Answer::Refused(why) => {
                 Err(self.engine.failure(format!("the debugger does not take the program up: {why}")))
             }

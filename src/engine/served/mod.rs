@@ -4,6 +4,7 @@
 mod branches;
 mod machine;
 mod moves;
+mod turns;
 mod watching;
 
 use std::collections::HashMap;

@@ -300,6 +300,7 @@ impl Engine {
         let Destination { state, point: anchor, inputs, same, anchor: behind } = found.destination;
         // The debugger of the present, which has seen nothing of the search.
         self.start_copy(debugger, &prompt)?;
+        self.look_at_leader(console)?;
         let lost = self.live.exchange(state.copy());
         self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
         let again = self.served.as_ref().map(|served| served.aide.look_again()).unwrap_or_default();
@@ -313,6 +314,7 @@ impl Engine {
         for question in again {
             self.ask_served(&question, None, console)?;
         }
+        let (stop, shown) = self.look_at_turn(console)?.unwrap_or((stop, shown));
         let (stop, shown) = match state.entered() {
             Some(entered) => self.show_entered(&state, entered, console)?.unwrap_or((stop, shown)),
             None => (stop, shown),

@@ -58,13 +58,15 @@ pub(in crate::supervisor) struct Wanted {
     pub(super) spot: Option<u32>,
     /// A fence.
     pub(super) fence: bool,
+    /// Turns: a thread is to be left there when it spins.
+    pub(super) spin: bool,
     /// The program's entry, where it is kept for the first time.
     pub(super) origin: bool,
 }
 
 impl Wanted {
     fn any(self) -> bool {
-        self.debugger || self.spot.is_some() || self.fence || self.origin
+        self.debugger || self.spot.is_some() || self.fence || self.spin || self.origin
     }
 }
 
@@ -76,6 +78,8 @@ pub(in crate::supervisor) struct Breakpoints {
     conditions: BTreeMap<u64, Vec<Vec<u8>>>,
     /// Original bytes under those that are in memory now.
     inserted: BTreeMap<u64, u8>,
+    /// Where a thread that spins is expected.
+    spin: Option<u64>,
 }
 
 impl Breakpoints {
@@ -89,6 +93,22 @@ impl Breakpoints {
         if !wanted.any() {
             self.wanted.remove(&address);
         }
+    }
+
+    /// Where a thread that spins is expected now; gives back where it was, if that is another place.
+    pub(super) fn expect_spin(&mut self, at: Option<u64>) -> Option<Option<u64>> {
+        let before = self.spin;
+        if at == before && at.is_none_or(|at| self.at(at).is_some_and(|wanted| wanted.spin)) {
+            return None;
+        }
+        if let Some(before) = before {
+            self.change(before, |wanted| wanted.spin = false);
+        }
+        if let Some(at) = at {
+            self.change(at, |wanted| wanted.spin = true);
+        }
+        self.spin = at;
+        Some(before)
     }
 
     /// Sets the conditions of one of the debugger's.
@@ -164,14 +184,14 @@ impl Breakpoints {
     }
 
     /// Takes ours out of the memory of another process that has inherited it.
-    pub(super) fn clean(&self, memory: &Memory) {
+    pub(in crate::supervisor) fn clean(&self, memory: &Memory) {
         for (address, byte) in &self.inserted {
             restore(memory, *address, *byte);
         }
     }
 
     /// Puts what the program has into bytes that were read from its memory.
-    pub(super) fn hide(&self, address: u64, bytes: &mut [u8]) {
+    pub(in crate::supervisor) fn hide(&self, address: u64, bytes: &mut [u8]) {
         let end = address.saturating_add(bytes.len() as u64);
         for (at, byte) in self.inserted.range(address..end) {
             #[allow(clippy::cast_possible_truncation)]

@@ -104,7 +104,8 @@ impl Supervisor {
         let registers = thread.registers;
         let mut bytes = [0u8; 2];
         raw::read_remote(part.leader, registers.rip, &mut bytes);
-        let left_out = threads.iter().filter_map(|state| state.rseq_area()).collect();
+        let ended = mark.iter().flat_map(|mark| mark.left_areas().iter().copied());
+        let left_out = threads.iter().filter_map(|state| state.rseq_area()).chain(ended).collect();
         let others = threads.iter().filter(|state| state.virtual_id != thread.virtual_id);
         let others =
             others.map(|state| Other { thread: state.virtual_id, pc: state.registers.rip, stack: state.registers.rsp });
@@ -126,7 +127,7 @@ impl Supervisor {
     }
 
     /// Whether a stopped thread of the program stands at the fence.
-    pub(super) fn fence_met(&mut self, tid: Pid) -> bool {
+    pub(in crate::supervisor) fn fence_met(&mut self, tid: Pid) -> bool {
         let known = self.virtual_id(tid);
         // With one thread there is none to be confused with.
         let alone = self.served_threads().len() == 1;
@@ -141,6 +142,7 @@ impl Supervisor {
         if let (Some(then), Some(now)) = (&fence.mark, self.recording.mark())
             && !then.is_as_far_as(&now)
         {
+            tracing::trace!("not at the fence: as far as {}, then {}", now.tick(), then.tick());
             return false;
         }
         if !fence.registers_equal(&registers) {
@@ -160,7 +162,7 @@ impl Supervisor {
     }
 
     /// The program stands at the fence.
-    pub(super) fn at_fence(&mut self, tid: Pid) {
+    pub(in crate::supervisor) fn at_fence(&mut self, tid: Pid) {
         if self.running.is_some() {
             return self.run_over(RunEnd::Fence);
         }
@@ -252,7 +254,10 @@ impl Fence {
             let both = got.min(had);
             self.blank(at, &mut now[..both]);
             self.blank(at, &mut then[..both]);
-            while let Some(differs) = now[..both].iter().zip(&then[..both]).position(|(now, then)| now != then) {
+            while now[..both] != then[..both] {
+                let Some(differs) = now[..both].iter().zip(&then[..both]).position(|(now, then)| now != then) else {
+                    break;
+                };
                 let from = differs - (at as usize + differs) % WORD;
                 let word = |bytes: &[u8]| bytes.get(from..from + WORD).and_then(|word| word.try_into().ok());
                 let (Some(is), Some(was)) = (word(&now[..both]), word(&then[..both])) else { break };
@@ -265,6 +270,12 @@ impl Fence {
             if now[..both] != then[..both] {
                 let differs = now.iter().zip(&then).position(|(now, then)| now != then).unwrap_or(0);
                 self.hint = Some(at + differs as u64);
+                tracing::debug!(
+                    "not at the fence: {:#x} is {:#x}, was {:#x}",
+                    at + differs as u64,
+                    now[differs],
+                    then[differs]
+                );
                 return false;
             }
             if got != had {
@@ -312,7 +323,7 @@ fn signal_frames_may_differ(live: Pid, address: u64, now: u64, then: u64) -> boo
 }
 
 /// Private mappings that can be written, from /proc/PID/maps, neighbours made one.
-fn writable(pid: Pid) -> std::io::Result<Vec<(u64, u64)>> {
+pub(in crate::supervisor) fn writable(pid: Pid) -> std::io::Result<Vec<(u64, u64)>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let mut ranges: BTreeMap<u64, u64> = BTreeMap::new();
     for line in text.lines() {

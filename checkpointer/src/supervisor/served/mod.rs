@@ -25,7 +25,7 @@ use allocations::Allocations;
 pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
 pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
 pub(in crate::supervisor) use family::Held;
-pub(in crate::supervisor) use fence::Fence;
+pub(in crate::supervisor) use fence::{Fence, writable};
 pub(in crate::supervisor) use guard::Guard;
 pub(in crate::supervisor) use pinning::Pinned;
 pub(in crate::supervisor) use run::Running;
@@ -143,6 +143,11 @@ impl Supervisor {
         control.lifted.is_some() || matches!(control.motion, Some(Motion::Step | Motion::Range { .. }))
     }
 
+    /// Whether the debugger has let a thread go.
+    pub(in crate::supervisor) fn is_resumed(&mut self, tid: Pid) -> bool {
+        self.control(tid).motion.is_some()
+    }
+
     pub(super) fn control(&mut self, tid: Pid) -> &mut Control {
         let known = self.virtual_id(tid);
         self.served.threads.entry(known).or_default()
@@ -169,7 +174,11 @@ impl Supervisor {
                 self.go_on(tid);
             }
             Change::Exec => self.served_exec(tid),
-            Change::Interrupted | Change::Ending | Change::Other(_) => self.go_on(tid),
+            Change::Ending => {
+                self.go_on(tid);
+                self.turn_has_ended(tid);
+            }
+            Change::Interrupted | Change::Other(_) => self.go_on(tid),
             Change::Signal(number) => {
                 if let Some(why) = self.signalled(tid, number) {
                     self.happened(tid, why);
@@ -271,6 +280,9 @@ impl Supervisor {
                     self.at_fence(tid);
                     return Some(Trap::Done);
                 }
+                if self.is_left_spinning(tid) {
+                    return Some(Trap::Done);
+                }
                 let pc = registers.rip;
                 let stops = self.served.breakpoints.at(pc).is_some_and(|wanted| wanted.debugger);
                 if pc >= start && pc < end && !stops && self.served.interrupting.is_none() {
@@ -298,6 +310,9 @@ impl Supervisor {
         }
         if wanted.fence && self.fence_met(tid) {
             self.at_fence(tid);
+            return Trap::Done;
+        }
+        if wanted.spin && self.is_left_spinning(tid) {
             return Trap::Done;
         }
         if self.running.is_some() {
@@ -433,6 +448,7 @@ impl Supervisor {
                 self.back_out(tid);
             }
             Change::Syscall => self.back_out_if_entering(tid),
+            Change::Ending => self.let_end(tid),
             Change::Born => {
                 let newborn = self.await_newborn(tid);
                 self.control(tid).pending = self.served_birth(tid, newborn);
@@ -690,7 +706,28 @@ impl Supervisor {
         }
     }
 
+    /// A breakpoint is where the thread whose turn it is is noted to spin, and nowhere else.
+    pub(in crate::supervisor) fn expect_spin(&mut self) {
+        let at = self.spin_awaited();
+        let Some(before) = self.served.breakpoints.expect_spin(at) else { return };
+        let Some(program) = self.program.as_ref().filter(|_| self.served.running) else { return };
+        if let Some(before) = before
+            && self.served.breakpoints.at(before).is_none()
+        {
+            self.served.breakpoints.lift(before, &program.memory);
+        }
+        self.served.breakpoints.insert(&program.memory);
+    }
+
+    /// Whether a thread of the program stands where it is because it was stopped, and has nothing to tell.
+    pub(in crate::supervisor) fn has_met_nothing(&mut self, tid: Pid) -> bool {
+        let control = self.control(tid);
+        control.pending.is_none() && control.signal.is_none() && control.lifted.is_none() && control.motion.is_some()
+    }
+
     pub(super) fn insert_breakpoints(&mut self) {
+        let at = self.spin_awaited();
+        self.served.breakpoints.expect_spin(at);
         if let Some(program) = &self.program {
             self.served.breakpoints.insert(&program.memory);
         }
@@ -746,7 +783,11 @@ impl Supervisor {
         }
         let threads = self.served_threads();
         let runs = |tid: &Pid| self.tasks.get(tid).is_some_and(|task| !task.is_stopped() || task.parked.is_some());
-        if !threads.iter().any(runs)
+        let waits_for_turn = |tid: &Pid| {
+            let known = self.virtual_id(*tid);
+            self.takes_turns(*tid) && self.served.threads.get(&known).is_some_and(|control| control.motion.is_some())
+        };
+        if !threads.iter().any(|tid| runs(tid) || waits_for_turn(tid))
             && let Some(&tid) = threads.first()
         {
             // Only threads that were to stay stopped are left.

@@ -29,6 +29,7 @@ struct Clock {
 pub(in crate::supervisor) struct Running {
     wanted: Run,
     hits: u64,
+    turns: u64,
     last: VecDeque<Hit>,
     kept: Vec<(u64, CopyId, i32)>,
     begun: Instant,
@@ -101,6 +102,7 @@ impl Supervisor {
         self.running = Some(Running {
             wanted,
             hits: 0,
+            turns: 0,
             last: VecDeque::new(),
             kept: Vec::new(),
             begun: Instant::now(),
@@ -176,6 +178,17 @@ impl Supervisor {
         Clock { ran: next(), waited: next() }
     }
 
+    /// It is another thread's turn. Whether the run ends with that.
+    pub(in crate::supervisor) fn turn_in_run(&mut self) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        running.turns += 1;
+        if running.wanted.turns != Some(running.turns) {
+            return false;
+        }
+        self.run_over(RunEnd::Turn);
+        true
+    }
+
     /// A spot was met by a thread, its instruction not executed.
     pub(super) fn hit(&mut self, tid: Pid, spot: u32) {
         let Ok(registers) = raw::registers(tid) else { return };
@@ -246,9 +259,10 @@ impl Supervisor {
 
     /// Ends a run: everything is stopped, the debugger's settings are in force again.
     pub(super) fn run_over(&mut self, end: RunEnd) {
-        let Some(running) = self.running.take() else { return };
-        let elapsed = running.begun.elapsed();
+        let Some(elapsed) = self.running.as_ref().map(|running| running.begun.elapsed()) else { return };
+        // It is still the run's that threads take turns on their way to a stop, and one of them may end it.
         self.stop_served();
+        let Some(running) = self.running.take() else { return };
         self.sync_clocks();
         self.tune_clocks();
         let clock = self.clock();
@@ -268,6 +282,7 @@ impl Supervisor {
         self.served.caught = running.caught;
         self.fence = None;
         self.served.running = false;
+        self.note_turn_of_stop();
         self.unpin();
         // The debugger does not know where it stands now.
         self.served.exchanged = true;
@@ -277,6 +292,7 @@ impl Supervisor {
         self.tell(Event::Ran(Ran {
             end,
             hits: running.hits,
+            turns: running.turns,
             last: running.last.into(),
             kept: running.kept,
             ran_us: u64::try_from(ran.as_micros()).unwrap_or(u64::MAX),

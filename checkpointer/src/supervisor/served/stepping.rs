@@ -51,6 +51,9 @@ impl Supervisor {
             if wanted.is_some_and(|wanted| wanted.fence) && self.fence_met(tid) {
                 return self.at_fence(tid);
             }
+            if wanted.is_some_and(|wanted| wanted.spin) && self.is_left_spinning(tid) {
+                return;
+            }
             pc = here;
         }
         self.go_on(tid);

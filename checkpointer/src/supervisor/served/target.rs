@@ -113,6 +113,7 @@ impl Target for View<'_> {
     fn set_registers(&mut self, tid: Tid, registers: &ThreadRegisters) -> Result<(), Errno> {
         let real = self.stopped(tid)?;
         self.0.pass_guard();
+        self.0.chosen_by_hand(real);
         raw::set_registers(real, &registers.general).map_err(number)?;
         raw::set_extended_state(real, &registers.extended).map_err(number)
     }
@@ -266,7 +267,9 @@ impl Supervisor {
             let halting = std::mem::take(&mut self.served.halting);
             let asked = actions.iter().find_map(|action| action.thread);
             let leader = self.program.as_ref().map_or(0, |program| program.virtual_id);
-            let tid = asked.filter(|tid| threads.iter().any(|(_, known)| known == tid)).unwrap_or(leader);
+            let is_there = |tid: &Tid| threads.iter().any(|(_, known)| known == tid);
+            let turn = self.leader_in_turn().map(|_| self.served.current);
+            let tid = asked.or(turn).filter(is_there).unwrap_or(leader);
             // A signal at which it stands is told again: the debugger delivers it when it lets the program go.
             let stands_at = self.served.threads.get(&tid).and_then(|control| control.signal.as_ref());
             let why = match stands_at {
@@ -297,6 +300,7 @@ impl Supervisor {
         }
         self.served.running = true;
         self.served.resumed = Some(Instant::now());
+        self.recording.schedule().since = self.served.resumed;
         let steps = |action: &Action| !matches!(action.motion, Motion::Continue);
         // Many traps for few stops: on one processor they are cheaper. Where it goes on between steps (over a breakpoint, to the end
         // of a call) it is let go when it has run for a while.
@@ -330,7 +334,10 @@ impl Supervisor {
     }
 
     /// Lets a thread go from where it stands; over a fence, if one is there.
-    pub(super) fn begin_from(&mut self, tid: Pid) {
+    pub(in crate::supervisor) fn begin_from(&mut self, tid: Pid) {
+        if !self.may_go(tid) {
+            return;
+        }
         if let Some(task) = self.tasks.get_mut(&tid) {
             task.parked = None;
         }

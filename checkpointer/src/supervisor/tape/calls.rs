@@ -32,6 +32,8 @@ pub(in crate::supervisor) enum Taken {
     Answered,
     /// The thread stands before it again.
     Again,
+    /// The thread stands before it, and it has been seen to whose turn it is.
+    Left,
 }
 
 /// A call that a thread has been let into.
@@ -104,10 +106,22 @@ impl Supervisor {
         if !self.recording.on || self.recorded_leader() != Some(pid) {
             return Taken::Live;
         }
+        if let Some(taken) = self.turn_call(tid, pid, registers) {
+            return taken;
+        }
         match self.concern(tid, pid, registers) {
             Concern::Live => Taken::Live,
             Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
-            Concern::Notes(call) => self.looked_up(tid, pid, registers, call),
+            // What a debugger in the process asks, now more, now less, is no place at which a thread is left.
+            Concern::Notes(call) if call.query && !self.recording.served => self.looked_up(tid, pid, registers, call),
+            Concern::Notes(_) if !self.comes_to_call(tid, false) => Taken::Left,
+            Concern::Notes(call) => {
+                let taken = self.looked_up(tid, pid, registers, call);
+                if matches!(taken, Taken::Answered) {
+                    self.leaves_call(tid);
+                }
+                taken
+            }
             Concern::Refused(why) => {
                 self.stop_recording(&why);
                 Taken::Live
@@ -130,13 +144,14 @@ impl Supervisor {
     /// Reads the row with what is known of the process.
     fn concern(&mut self, tid: Pid, pid: Pid, registers: &Registers) -> Concern {
         let Some(row) = table::find(registers.orig_rax) else { return Concern::Live };
+        tracing::trace!("{} {:#x}", row.name, registers.rdi);
         let mut arguments = arguments(registers);
         arguments[table::arity(row.name)..].fill(0);
         let shape = table::shape(row, &arguments);
         if row.local || matches!(shape.class, Class::Absent | Class::Internal | Class::Both | Class::Program) {
             return Concern::Live;
         }
-        let aside = self.recording.aside && self.running.is_none();
+        let aside = self.is_aside();
         if shape.class == Class::Refuse {
             return if aside { Concern::Live } else { Concern::Refused(format!("{} cannot be recorded", row.name)) };
         }
@@ -221,8 +236,11 @@ impl Supervisor {
             // It would inherit that.
             self.unpin();
         }
-        if call.shape.class == Class::Process && !ids(&thread, row, &arguments).thread {
-            call.effect = Some("a child process".into());
+        if call.shape.class == Class::Process {
+            match ids(&thread, row, &arguments).thread {
+                true => call.short = true,
+                false => call.effect = Some("a child process".into()),
+            }
         }
         if !aside {
             return Concern::Notes(call);
@@ -258,6 +276,12 @@ impl Supervisor {
                     return Taken::Answered;
                 }
                 Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
+                Found::End if rule == Rule::Shared && asked.query && !mark.others_are_at_end(known) => {
+                    return self.let_in(tid, registers, call, None, None, None);
+                }
+                Found::End if rule == Rule::Exact && !mark.line.borrow().ends_at(&mark.at) => {
+                    self.part("nothing more of this thread", &asked.words());
+                }
                 Found::End => {
                     let end = self.recording.mark.line.borrow().end(known);
                     self.recording.mark.at.insert(known, end);
@@ -284,7 +308,7 @@ impl Supervisor {
         let other = self.recording.lines.iter().find(|other| {
             !Rc::ptr_eq(other, &here) && {
                 let other = other.borrow();
-                other.shares(&here.borrow(), thread, at)
+                other.shares(&here.borrow(), &self.recording.mark.at)
                     && matches!(other.find(thread, at, 0, asked, rule), Found::Same(..) | Found::Reading(..))
             }
         });
@@ -415,6 +439,7 @@ impl Supervisor {
         }
         let pid = task.pid;
         if let Some(pending) = task.pending.take() {
+            self.leaves_call(tid);
             self.finished(tid, pid, registers, pending, result);
         }
     }

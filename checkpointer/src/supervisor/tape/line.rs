@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::held::Held;
+use super::schedule::Turn;
 use super::store::{Kept, Store};
 use crate::syscalls;
 
@@ -190,26 +191,57 @@ impl Drop for Entry {
     }
 }
 
-/// The calls of one thread.
-#[derive(Debug, Clone, Default)]
-struct Queue {
+/// The calls of one thread, or the turns of all.
+#[derive(Debug)]
+struct Queue<T> {
     /// How many have been forgotten.
     base: usize,
-    entries: VecDeque<Rc<Entry>>,
+    entries: VecDeque<Rc<T>>,
 }
 
-impl Queue {
-    fn get(&self, at: usize) -> Option<&Rc<Entry>> {
+impl<T> Default for Queue<T> {
+    fn default() -> Queue<T> {
+        Queue { base: 0, entries: VecDeque::new() }
+    }
+}
+
+impl<T> Queue<T> {
+    fn get(&self, at: usize) -> Option<&Rc<T>> {
         self.entries.get(at.checked_sub(self.base)?)
     }
 
     fn end(&self) -> usize {
         self.base + self.entries.len()
     }
+
+    /// The same up to a place.
+    fn up_to(&self, place: usize) -> Queue<T> {
+        let kept = place.saturating_sub(self.base).min(self.entries.len());
+        Queue { base: self.base, entries: self.entries.iter().take(kept).cloned().collect() }
+    }
+
+    /// Whether the last entry before a place is the same one as in another queue.
+    fn shares(&self, other: &Queue<T>, at: usize) -> bool {
+        let last = |queue: &Queue<T>| queue.get(at.checked_sub(1)?).map(Rc::as_ptr);
+        last(self) == last(other)
+    }
+
+    /// The oldest entry, taken out if it is before this place.
+    fn forget(&mut self, keep_from: usize) -> Option<Rc<T>> {
+        if self.base >= keep_from {
+            return None;
+        }
+        let entry = self.entries.pop_front()?;
+        self.base += 1;
+        Some(entry)
+    }
 }
 
 /// Where each thread is, by the id that the program knows.
 pub(super) type Places = BTreeMap<i32, usize>;
+
+/// Where the schedule is, among the places of threads.
+pub(super) const SCHEDULE: i32 = 0;
 
 /// The place of a thread.
 pub(super) fn place(places: &Places, thread: i32) -> usize {
@@ -234,7 +266,8 @@ pub(super) enum Found {
 /// One line.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    queues: BTreeMap<i32, Queue>,
+    queues: BTreeMap<i32, Queue<Entry>>,
+    turns: Queue<Turn>,
     /// Where regular files stood before the first entry that is kept.
     before: Vec<(Held, i64)>,
     /// Why nothing is noted behind its end.
@@ -254,8 +287,27 @@ impl Line {
         self.queues.entry(thread).or_default().entries.push_back(Rc::new(entry));
     }
 
-    /// Where the entries of a thread end.
+    /// Adds a turn at the end.
+    pub fn push_turn(&mut self, turn: Turn) {
+        self.turns.entries.push_back(Rc::new(turn));
+    }
+
+    /// The turn at a place.
+    pub fn turn(&self, places: &Places) -> Option<Rc<Turn>> {
+        self.turns.get(place(places, SCHEDULE)).cloned()
+    }
+
+    /// Whether nothing comes behind these places.
+    pub fn ends_at(&self, places: &Places) -> bool {
+        let threads = self.queues.keys().copied().chain([SCHEDULE]);
+        threads.into_iter().all(|thread| place(places, thread) >= self.end(thread))
+    }
+
+    /// Where the entries of a thread end, or the turns.
     pub fn end(&self, thread: i32) -> usize {
+        if thread == SCHEDULE {
+            return self.turns.end();
+        }
         self.queues.get(&thread).map_or(0, Queue::end)
     }
 
@@ -315,36 +367,33 @@ impl Line {
         Found::End
     }
 
-    /// Whether a thread that is at this place in `other` can as well be in this line.
-    pub fn shares(&self, other: &Line, thread: i32, at: usize) -> bool {
-        let last = |line: &Line| {
-            let queue = line.queues.get(&thread)?;
-            queue.get(at.checked_sub(1)?).map(Rc::as_ptr)
-        };
-        match (last(self), last(other)) {
-            (Some(one), Some(two)) => one == two,
-            (None, None) => true,
-            _ => false,
-        }
+    /// Whether threads that are at these places in `other` can as well be in this line.
+    pub fn shares(&self, other: &Line, places: &Places) -> bool {
+        let none = Queue::default();
+        places.iter().all(|(thread, at)| {
+            if *thread == SCHEDULE {
+                return self.turns.shares(&other.turns, *at);
+            }
+            let mine = self.queues.get(thread).unwrap_or(&none);
+            mine.shares(other.queues.get(thread).unwrap_or(&none), *at)
+        })
     }
 
     /// A line that parts from this one here, so many readings into what is noted there for the thread that has come to some.
     pub fn part(&self, places: &Places, into: usize) -> Line {
-        let queues = self
-            .queues
-            .iter()
-            .map(|(thread, queue)| {
-                let kept = place(places, *thread).saturating_sub(queue.base).min(queue.entries.len());
-                let mut entries: VecDeque<_> = queue.entries.iter().take(kept).cloned().collect();
-                if let Some(half) = queue.entries.get(kept).filter(|entry| into > 0 && into < entry.readings) {
-                    let readings = half.all_readings();
-                    let readings = &readings[..into.min(readings.len())];
-                    entries.push_back(Rc::new(Entry::of_readings(readings, &half.store)));
-                }
-                (*thread, Queue { base: queue.base, entries })
-            })
-            .collect();
-        Line { queues, before: self.before.clone(), ended: None }
+        let up_to = |(thread, queue): (&i32, &Queue<Entry>)| {
+            let at = place(places, *thread);
+            let mut kept = queue.up_to(at);
+            if let Some(half) = queue.get(at).filter(|entry| into > 0 && into < entry.readings) {
+                let readings = half.all_readings();
+                let readings = &readings[..into.min(readings.len())];
+                kept.entries.push_back(Rc::new(Entry::of_readings(readings, &half.store)));
+            }
+            (*thread, kept)
+        };
+        let queues = self.queues.iter().map(up_to).collect();
+        let turns = self.turns.up_to(place(places, SCHEDULE));
+        Line { queues, turns, before: self.before.clone(), ended: None }
     }
 
     /// What was done outside behind these places: names, each once, and how often.
@@ -378,15 +427,14 @@ impl Line {
         for (thread, queue) in &mut self.queues {
             // The one before is what tells whether lines share a place.
             let keep_from = place(oldest, *thread).saturating_sub(1);
-            while queue.base < keep_from
-                && let Some(entry) = queue.entries.pop_front()
-            {
-                queue.base += 1;
+            while let Some(entry) = queue.forget(keep_from) {
                 if let Some((file, at)) = &entry.offset {
                     set(&mut self.before, file, *at);
                 }
             }
         }
+        let keep_from = place(oldest, SCHEDULE).saturating_sub(1);
+        while self.turns.forget(keep_from).is_some() {}
     }
 }
 
@@ -464,10 +512,10 @@ mod tests {
         let (first, _) = line(&[(WRITE, 1, false), (WRITE, 2, false), (WRITE, 3, false)]);
         let second = first.part(&[(1, 2)].into(), 0);
         assert_eq!(second.end(1), 2);
-        assert!(second.shares(&first, 1, 2) && second.shares(&first, 1, 0));
-        assert!(!second.shares(&first, 1, 3));
+        assert!(second.shares(&first, &[(1, 2)].into()) && second.shares(&first, &[(1, 0)].into()));
+        assert!(!second.shares(&first, &[(1, 3)].into()));
         let (stranger, _) = line(&[(WRITE, 1, false), (WRITE, 2, false)]);
-        assert!(!stranger.shares(&first, 1, 2));
+        assert!(!stranger.shares(&first, &[(1, 2)].into()));
     }
 
     #[test]

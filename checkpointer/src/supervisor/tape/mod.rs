@@ -6,7 +6,8 @@
 //! them, and what is made along the notes is given out again as it was then ([`gift`]). So nothing needs to be exchanged when the end
 //! of the notes is reached; only regular files, which a copy finds where they stood then, are set to where they stand.
 //!
-//! Noted is what the table of system calls says: each thread has its own notes. In which order threads run is not noted.
+//! Noted is what the table of system calls says: each thread has its own notes. Threads run one at a time, and whose turn it is is
+//! noted, too ([`schedule`], and `turns` in the supervisor).
 
 mod calls;
 mod clocks;
@@ -14,6 +15,7 @@ mod gift;
 mod held;
 mod kinds;
 mod line;
+pub(in crate::supervisor) mod schedule;
 mod store;
 
 use std::cell::RefCell;
@@ -24,6 +26,7 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::Supervisor;
+use super::spinning::Watch;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
 use crate::wire::{Event, Purpose};
@@ -32,7 +35,8 @@ pub(in crate::supervisor) use clocks::install as install_clocks;
 use gift::Counter;
 use held::Held;
 use kinds::Kinds;
-use line::{Line, Places, Rule};
+use line::{Line, Places, Rule, SCHEDULE};
+use schedule::{Cause, Schedule, Turn};
 use store::Store;
 
 /// Bytes of notes in memory, and in their file, beyond which nothing is noted any more.
@@ -52,6 +56,8 @@ pub(in crate::supervisor) struct Mark {
     live: bool,
     /// Its filter traps what is left out for line editors, too.
     filtered: bool,
+    /// Whose turn it is.
+    schedule: Schedule,
 }
 
 impl Mark {
@@ -64,11 +70,43 @@ impl Mark {
         }
     }
 
-    /// Whether all threads have made the same calls.
+    /// Whether as much has happened. A call in which a thread waits may be finished here and not there: it is another's turn.
     pub(in crate::supervisor) fn is_as_far_as(&self, other: &Mark) -> bool {
-        let threads = self.at.keys().chain(other.at.keys());
-        self.into == other.into
-            && threads.into_iter().all(|thread| line::place(&self.at, *thread) == line::place(&other.at, *thread))
+        self.schedule.tick == other.schedule.tick
+            && line::place(&self.at, SCHEDULE) == line::place(&other.at, SCHEDULE)
+            && self.has_read_as_much_as(other)
+    }
+
+    /// Whether clocks have been read as often, which is no tick of the schedule.
+    fn has_read_as_much_as(&self, other: &Mark) -> bool {
+        let mut threads: Vec<i32> = self.at.keys().chain(other.at.keys()).copied().collect();
+        threads.retain(|thread| *thread != SCHEDULE);
+        threads.sort_unstable();
+        threads.dedup();
+        // With more than one each reading is a call.
+        let alone = |thread: &[i32]| match thread {
+            [only] => line::place(&self.at, *only) == line::place(&other.at, *only),
+            _ => true,
+        };
+        self.into == other.into && alone(&threads)
+    }
+
+    /// Whether all but one thread have come to the end of the notes.
+    fn others_are_at_end(&self, thread: i32) -> bool {
+        let line = self.line.borrow();
+        let mut places = self.at.clone();
+        places.insert(thread, line.end(thread));
+        line.ends_at(&places)
+    }
+
+    /// How many ticks of the schedule there have been.
+    pub(in crate::supervisor) fn tick(&self) -> u64 {
+        self.schedule.tick
+    }
+
+    /// Memory that the kernel has written by itself.
+    pub(in crate::supervisor) fn left_areas(&self) -> &[(u64, u64)] {
+        &self.schedule.left
     }
 
     /// Whether what copies share with what stands behind this descriptor is to be put back when one of them runs: not where it is
@@ -84,7 +122,7 @@ pub(in crate::supervisor) struct Recording {
     /// The client has asked for it.
     pub(in crate::supervisor) wanted: bool,
     /// It is on: a copy has been taken, and nothing has happened that cannot be noted.
-    on: bool,
+    pub(in crate::supervisor) on: bool,
     /// What is done now is the debugger's or its user's affair: it is neither noted nor taken from the notes.
     aside: bool,
     /// The program that is served is recorded, not the session's own process.
@@ -99,6 +137,12 @@ pub(in crate::supervisor) struct Recording {
     /// How names of the client's own descriptors begin.
     client: Vec<u8>,
     counter: Option<Counter>,
+    /// It has been stopped: threads are still to be let go that stand because it is not their turn.
+    pub(in crate::supervisor) loosened: bool,
+    /// What is known of the thread whose turn it is while it makes no call.
+    pub(in crate::supervisor) watch: Option<Watch>,
+    /// Loops that change nothing, by the instructions on their way round.
+    pub(in crate::supervisor) loops: std::collections::HashSet<Vec<u64>>,
     /// Calls that were looked at since, to see how closely they follow each other.
     looked_at: (u32, std::time::Instant),
 }
@@ -120,6 +164,9 @@ impl Recording {
             began: (began.as_secs().cast_signed(), began.subsec_nanos().into()),
             client: format!("/proc/{}/fd/", std::os::unix::process::parent_id()).into_bytes(),
             counter: None,
+            loosened: false,
+            watch: None,
+            loops: Default::default(),
             looked_at: (0, std::time::Instant::now()),
         }
     }
@@ -167,12 +214,48 @@ impl Recording {
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         self.mark.live = false;
+        self.mark.schedule = std::mem::take(&mut self.mark.schedule).of_copy();
+        tracing::debug!("from tick {} on", self.mark.schedule.tick);
     }
 
     /// Another program: nothing is noted of it yet.
     pub(in crate::supervisor) fn begin_anew(&mut self) {
         self.on = false;
         self.mark = Mark::default();
+        self.loops.clear();
+    }
+
+    /// Whose turn it is.
+    pub(in crate::supervisor) fn schedule(&mut self) -> &mut Schedule {
+        &mut self.mark.schedule
+    }
+
+    /// Whether what happens now happens for the first time.
+    pub(in crate::supervisor) fn is_live(&self) -> bool {
+        self.mark.live
+    }
+
+    /// The next turn, where it is noted.
+    pub(in crate::supervisor) fn next_turn(&self) -> Option<Rc<Turn>> {
+        self.mark.line.borrow().turn(&self.mark.at)
+    }
+
+    /// The next turn has come.
+    pub(in crate::supervisor) fn take_turn(&mut self) {
+        *self.mark.at.entry(SCHEDULE).or_default() += 1;
+    }
+
+    /// Notes a turn, and that it has come.
+    pub(in crate::supervisor) fn note_turn(&mut self, to: i32, cause: Cause, late: bool) {
+        let turn = Turn { tick: self.mark.schedule.tick, to, cause, late };
+        let mut line = self.mark.line.borrow_mut();
+        line.push_turn(turn);
+        self.mark.at.insert(SCHEDULE, line.end(SCHEDULE));
+    }
+
+    /// Whether nothing is noted that has not come.
+    pub(in crate::supervisor) fn is_at_end(&self) -> bool {
+        self.mark.line.borrow().ends_at(&self.mark.at)
     }
 
     /// What is done until this is called again is for this.
@@ -209,6 +292,11 @@ impl Recording {
 }
 
 impl Supervisor {
+    /// Whether something is done now that is neither noted nor taken from the notes.
+    pub(super) fn is_aside(&self) -> bool {
+        self.recording.aside && self.running.is_none()
+    }
+
     /// Real id of the process that is recorded.
     pub(super) fn recorded_leader(&self) -> Option<Pid> {
         if !self.recording.wanted {
@@ -240,6 +328,7 @@ impl Supervisor {
             }
             self.recording.on = true;
             self.recording.mark.live = true;
+            self.recording.mark.schedule = Schedule::of(self.virtual_id(leader));
             let line = Rc::clone(&self.recording.mark.line);
             self.recording.lines.push(line);
             self.empty_clocks();
@@ -288,6 +377,7 @@ impl Supervisor {
         if !std::mem::replace(&mut self.recording.on, false) {
             return;
         }
+        self.recording.loosened = true;
         self.tune_clocks();
         self.recording.mark.line.borrow_mut().ended = Some(why.to_owned());
         self.tell(Event::Unrecorded(why.to_owned()));
@@ -304,10 +394,11 @@ impl Supervisor {
     }
 
     /// The end of the notes: what comes now happens for the first time.
-    fn go_live(&mut self) {
+    pub(super) fn go_live(&mut self) {
         if std::mem::replace(&mut self.recording.mark.live, true) {
             return;
         }
+        tracing::debug!("the end of the notes at {:?}", self.recording.mark.at);
         let offsets = self.recording.mark.line.borrow().offsets();
         set_offsets(&offsets);
         self.recording.mark.release();
@@ -315,7 +406,8 @@ impl Supervisor {
     }
 
     /// The process does something else than is noted: a line of its own begins.
-    fn part(&mut self, expected: &str, got: &str) {
+    pub(super) fn part(&mut self, expected: &str, got: &str) {
+        tracing::debug!("another line at {:?}: expected {expected}, got {got}", self.recording.mark.at);
         let former = Rc::clone(&self.recording.mark.line);
         let line = former.borrow().part(&self.recording.mark.at, self.recording.mark.into);
         let kept = former.borrow().effects_behind(&self.recording.mark.at);
@@ -329,7 +421,7 @@ impl Supervisor {
         self.recording.mark.live = true;
         self.recording.mark.release();
         self.empty_clocks();
-        let at = self.recording.mark.at.values().sum::<usize>() as u64;
+        let at = self.recording.mark.schedule.tick;
         let kept = kept
             .into_iter()
             .map(|(name, times)| if times > 1 { format!("{name} ({times} times)") } else { name.to_string() })

@@ -1,0 +1,62 @@
+//! Which thread the debugger looks at, where threads take turns: the one whose turn it is, as a state of the program is not one of
+//! another thread's.
+//!
+//! A debugger that lets the program go from a breakpoint steps the thread that it looks at over it first, alone, and takes it ill when another
+//! one stops then (gdb 13 ends by an assertion). So before the program is exchanged it looks at the first thread, which every state has.
+
+use super::super::core::Engine;
+use super::super::{Console, Failure};
+use crate::backends::aide::{Answer, Question};
+use crate::history::entry::{Reason, Stop};
+
+impl Engine {
+    /// Has the debugger look at the program's first thread, if there are several that take turns.
+    pub(super) fn look_at_leader(&mut self, console: &mut dyn Console) -> Result<(), Failure> {
+        let leader = self.live.registers(None).ok().and_then(|registers| registers.turns);
+        match leader {
+            Some(leader) => self.look_at_thread(leader, console).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Has it look at the thread whose turn it is, if there are several; the place there, and what it showed.
+    pub(super) fn look_at_turn(&mut self, console: &mut dyn Console) -> Result<Option<(Stop, String)>, Failure> {
+        let Ok(registers) = self.live.registers(None) else { return Ok(None) };
+        if registers.turns.is_none_or(|leader| leader == registers.tid) {
+            return Ok(None);
+        }
+        let Some((thread, shown)) = self.look_at_thread(registers.tid, console)? else { return Ok(None) };
+        let frame = match self.ask_served(&Question::Frames { most: 1 }, None, console)?.0 {
+            Answer::Frames(frames) => frames.into_iter().next(),
+            _ => None,
+        };
+        let (file, line, function) = frame.map_or((None, None, None), |frame| (frame.file, frame.line, frame.function));
+        let stop = Stop {
+            reason: Reason::Step,
+            file,
+            line,
+            function,
+            depth: None,
+            thread: Some(thread),
+            exit_code: None,
+            signal: None,
+        };
+        Ok(Some((stop, shown)))
+    }
+
+    /// Selects a thread by the id that the program knows: the debugger's number of it, and what it showed.
+    fn look_at_thread(&mut self, id: i32, console: &mut dyn Console) -> Result<Option<(u32, String)>, Failure> {
+        let Some(find) = self.served.as_ref().and_then(|served| served.aide.find_thread(id)) else { return Ok(None) };
+        let Answer::Text(found) = self.ask_served(&find, None, console)?.0 else { return Ok(None) };
+        let Some(number) = self.served.as_ref().and_then(|served| served.aide.found_thread(&found)) else {
+            return Ok(None);
+        };
+        let Some(select) = self.served.as_ref().map(|served| served.aide.select_thread(number)) else {
+            return Ok(None);
+        };
+        match self.ask_served(&select, None, console)?.0 {
+            Answer::Text(shown) => Ok(Some((number, shown))),
+            _ => Ok(None),
+        }
+    }
+}

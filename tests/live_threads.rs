@@ -1,0 +1,80 @@
+//! Threads of a recorded program take turns, the same ones each time: what one of them does can be found from anywhere.
+
+mod native;
+
+use native::{Sample, is_done, place, said};
+use serde_json::Value;
+
+const SILENT: &str = "set debug-file-directory /none";
+
+/// Runs lines in a session that is recorded.
+fn recorded(program: &str, lines: &[&str]) -> Vec<Value> {
+    let sample = Sample::made(&[program], &format!("gcc -g -O0 -pthread -o program {program}"));
+    let lines: Vec<&str> = [SILENT].into_iter().chain(lines.iter().copied()).collect();
+    sample.fred_with(&["--record"], &["gdb", "-q", "-nx"], &lines)
+}
+
+/// What was printed for an expression.
+fn value(event: &Value) -> &str {
+    said(event).rsplit_once("= ").map_or("", |(_, value)| value.trim())
+}
+
+/// A reverse watchpoint that leads to a line, and what is said there.
+fn culprit<'e>(events: &'e [Value], watch: usize, line: u64, function: &str) -> Vec<&'e str> {
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[watch]), (Some(line), Some(function)), "{}", events[watch]);
+    events[watch + 1..].iter().map(value).collect()
+}
+
+#[test]
+fn one_of_five_threads_breaks_a_counter() {
+    let looks = [
+        "print total > 900",
+        "fred-reverse-watch total < 900",
+        "print who",
+        "print round",
+        "next",
+        "print total > 900",
+    ];
+    let events = recorded("five.c", &[&["break 34", "run"], &looks[..]].concat());
+    assert_eq!(value(&events[2]), "1", "{events:#?}");
+    assert_eq!(culprit(&events, 3, 15, "add"), ["2", "30", "", "1"], "{events:#?}");
+}
+
+#[test]
+fn the_schedule_is_the_same_each_time() {
+    // How far the others are when one has done its third is the schedule's to say.
+    let states = ["print total", "print counters", "fred-undo", "continue", "print total", "print counters"];
+    let events = recorded(
+        "five.c",
+        &[&["break add if counters[who] == 3", "run", "fred-checkpoint", "continue"], &states[..]].concat(),
+    );
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!((value(&events[4]), value(&events[5])), (value(&events[8]), value(&events[9])), "{events:#?}");
+}
+
+#[test]
+fn threads_spin_for_a_flag() {
+    let looks =
+        ["print parts[0]", "fred-reverse-watch parts[0] >= 0", "print (long) argument", "next", "print parts[0]"];
+    let events = recorded("flag.c", &[&["break 41", "run"], &looks[..]].concat());
+    assert_eq!(value(&events[2]), "-1", "{events:#?}");
+    assert_eq!(culprit(&events, 3, 18, "work"), ["1", "", "-1"], "{events:#?}");
+}
+
+#[test]
+fn what_is_waited_for_comes_too_late() {
+    let looks =
+        ["print owed > 0", "fred-reverse-watch owed == 0", "print who", "print timed_out", "next", "print owed > 0"];
+    let events = recorded("shop.c", &[&["break 75", "run"], &looks[..]].concat());
+    assert_eq!(value(&events[2]), "1", "{events:#?}");
+    assert_eq!(culprit(&events, 3, 34, "take"), ["1", "1", "", "1"], "{events:#?}");
+}
+
+#[test]
+fn a_race_in_a_lock_free_stack() {
+    let looks = ["print lost", "fred-reverse-watch lost == 0", "print careless", "next", "print lost"];
+    let events = recorded("queue.c", &[&["break length", "run"], &looks[..]].concat());
+    assert_eq!(value(&events[2]), "1", "{events:#?}");
+    assert_eq!(culprit(&events, 3, 33, "pop"), ["1", "", "1"], "{events:#?}");
+}
