@@ -334,6 +334,7 @@ impl Supervisor {
             thread.write(entry + 8, &IMAGE.to_ne_bytes()).map_err(|error| error.to_string())
         });
         self.recording.clocks = installed.is_ok();
+        self.set_clocks_up();
         if let Err(why) = installed {
             tracing::info!("process {tid} reads clocks by system calls: {why}");
             hide_clock(tid);

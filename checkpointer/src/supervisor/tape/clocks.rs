@@ -167,12 +167,12 @@ impl Supervisor {
         self.tune_clocks();
     }
 
-    /// A fresh copy is about to run: its buffer is that of another time.
+    /// A fresh copy is about to run, whose buffer is that of another time, or another program, whose buffer is new.
     pub(in crate::supervisor) fn set_clocks_up(&mut self) {
         let Some((leader, thread)) = self.clocked() else { return };
         self.recording.mark.loaded = None;
         if self.recording.mark.live {
-            return self.tune_clocks();
+            return self.empty_clocks();
         }
         raw::write_remote(leader, CLOCK_BUFFER, &[0; 16]);
         if let Some(thread) = thread {
