@@ -91,6 +91,18 @@ fn the_end_of_the_program_can_be_left_backwards() {
 }
 
 #[test]
+fn a_run_that_never_stopped_can_be_gone_back_in() {
+    let lines =
+        ["run", "fred-reverse-step", "fred-reverse-next", "break insert", "fred-reverse-continue", "print value"];
+    let events = Sample::new("list.c").gdb(&lines);
+    assert_eq!(events[0]["stop"]["reason"], "exited", "{}", events[0]);
+    assert_eq!(place(&events[1]), (Some(32), Some("main")), "{}", events[1]);
+    assert_eq!(place(&events[2]), (Some(31), Some("main")), "{}", events[2]);
+    assert_eq!(place(&events[4]).1, Some("insert"), "{}", events[4]);
+    assert!(is_done(&events[5]), "{}", events[5]);
+}
+
+#[test]
 fn a_change_by_the_user_is_found_and_can_be_undone() {
     let events = Sample::new("list.c").gdb(&[
         "break 31",
@@ -196,6 +208,63 @@ fn sessions_read_as_with_plain_gdb() {
     // fred begins earlier: with what reading the symbols prints.
     let begin = |lines: &[String]| lines.iter().position(|line| line.starts_with("Breakpoint 1 at")).unwrap_or(0);
     assert_eq!(plain[begin(&plain)..], fred[begin(&fred)..]);
+}
+
+/// The history of a session with some gdb that nobody asks for facts, and whether it is one that is told of stops by Python.
+fn history(sample: &Sample, gdb: &Path, lines: &[&str]) -> (String, bool) {
+    let mut fred = Command::new(env!("CARGO_BIN_EXE_fred"));
+    fred.arg("--batch").current_dir(sample.path()).env("TERM", "dumb").stdin(Stdio::null());
+    for line in ["set debug-file-directory /none", "python print('fred_hook' in __import__('sys').modules)"] {
+        fred.args(["-e", line]);
+    }
+    for line in lines.iter().chain(&["echo \\nhistory:\\n", "fred-history"]) {
+        fred.args(["-e", line]);
+    }
+    let done = fred.arg("--").arg(gdb).args(["-q", "-nx", "./program"]).output().expect("fred runs");
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let history = text.split("history:\n").nth(1).unwrap_or_else(|| panic!("no history: {done:?}"));
+    (history.to_owned(), text.contains("True\n"))
+}
+
+#[test]
+fn stops_are_told_alike_with_and_without_python() {
+    let list = [
+        "break insert",
+        "run",
+        "next",
+        "step",
+        "finish",
+        "watch head",
+        "continue",
+        "delete",
+        "print list_len(head)",
+        "continue",
+        "run",
+        "tbreak list_len",
+        "run",
+        "next 2",
+        "kill",
+        "start",
+        "stepi",
+        "next",
+        "info line",
+        "continue",
+    ];
+    let crash = ["run", "up", "bt", "continue", "tbreak total", "run", "kill", "tbreak total", "run", "next"];
+    let found = Command::new("sh").args(["-c", "command -v gdb"]).output().expect("a shell");
+    let gdb = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim().to_owned());
+    for (name, lines) in [("list.c", &list[..]), ("crash.c", &crash[..])] {
+        let sample = Sample::new(name);
+        // What it executes cannot be seen from outside.
+        let other = sample.path().join("gdb");
+        std::fs::write(&other, format!("#!/bin/sh\nexec {} \"$@\"\n", gdb.display())).expect("a script");
+        std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+        let (hooked, by_python) = history(&sample, &gdb, lines);
+        let (plain, without) = history(&sample, &other, lines);
+        assert!(by_python && !without, "{by_python} {without}");
+        assert!(hooked.lines().count() >= 8, "{hooked}");
+        assert_eq!(hooked, plain);
+    }
 }
 
 #[test]

@@ -268,3 +268,43 @@ fn sessions_read_as_with_plain_lldb() {
         assert_eq!(run(&mut plain), run(&mut fred), "{lldb}");
     }
 }
+
+#[test]
+fn a_bisection_finds_the_statement() {
+    // One of them will do: what is asked of them is what the other tests ask.
+    let lldb = lldbs().remove(0);
+    let sample = Sample::new("bank.c");
+    let done = Command::new(env!("CARGO_BIN_EXE_fred"))
+        .args(["bisect", "--good", "limits_hold()", "--", &lldb, "-x", "./program"])
+        .current_dir(sample.path())
+        .env("TERM", "dumb")
+        .stdin(Stdio::null())
+        .output()
+        .expect("fred runs");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{lldb}: {said}");
+    assert!(said.contains("->    44 "), "{lldb}: {said}");
+}
+
+#[test]
+fn instructions_and_places_in_the_history_are_gone_back_to() {
+    let lines = [
+        "breakpoint set --name main",
+        "run",
+        "register read rip",
+        "next",
+        "next",
+        "fred-goto 50%",
+        "fred-goto 3",
+        "stepi",
+        "fred-reverse-stepi",
+        "register read rip",
+    ];
+    for lldb in lldbs() {
+        let events = Sample::new("bank.c").lldb(&lldb, &lines);
+        assert!(events.iter().all(is_done), "{lldb}: {events:#?}");
+        assert_eq!(place(&events[5]).1, Some("main"), "{lldb}: {}", events[5]);
+        assert_eq!(place(&events[6]), place(&events[1]), "{lldb}: {}", events[6]);
+        assert_eq!(said(&events[2]), said(&events[9]), "{lldb}");
+    }
+}

@@ -14,6 +14,11 @@ fn random_programs_optimised() {
 }
 
 #[test]
+fn random_breakpoints() {
+    oracle_c::random_breakpoints(&["gdb".to_owned()], &["-O0", "-O0", "-Og"]);
+}
+
+#[test]
 fn written_programs() {
     oracle_c::written_programs(&["gdb".to_owned()]);
 }

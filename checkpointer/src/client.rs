@@ -61,6 +61,10 @@ pub struct Client {
     gone: bool,
     /// How often a parked debugger was woken by its server.
     woken: u64,
+    /// How often threads were let go.
+    went: u64,
+    /// That a debugger waits for its terminal is not true if it was told before it had been let go so often.
+    forgotten: u64,
 }
 
 impl Client {
@@ -84,7 +88,7 @@ impl Client {
             .stderr(program_slave.map_or_else(Stdio::null, Stdio::from))
             .spawn()
             .map_err(failed)?;
-        Ok(Client { control: ours, events: VecDeque::new(), supervisor, gone: false, woken: 0 })
+        Ok(Client { control: ours, events: VecDeque::new(), supervisor, gone: false, woken: 0, went: 0, forgotten: 0 })
     }
 
     /// Whether the supervisor has been found to be gone.
@@ -112,6 +116,9 @@ impl Client {
 
     /// Queues an event, and drops those that it makes untrue.
     fn arrived(&mut self, event: Event) {
+        if matches!(event, Event::Reading { main: true, program: false, went, .. } if went < self.forgotten) {
+            return;
+        }
         if matches!(event, Event::Woken) {
             self.woken += 1;
             self.events.retain(|event| !matches!(event, Event::Reading { main: true, program: false, .. }));
@@ -148,7 +155,10 @@ impl Client {
     /// # Errors
     /// [`Error::Gone`].
     pub fn go(&mut self) -> Result<(), Error> {
-        self.ask(&Request::Go).map(|_| ())
+        self.went += 1;
+        let sent = wire::send(&mut self.control, &Request::Go).map_err(|_| Error::Gone);
+        self.gone |= sent.is_err();
+        sent
     }
 
     /// Asks that the calls of the program be recorded, before [`Client::launch`].
@@ -279,6 +289,7 @@ impl Client {
 
     /// Forgets that the debugger waits for its terminal, when something has been typed there since.
     pub fn forget_reading(&mut self) {
+        self.forgotten = self.went;
         self.events.retain(|event| !matches!(event, Event::Reading { main: true, program: false, .. }));
     }
 

@@ -30,6 +30,8 @@ pub struct Spec {
     pub recorded: bool,
     /// It is a debugger that has the program in its own process.
     pub shared: bool,
+    /// It is a debugger whose program is served to it.
+    pub debugger: bool,
 }
 
 /// Session leader on a terminal; parent of programs and of all their copies. It does nothing but start, exist and reap.
@@ -152,10 +154,11 @@ impl Prepared {
                 error.as_ref().map(one).transpose()?,
             ],
             fixed_addresses: spec.fixed_addresses,
-            filter: syscalls::program(match (spec.recorded, spec.shared) {
-                (false, _) => syscalls::Purpose::Session,
-                (true, false) => syscalls::Purpose::Recorded,
-                (true, true) => syscalls::Purpose::Shared,
+            filter: syscalls::program(match (spec.recorded, spec.debugger, spec.shared) {
+                (true, _, false) => syscalls::Purpose::Recorded,
+                (true, _, true) => syscalls::Purpose::Shared,
+                (false, true, _) => syscalls::Purpose::Debugger,
+                (false, false, _) => syscalls::Purpose::Session,
             }),
         })
     }

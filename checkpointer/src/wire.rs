@@ -17,7 +17,7 @@ pub enum Request {
         /// Program and arguments, as bytes.
         argv: Vec<Vec<u8>>,
     },
-    /// Let threads that are parked at a read of the terminal go on.
+    /// Let threads that are parked at a read of the terminal go on. The only one without an answer: there is nothing to be waited for.
     Go,
     /// Record the calls of what will be launched.
     Record,
@@ -278,6 +278,8 @@ pub enum Event {
         mode: ReadMode,
         /// Nothing that its server has still to say can wake it.
         settled: bool,
+        /// How often [`Request::Go`] had been asked by then.
+        went: u64,
     },
     /// A debugger that was parked at its terminal was sent something by its server and goes on: that it reads is no longer true.
     Woken,

@@ -58,9 +58,6 @@ impl Target for MadeUp {
     fn thread_name(&self, tid: Tid) -> Option<String> {
         self.threads().contains(&tid).then(|| "<&\"'>".to_owned())
     }
-    fn thread_core(&self, _: Tid) -> Option<u32> {
-        None
-    }
     fn registers(&mut self, _: Tid) -> Result<ThreadRegisters, Errno> {
         Err(libc::ESRCH)
     }

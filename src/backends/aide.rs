@@ -1,6 +1,8 @@
 //! What is asked of a served debugger in a machine format, on an interface of its own beside the user's prompt. What the
 //! user sees is never read for facts where there is such an interface.
 
+use std::path::Path;
+
 use crate::history::entry::Stop;
 
 /// A question, or a command that the user does not see.
@@ -138,6 +140,23 @@ pub trait Aide: Send {
     fn is_there(&self, text: &str) -> bool {
         let _ = text;
         true
+    }
+
+    /// It is not there, though it was expected to be: whether the debugger can do without it from now on ([`Aide::opening`]).
+    fn do_without(&mut self) -> bool {
+        false
+    }
+
+    /// The line to type at the prompt that opens the interface on a terminal, where that has not been done. No trace of it is left.
+    fn opening(&self, channel: &Path) -> String {
+        let _ = channel;
+        String::new()
+    }
+
+    /// The line to type at the prompt that asks a question while the interface is not open; `None` if it must be opened.
+    fn at_prompt(&mut self, question: &Question) -> Option<String> {
+        let _ = question;
+        None
     }
 
     /// Whether questions are read by a thread of their own, which waits for nothing else: then nobody else need be let go for one.

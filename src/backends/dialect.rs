@@ -134,6 +134,11 @@ pub trait Dialect: Send {
         None
     }
 
+    /// Whether the interface of [`Dialect::aide`] is there from the beginning.
+    fn opens_at_once(&self) -> bool {
+        true
+    }
+
     /// How it comes to its server, if it is served.
     fn reach(&self) -> Reach {
         Reach::Connects

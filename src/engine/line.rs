@@ -103,8 +103,13 @@ impl Engine {
             });
         };
         engine.state = State::Prompt(prompt);
-        if engine.served.as_ref().is_some_and(|served| !served.aide.is_there(&outcome.told)) {
-            return Err(StartError::Mute { command });
+        if let Some(served) = &mut engine.served
+            && !served.aide.is_there(&outcome.told)
+        {
+            if !served.aide.do_without() {
+                return Err(StartError::Mute { command });
+            }
+            engine.open_channel(console).map_err(|failure| supervisor(failure.message))?;
         }
         let told = engine.served.as_ref().and_then(|served| served.aide.stop(&outcome.told));
         let stop = told.or_else(|| engine.dialect.parse_stop("", &outcome.output));

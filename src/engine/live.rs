@@ -1,8 +1,9 @@
 //! The running debugger: its terminal and the checkpointer together. Knows when it waits, and for what.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
@@ -90,6 +91,12 @@ struct Served {
     channel: Pty,
     /// Its slave side stays open, so that the debugger can open it by its name.
     _slave: OwnedFd,
+    /// That name.
+    channel_name: PathBuf,
+    /// Whether the running debugger has that interface open.
+    open: bool,
+    /// Stopped copies that have.
+    opened: HashSet<CopyId>,
     /// Printed there and not yet taken.
     told: String,
     /// The debugger's own terminal claims no width.
@@ -162,9 +169,18 @@ impl Live {
         if let Some(arguments) = arguments {
             client.arguments(arguments.as_bytes())?;
         }
-        client.launch(&argv(Doors { server: server.into(), channel: channel_name, terminal }))?;
-        let served =
-            Served { program, printed: String::new(), channel, _slave: channel_slave, told: String::new(), narrow };
+        client.launch(&argv(Doors { server: server.into(), channel: channel_name.clone(), terminal }))?;
+        let served = Served {
+            program,
+            printed: String::new(),
+            channel,
+            _slave: channel_slave,
+            channel_name,
+            open: dialect.opens_at_once(),
+            opened: HashSet::new(),
+            told: String::new(),
+            narrow,
+        };
         Ok(Live {
             client,
             pty,
@@ -184,7 +200,9 @@ impl Live {
     pub(crate) fn wait(&mut self, watched: Option<BorrowedFd<'_>>, until: Option<Instant>) -> Result<Woke, Error> {
         loop {
             if let Some(event) = self.client.event()? {
-                self.drain();
+                if !matches!(event, Event::Program(_)) {
+                    self.drain();
+                }
                 match event {
                     Event::Reading { main: true, program: false, settled: false, .. }
                         if self.served.is_some() && !self.client.still_reads()? =>
@@ -219,6 +237,7 @@ impl Live {
                     Event::Parted { at, expected, got, kept } => {
                         self.news.push(News::Parted { at, expected, got, kept });
                     }
+                    // What has been printed has nothing to do with it.
                     Event::Program(change) => return Ok(Woke::Program(change)),
                 }
             }
@@ -294,6 +313,25 @@ impl Live {
         self.served.as_mut().map(|served| std::mem::take(&mut served.told)).unwrap_or_default()
     }
 
+    /// The terminal for the debugger's second interface, if that is not open.
+    pub(crate) fn closed_channel(&self) -> Option<&Path> {
+        self.served.as_ref().filter(|served| !served.open).map(|served| served.channel_name.as_path())
+    }
+
+    /// It has been opened.
+    pub(crate) fn channel_opened(&mut self) {
+        if let Some(served) = &mut self.served {
+            served.open = true;
+        }
+    }
+
+    /// A stopped copy has the interface open as the running debugger has it.
+    pub(crate) fn note_copy(&mut self, id: CopyId) {
+        if let Some(served) = self.served.as_mut().filter(|served| served.open) {
+            served.opened.insert(id);
+        }
+    }
+
     /// Writes a line to the debugger's second interface. Unless a thread of its own listens there (`apart`), whoever waits for it
     /// is let go on.
     pub(crate) fn question(&mut self, line: &str, apart: bool) -> Result<(), Error> {
@@ -366,7 +404,9 @@ impl Live {
 
     /// Forks the running debugger.
     pub(crate) fn checkpoint(&mut self) -> Result<Stopped, Error> {
-        self.client.checkpoint()
+        let stopped = self.client.checkpoint()?;
+        self.note_copy(stopped.id);
+        Ok(stopped)
     }
 
     /// Which process the running debugger is, and how many bytes of memory it has got or copied since it was started: each of
@@ -382,7 +422,9 @@ impl Live {
 
     /// Puts the running debugger aside.
     pub(crate) fn suspend(&mut self) -> Result<Stopped, Error> {
-        self.client.suspend()
+        let stopped = self.client.suspend()?;
+        self.note_copy(stopped.id);
+        Ok(stopped)
     }
 
     /// Runs a fresh copy of a stopped debugger in place of the running one. Its first event is that it reads the terminal.
@@ -390,6 +432,7 @@ impl Live {
     pub(crate) fn start_copy(&mut self, id: CopyId) -> Result<Vec<String>, Error> {
         let lost = self.client.start_copy(id)?;
         self.forget();
+        self.is_copy_of(id);
         Ok(lost)
     }
 
@@ -397,7 +440,14 @@ impl Live {
     pub(crate) fn resume(&mut self, id: CopyId) -> Result<(), Error> {
         self.client.resume(id)?;
         self.forget();
+        self.is_copy_of(id);
         Ok(())
+    }
+
+    fn is_copy_of(&mut self, id: CopyId) {
+        if let Some(served) = &mut self.served {
+            served.open = served.opened.contains(&id);
+        }
     }
 
     fn forget(&mut self) {
@@ -470,6 +520,9 @@ impl Live {
 
     /// Drops a stopped copy.
     pub(crate) fn drop_copy(&mut self, id: CopyId) -> Result<(), Error> {
+        if let Some(served) = &mut self.served {
+            served.opened.remove(&id);
+        }
         self.client.drop_copy(id)
     }
 

@@ -1,6 +1,7 @@
 """One session of the trace oracle for native programs: `python3 check.py FRED DEBUGGER SEED DIR [PROGRAM.c|.cc]`.
 
 DEBUGGER is gdb or one of lldb's names (lldb-16). The compiler's flags are those of ORACLE_FLAGS, `-O0` if there are none.
+With ORACLE_KIND=breakpoints the session goes between breakpoints, with conditions and without, instead of stepping.
 
 Makes a program from the seed (or takes one), has the plain debugger step it from main to its end, and makes up a session
 of forward and reverse moves. The trace alone says where each must lead; what fred's event stream says is compared with it.
@@ -36,6 +37,12 @@ class Gdb:
 
     def trace(self, program):
         return [self.name, '-batch', '-nx', '-x', os.path.join(HERE, 'trace.py'), '--args', program]
+
+    def between_breakpoints(self, lines):
+        """Sets the session up to go between breakpoints that are set with these lines."""
+        self.begin = ['set confirm off'] + lines + ['run']
+        self.looks = self.looks + ['info breakpoints']
+        return lines
 
     def steps(self, n):
         """Lines that make n steps, and how many each makes."""
@@ -95,13 +102,6 @@ class Session:
     def depth(self, index):
         return self.trace[index]['depth']
 
-    def back(self, wanted):
-        """The last element before this one for which `wanted` holds."""
-        for index in range(self.here() - 1, -1, -1):
-            if wanted(index):
-                return index
-        return None
-
     def forward(self):
         k = self.here()
         last = len(self.trace) - 1
@@ -122,21 +122,25 @@ class Session:
         self.add('step', k + 1)
 
     def reverse(self):
-        k = self.here()
         kind = self.dice.below(6)
-        if kind in (0, 1):
-            index = k - 1 if k > 0 else None
-            line = 'fred-reverse-step'
-        elif kind in (2, 3):
-            index = self.back(lambda j: self.depth(j) <= self.depth(k))
-            line = 'fred-reverse-next'
-        elif kind == 4:
-            index = self.back(lambda j: self.depth(j) < self.depth(k))
-            line = 'fred-reverse-finish'
-        else:
+        if kind == 5:
             return self.watch()
-        if index is not None:
-            self.add(line, index)
+        line, count = ('step', 'step', 'next', 'next', 'finish')[kind], 1
+        if self.dice.below(4) == 0:
+            count = 2 + self.dice.below(2)
+        index, done = self.here(), 0
+        while done < count:
+            before = self.before(line, index)
+            if before is None:
+                break
+            index, done = before, done + 1
+        if done:
+            self.add('fred-reverse-%s' % line + (' %d' % done if done > 1 else ''), index)
+
+    def before(self, move, k):
+        """Where one reverse move leads from an element; None at the start."""
+        bound = {'step': 1 << 30, 'next': self.depth(k), 'finish': self.depth(k) - 1}[move]
+        return next((j for j in range(k - 1, -1, -1) if self.depth(j) <= bound), None)
 
     def watch(self):
         k = self.here()
@@ -169,14 +173,80 @@ class Session:
         return self.plan
 
 
+class Breakpoints:
+    """Makes up a session that goes between breakpoints of gdb. The trace has their stops."""
+
+    def __init__(self, trace, dice):
+        self.trace = trace
+        self.last = len(trace) - 1
+        self.dice = dice
+        trace[0]['by'] = [number for number, count in trace[0]['hits'].items() if count]
+        for one in range(self.last):
+            trace[one + 1]['by'] = self.passed(one, one + 1)
+
+    @staticmethod
+    def lines(trace, dice):
+        """Lines that set breakpoints where a step has stopped, one of them with a condition."""
+        places = [dice.pick([(stop['file'], stop['line']) for stop in trace if stop['file']]) for _ in range(3)]
+        names = sorted(trace[0]['globals'])
+        condition = '%s %% %d == 0' % (dice.pick(names), 2 + dice.below(3)) if names else '1'
+        return ['break main', 'break %s:%d' % places[0], 'break %s:%d' % places[1],
+                'break %s:%d if %s' % (places[2] + (condition,))]
+
+    def make(self):
+        """The plan, and what the breakpoints have counted after each command."""
+        plan, at, counted = [], [0], [self.trace[0]['hits']]
+        while len(plan) < ACTIONS and self.last > 0:
+            kind, here = self.dice.below(8), at[-1]
+            if kind < 3 and here < self.last:
+                plan.append(('continue', here + 1))
+                counted.append(self.more(counted[-1], self.passed(here, here + 1)))
+            elif kind < 6 and here > 0:
+                count = 1 + self.dice.below(min(here, 3)) if kind == 5 else 1
+                plan.append(('fred-reverse-continue' + (' %d' % count if count > 1 else ''), here - count))
+                # As in gdb, a hit is a hit, whichever way the program went.
+                counted.append(self.more(counted[-1], self.trace[here - count]['by']))
+            elif kind == 6 and len(at) > 1 and plan[-1][0] != 'fred-undo':
+                plan.append(('fred-undo', at[-2]))
+                counted.append(counted[-2])
+            else:
+                continue
+            at.append(plan[-1][1])
+        return plan, counted[1:]
+
+    def passed(self, one, other):
+        """Breakpoints that count on the way from a stop to a later one, as often as they do."""
+        before, after = self.trace[one]['hits'], self.trace[other]['hits']
+        return [number for number in after for _ in range(after[number] - before[number])]
+
+    @staticmethod
+    def more(counted, numbers):
+        return {number: count + numbers.count(number) for number, count in counted.items()}
+
+
+def hits_of(output):
+    """Number to count of `info breakpoints`."""
+    found, number = {}, None
+    for line in output.splitlines():
+        row = re.match(r'(\d+)\s', line)
+        number = row.group(1) if row else number
+        count = re.search(r'breakpoint already hit (\d+) time', line)
+        if row:
+            found[number] = 0
+        if count:
+            found[number] = int(count.group(1))
+    return found
+
+
 def run(command, **more):
     return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           universal_newlines=True, **more)
 
 
-def trace_of(debugger, program, directory, names):
+def trace_of(debugger, program, directory, names, lines=()):
     out = os.path.join(directory, 'trace')
-    environment = dict(os.environ, TRACE_OUT=out, TRACE_GLOBALS=','.join(names), TRACE_SETUP=debugger.setup)
+    environment = dict(os.environ, TRACE_OUT=out, TRACE_GLOBALS=','.join(names), TRACE_SETUP=debugger.setup,
+                       TRACE_LINES='\n'.join(lines))
     done = run(debugger.trace(program), timeout=120, env=environment, cwd=directory)
     if done.returncode or not os.path.exists(out):
         raise Wrong('plain %s: %s' % (debugger.name, done.stdout[-2000:]))
@@ -199,7 +269,7 @@ def locals_of(debugger, output):
     return found
 
 
-def compare(debugger, plan, events, trace):
+def compare(debugger, plan, events, trace, counted):
     """How many facts agree."""
     given = [debugger.setup] + debugger.begin
     lines = [e for e in events if e['event'] == 'fred' or e['event'] == 'command' and e['line'] not in given]
@@ -229,6 +299,11 @@ def compare(debugger, plan, events, trace):
         if not known:
             raise Wrong(where + 'variables are %s, not %s' % (seen, trace[fits[-1]]['locals']))
         count += 1 + len(trace[known[-1]]['locals'])
+        if counted:
+            hits = hits_of(looks[size * number + size - 1]['output'])
+            if hits != counted[number]:
+                raise Wrong(where + 'breakpoints have counted %s, not %s' % (hits, counted[number]))
+            count += len(hits)
     return count
 
 
@@ -251,7 +326,13 @@ def main():
     if len(trace) < 4:
         print('%d stops: too few to go anywhere' % len(trace))
         return
-    plan = Session(debugger, trace, Dice(seed + 1)).make()
+    if os.environ.get('ORACLE_KIND') == 'breakpoints':
+        dice = Dice(seed + 2)
+        lines = debugger.between_breakpoints(Breakpoints.lines(trace, dice))
+        trace = trace_of(debugger, program, directory, names, lines)
+        plan, counted = Breakpoints(trace, dice).make()
+    else:
+        plan, counted = Session(debugger, trace, Dice(seed + 1)).make(), None
     script = os.path.join(directory, 'session')
     with open(script, 'w') as out:
         out.write('\n'.join([debugger.setup] + debugger.begin) + '\n')
@@ -263,7 +344,7 @@ def main():
     with open(events) as lines:
         told = [json.loads(line) for line in lines]
     try:
-        count = compare(debugger, plan, told, trace)
+        count = compare(debugger, plan, told, trace, counted)
     except Wrong:
         sys.stderr.write(done.stdout[-3000:])
         raise

@@ -18,11 +18,12 @@ fn number(name: &str, otherwise: u64) -> u64 {
     }
 }
 
-fn check(debugger: &str, flags: &str, seed: u64, program: Option<&Path>) -> Result<String, String> {
+fn check(case: &Case<'_>) -> Result<String, String> {
+    let Case { debugger, flags, seed, program, kind } = case;
     let directory = tempfile::tempdir().expect("a directory");
     let mut command = Command::new("python3");
     command.arg(here().join("check.py")).arg(env!("CARGO_BIN_EXE_fred")).arg(debugger).arg(seed.to_string());
-    command.arg(directory.path()).args(program).env("ORACLE_FLAGS", flags);
+    command.arg(directory.path()).args(*program).env("ORACLE_FLAGS", flags).env("ORACLE_KIND", kind);
     let done = command.output().expect("python3 runs");
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     if done.status.success() { Ok(said) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
@@ -34,6 +35,8 @@ struct Case<'a> {
     flags: &'a str,
     seed: u64,
     program: Option<&'a Path>,
+    /// What kind of session, if not one that steps.
+    kind: &'a str,
 }
 
 /// Checks all cases, two at a time: a session is mostly one process that waits for another.
@@ -46,7 +49,7 @@ fn check_all(cases: &[Case<'_>]) {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let program = case.program.map_or_else(|| "a random program".into(), Path::to_string_lossy);
                     let what = format!("{}, {program}, {}, seed {}", case.debugger, case.flags, case.seed);
-                    match check(case.debugger, case.flags, case.seed, case.program) {
+                    match check(case) {
                         Ok(said) => print!("{what}: {said}"),
                         Err(why) => wrong.lock().expect("no panic").push(format!("{what}: {why}")),
                     }
@@ -60,14 +63,23 @@ fn check_all(cases: &[Case<'_>]) {
 
 /// Random programs, the debuggers and the compiler's flags taking turns.
 pub fn random_programs(debuggers: &[String], flags: &[&str]) {
+    random("", debuggers, flags);
+}
+
+/// The same with sessions that go between breakpoints.
+pub fn random_breakpoints(debuggers: &[String], flags: &[&str]) {
+    random("breakpoints", debuggers, flags);
+}
+
+fn random(kind: &str, debuggers: &[String], flags: &[&str]) {
     let (count, first) = (number("FRED_ORACLE_COUNT", 8), number("FRED_ORACLE_SEED", 1));
     let turns = (first..first + count).zip(debuggers.iter().cycle()).zip(flags.iter().cycle());
     let cases: Vec<Case<'_>> =
-        turns.map(|((seed, debugger), flags)| Case { debugger, flags, seed, program: None }).collect();
+        turns.map(|((seed, debugger), flags)| Case { debugger, flags, seed, program: None, kind }).collect();
     check_all(&cases);
 }
 
-/// The written programs, each in two sessions.
+/// The written programs, each in two sessions; gdb also goes between breakpoints in each.
 pub fn written_programs(debuggers: &[String]) {
     let mut programs: Vec<PathBuf> = std::fs::read_dir(here().join("programs"))
         .expect("a folder")
@@ -76,9 +88,13 @@ pub fn written_programs(debuggers: &[String]) {
     programs.sort();
     assert!(!programs.is_empty());
     let sessions = programs.iter().flat_map(|program| [(program, 1), (program, 2)]);
-    let cases: Vec<Case<'_>> = sessions
+    let mut cases: Vec<Case<'_>> = sessions
         .zip(debuggers.iter().cycle())
-        .map(|((program, seed), debugger)| Case { debugger, flags: "-O0", seed, program: Some(program) })
+        .map(|((program, seed), debugger)| Case { debugger, flags: "-O0", seed, program: Some(program), kind: "" })
         .collect();
+    if let Some(debugger) = debuggers.iter().find(|name| *name == "gdb") {
+        let more = |program| Case { debugger, flags: "-O0", seed: 3, program: Some(program), kind: "breakpoints" };
+        cases.extend(programs.iter().map(|program| more(program)));
+    }
     check_all(&cases);
 }

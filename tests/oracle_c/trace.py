@@ -2,6 +2,9 @@
 
 Steps the program from main to its end once and writes every stop as a line of JSON: file, line, function, depth (main is
 1), and the variables of all the program's frames that are numbers. The trace ends where the program leaves main.
+
+With lines that set breakpoints in TRACE_LINES the program goes from one to the next instead, and what each of them has
+counted is written, too.
 """
 import json
 import os
@@ -62,22 +65,31 @@ def stop():
     }
 
 
+def advance():
+    gdb.execute('continue' if LINES else 'step', to_string=True)
+    return gdb.selected_inferior().pid
+
+
 GLOBALS = [name for name in os.environ.get('TRACE_GLOBALS', '').split(',') if name]
+LINES = os.environ.get('TRACE_LINES', '').splitlines()
 gdb.execute('set confirm off')
 gdb.execute('set pagination off')
 if os.environ.get('TRACE_SETUP'):
     gdb.execute(os.environ['TRACE_SETUP'])
-gdb.execute('break main', to_string=True)
+for line in LINES or ['break main']:
+    gdb.execute(line, to_string=True)
 gdb.execute('run > /dev/null', to_string=True)
-gdb.execute('delete')
+if not LINES:
+    gdb.execute('delete')
 with open(os.environ['TRACE_OUT'], 'w') as out:
     for _ in range(LIMIT):
         here = stop()
         if here is None:
             break
+        if LINES:
+            here['hits'] = {str(point.number): point.hit_count for point in gdb.breakpoints()}
         out.write(json.dumps(here) + '\n')
-        gdb.execute('step', to_string=True)
-        if not gdb.selected_inferior().pid:
+        if not advance():
             break
     else:
         raise SystemExit('the program makes too many stops')

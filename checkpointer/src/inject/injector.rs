@@ -80,6 +80,16 @@ impl Injector {
 
     /// Makes one call with the `syscall` instruction at `instruction`.
     pub(super) fn call_at(&mut self, instruction: u64, number: Sysno, arguments: [u64; 6]) -> Result<u64, InjectError> {
+        self.begin_at(instruction, number, arguments)?;
+        self.end_call(number)
+    }
+
+    /// Lets the thread begin with a call that takes long. [`Injector::end_call`] must follow: until then nothing else may be asked of it.
+    pub(crate) fn begin_call(&mut self, number: Sysno, arguments: [u64; 6]) -> Result<(), InjectError> {
+        self.begin_at(CODE_PAGE, number, arguments)
+    }
+
+    fn begin_at(&mut self, instruction: u64, number: Sysno, arguments: [u64; 6]) -> Result<(), InjectError> {
         let mut registers = self.saved;
         registers.rip = instruction;
         registers.rax = number.id() as u64;
@@ -89,8 +99,12 @@ impl Injector {
         // Direction flag clear, trap flag off, whatever the thread was doing.
         registers.eflags &= !0x500;
         raw::set_registers(self.tid, &registers).map_err(|_| self.killed())?;
+        raw::resume(libc::PTRACE_SINGLESTEP, self.tid, 0).map_err(|_| self.killed())
+    }
+
+    /// Waits for the end of a call that was begun.
+    pub(crate) fn end_call(&mut self, number: Sysno) -> Result<u64, InjectError> {
         loop {
-            raw::resume(libc::PTRACE_SINGLESTEP, self.tid, 0).map_err(|_| self.killed())?;
             let Ok(Some((_, status))) = raw::wait(Some(self.tid), true) else {
                 return Err(self.killed());
             };
@@ -108,6 +122,7 @@ impl Injector {
                     return Err(InjectError::Unsupported(what));
                 }
             }
+            raw::resume(libc::PTRACE_SINGLESTEP, self.tid, 0).map_err(|_| self.killed())?;
         }
         let result = raw::registers(self.tid).map_err(|_| self.killed())?.rax;
         #[allow(clippy::cast_possible_wrap)]

@@ -163,9 +163,6 @@ impl Server {
         let mut list = String::from("<?xml version=\"1.0\"?><threads>");
         for tid in target.threads() {
             list += &format!("<thread id=\"{}\"", self.thread_name(pid, tid));
-            if let Some(core) = target.thread_core(tid) {
-                list += &format!(" core=\"{core}\"");
-            }
             if let Some(name) = target.thread_name(tid) {
                 list += &format!(" name=\"{}\"", libraries::escaped(&name));
             }

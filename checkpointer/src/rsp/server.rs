@@ -182,9 +182,7 @@ impl Server {
                     }
                 }
                 reply += &format!("thread:{};", self.thread_name(target.process().unwrap_or(0), *tid));
-                if let Some(core) = target.thread_core(*tid) {
-                    reply += &format!("core:{core:x};");
-                }
+                // Not on which processor it was: to find that out takes as long as the rest.
                 reply += &match why {
                     Why::Software => "swbreak:;".to_owned(),
                     Why::Hardware => "hwbreak:;".to_owned(),

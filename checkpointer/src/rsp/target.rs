@@ -209,9 +209,6 @@ pub trait Target {
     /// The name of a thread.
     fn thread_name(&self, tid: Tid) -> Option<String>;
 
-    /// The processor on which a thread ran last.
-    fn thread_core(&self, tid: Tid) -> Option<u32>;
-
     /// Registers of a thread.
     ///
     /// # Errors

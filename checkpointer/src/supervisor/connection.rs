@@ -208,6 +208,9 @@ impl Supervisor {
             self.tell(Event::Woken);
         }
         for tid in parked {
+            if !self.wind_back_parked(tid) {
+                continue;
+            }
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.parked = None;
             }

@@ -20,7 +20,8 @@ impl Supervisor {
     pub(super) fn answer(&mut self, request: Request) -> Answer {
         let outcome = match request {
             Request::Launch { argv } => self.launch(argv),
-            Request::Go => Ok(self.go()),
+            // Has no answer.
+            Request::Go => Ok(Answer::Done),
             Request::Record => {
                 self.recording.wanted = true;
                 Ok(Answer::Done)
@@ -105,6 +106,7 @@ impl Supervisor {
             fixed_addresses: true,
             recorded: self.recording.wanted && !self.recording.served,
             shared: !self.recording.served,
+            debugger: self.server.is_some(),
             ..Spec::default()
         };
         let program = holder.launch(&spec).map_err(failed)?;
@@ -130,16 +132,20 @@ impl Supervisor {
     }
 
     /// Lets parked threads make their calls.
-    fn go(&mut self) -> Answer {
+    pub(super) fn go(&mut self) {
         let parked: Vec<Pid> =
             self.tasks.iter().filter(|(_, task)| task.parked.is_some()).map(|(tid, _)| *tid).collect();
         for tid in parked {
+            // With something to be read the call returns at once. Otherwise it is trapped again.
+            let returns = self.terminal.has_input();
+            if !returns && !self.wind_back_parked(tid) {
+                continue;
+            }
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.parked = None;
             }
             self.let_go(tid, How::Continue);
         }
-        Answer::Done
     }
 
     /// Sends a signal to every live process, as a terminal would to its foreground group (in which the stopped copies are
@@ -165,6 +171,9 @@ impl Supervisor {
     /// A signal must find a parked thread inside its call, as if it had been waiting there, or its handler would run and the
     /// call then wait on: the line editors of Python and gdb act on the EINTR.
     fn interrupt_parked(&mut self, tid: Pid, call: u64) {
+        if !self.wind_back_parked(tid) {
+            return;
+        }
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };

@@ -16,6 +16,7 @@ use crate::inject::injector::Injector;
 use crate::ptrace::{Change, How};
 use crate::raw;
 use crate::rsp::Server;
+use crate::rsp::target::{Stop, Why};
 use crate::snapshot::fork;
 use crate::snapshot::state::{self, ProcessState};
 use crate::snapshot::threads::{self, ThreadState};
@@ -96,16 +97,10 @@ impl Supervisor {
     /// Forks the running process, and the program that is served to it, and lets them go on.
     pub(super) fn checkpoint(&mut self) -> Result<(CopyId, Pid), String> {
         let main = self.held("take a checkpoint")?;
-        let made = self.forked(main, Role::Main).and_then(|main| match self.program_leader() {
-            Some(leader) => match self.forked(leader, Role::Program) {
-                Ok(program) => Ok((main, Some(program))),
-                Err(error) => {
-                    self.discard(main);
-                    Err(error)
-                }
-            },
-            None => Ok((main, None)),
-        });
+        let made = match self.program_leader() {
+            Some(leader) => self.forked_both(main, leader),
+            None => self.forked(main, Role::Main).map(|main| (main, None)),
+        };
         let copy = made.map(|(main, program)| self.copy_of(Some(main), program));
         self.release();
         let copy = copy.map_err(|error| format!("cannot take a checkpoint: {error}"))?;
@@ -141,6 +136,36 @@ impl Supervisor {
         let forked = fork::fork(leader, &snapshot.threads[0]);
         as_before(leader, &snapshot)?;
         Ok(Part { leader: forked?, snapshot: Rc::new(snapshot), threads: Tasks::new(), dead: false })
+    }
+
+    /// Forks of the two processes of a session, at the same time.
+    fn forked_both(&mut self, main: Pid, leader: Pid) -> Result<(Part, Option<Part>), InjectError> {
+        let snapshot = self.capture(main, Role::Main)?;
+        let program = match fork::begin(main, &snapshot.threads[0]) {
+            Ok(forking) => {
+                let program = self.forked(leader, Role::Program);
+                match (forking.finish(), program) {
+                    (Ok(forked), program) => Ok((forked, program)),
+                    (Err(error), program) => {
+                        if let Ok(program) = program {
+                            self.discard(program);
+                        }
+                        Err(error)
+                    }
+                }
+            }
+            Err(error) => Err(error),
+        };
+        as_before(main, &snapshot)?;
+        let (forked, program) = program?;
+        let main = Part { leader: forked, snapshot: Rc::new(snapshot), threads: Tasks::new(), dead: false };
+        match program {
+            Ok(program) => Ok((main, Some(program))),
+            Err(error) => {
+                self.discard(main);
+                Err(error)
+            }
+        }
     }
 
     fn discard(&mut self, part: Part) {
@@ -213,6 +238,11 @@ impl Supervisor {
         self.refuse_others(main, doing)?;
         if self.program.is_some() {
             self.stop_served();
+        }
+        let parked: Vec<Pid> =
+            self.tasks.iter().filter(|(_, task)| task.parked.is_some()).map(|(tid, _)| *tid).collect();
+        for tid in parked {
+            self.wind_back_parked(tid);
         }
         self.hold();
         if self.main.is_none() {
@@ -430,6 +460,11 @@ impl Supervisor {
         match outcome {
             Ok(warnings) => {
                 self.run += 1;
+                if self.served_runs() && self.program.is_some() {
+                    // Kept on the way of a command of the debugger: that ends here.
+                    let tid = self.served.current;
+                    self.tell_stop(&Stop::Thread { tid, why: Why::Signal(libc::SIGINT) });
+                }
                 self.release();
                 Ok(warnings)
             }

@@ -354,7 +354,7 @@ fn hide_clock(tid: Pid) {
 }
 
 /// Whether a signal that the thread does not block waits for it or its process.
-fn signal_on_its_way(tid: Pid) -> bool {
+pub(super) fn signal_on_its_way(tid: Pid) -> bool {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else { return false };
     let mask = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;

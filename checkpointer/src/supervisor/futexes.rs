@@ -168,6 +168,32 @@ impl Supervisor {
         raw::set_registers(tid, &registers).ok();
     }
 
+    /// While all wait: a signal that has come for one of them interrupts its call, as it would in the kernel.
+    pub(super) fn interrupt_waits(&mut self, pid: Pid) {
+        let mut waiting: Vec<i32> = self.recording.schedule().waits().iter().map(|wait| wait.thread).collect();
+        // The first thread is the first choice for one that is the process's (kernel/signal.c, complete_signal).
+        let leader = self.virtual_id(pid);
+        waiting.sort_by_key(|thread| *thread != leader);
+        for known in waiting {
+            let real = self.real_id(known);
+            if !self.can_have_turn(real) || !super::events::signal_on_its_way(real) {
+                continue;
+            }
+            let Ok(mut registers) = raw::registers(real) else { continue };
+            // Whether the program sees that it was interrupted is decided by the kernel when the handler returns (signal(7)).
+            const ERESTARTSYS: i64 = -512;
+            registers.rip += 2;
+            registers.orig_rax = Sysno::futex.id() as u64;
+            registers.rax = ERESTARTSYS.cast_unsigned();
+            raw::set_registers(real, &registers).ok();
+            self.recording.schedule().unwait(known);
+            if !self.is_aside() && self.recording.next_turn().is_none() {
+                self.recording.note_turn(known, Cause::ByHand, false);
+            }
+            return self.give_turn(real, known, false);
+        }
+    }
+
     /// The kernel has changed the words that tell of the end of a thread, and woken nobody.
     pub(super) fn wake_for_end(&mut self) {
         let Some(leader) = self.recorded_leader() else { return };

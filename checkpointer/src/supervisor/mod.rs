@@ -16,7 +16,7 @@ mod traps;
 mod turns;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ use crate::launch::Holder;
 use crate::rsp::Server;
 use crate::rsp::target::Stop;
 use crate::snapshot::state::Hints;
-use crate::wire::{self, CopyId, Event, Message, ProgramChange};
+use crate::wire::{self, CopyId, Event, Message, ProgramChange, Request};
 use connection::{Connection, Door};
 use copies::Copy;
 use served::{Breakpoints, DebugRegisters, Fence, Guard, Pinned, Program, Running, Served};
@@ -109,6 +109,8 @@ pub(crate) struct Supervisor {
     recording: Recording,
     /// When it is looked for readers next, if nothing happens until then.
     look_after: Duration,
+    /// How often the client has let parked threads go.
+    went: u64,
     /// What the client need not hear of before anything else is told: it would be woken for nothing.
     untold: Vec<ProgramChange>,
 }
@@ -176,6 +178,7 @@ pub fn main() -> io::Result<()> {
         pinned: None,
         recording: Recording::new(),
         look_after: LOOK_AFTER.0,
+        went: 0,
         untold: Vec::new(),
     };
     let outcome = supervisor.serve(&news);
@@ -192,7 +195,8 @@ impl Supervisor {
         loop {
             let (news_came, asked, knocked, sent) = self.wait_for_something(news)?;
             if news_came {
-                while let Ok(Some(_)) = news.read_signal() {}
+                // One at most waits: SIGCHLD does not queue.
+                news.read_signal().ok();
             }
             self.pump();
             self.run_timed_out();
@@ -212,6 +216,11 @@ impl Supervisor {
                 let Some(request) = wire::receive(&mut self.control)? else {
                     return Ok(());
                 };
+                if matches!(request, Request::Go) {
+                    self.went += 1;
+                    self.go();
+                    continue;
+                }
                 let answer = self.answer(request);
                 wire::send(&mut self.control, &Message::Answer(answer))?;
                 self.keep_turns();
@@ -277,11 +286,13 @@ impl Supervisor {
             return;
         }
         let before = std::mem::take(&mut self.untold).into_iter().map(Event::Program);
+        // In one piece, so that the client is woken once.
+        let mut frames = Vec::new();
         for event in before.chain(std::iter::once(event)) {
-            let message = Message::Event { run: self.run, event };
-            if let Err(error) = wire::send(&mut self.control, &message) {
-                tracing::debug!("the client does not listen any more: {error}");
-            }
+            wire::send(&mut frames, &Message::Event { run: self.run, event }).ok();
+        }
+        if let Err(error) = self.control.write_all(&frames) {
+            tracing::debug!("the client does not listen any more: {error}");
         }
     }
 

@@ -7,13 +7,16 @@ use nix::unistd::Pid;
 use super::tape::Pending;
 use crate::ptrace::{Running, Stopped};
 
-/// A thread that waits for input with its call not yet made: its registers stand at the `syscall` instruction.
+/// A thread that waits for input with its call not yet made.
 #[derive(Debug, Clone, Copy)]
 pub struct Parked {
     /// Number of the call.
     pub call: u64,
     /// It waits for others than the terminal, too.
     pub others: bool,
+    /// It stands right before the call, where the filter has trapped it, and makes it as soon as it is let go. Otherwise its
+    /// registers stand at the `syscall` instruction, from where it can be forked.
+    pub inside: bool,
 }
 
 /// Whether a thread runs.

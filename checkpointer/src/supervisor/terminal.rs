@@ -126,12 +126,10 @@ impl Terminal {
         }
     }
 
-    /// Whether a call that may wait for ever waits for this terminal, too; and for which others.
-    pub fn is_among(&self, pid: Pid, call: Sysno, registers: &Registers) -> Option<Vec<(i32, i16)>> {
-        if !matches!(call, Sysno::poll | Sysno::ppoll) {
-            return None;
-        }
-        let entries = polled(pid, registers)?;
+    /// Whether a call of poll or ppoll that may wait for ever, for so many at an address, waits for this terminal, too; and for which
+    /// others.
+    pub fn is_among(&self, pid: Pid, address: u64, count: u64) -> Option<Vec<(i32, i16)>> {
+        let entries = polled(pid, address, count)?;
         let (ours, others): (Vec<_>, Vec<_>) =
             entries.into_iter().filter(|(number, _)| *number >= 0).partition(|(number, events)| {
                 events & PollFlags::POLLIN.bits() != 0
@@ -159,18 +157,18 @@ impl Terminal {
     }
 
     fn only_in_poll(&self, pid: Pid, registers: &Registers) -> bool {
-        let Some(entries) = polled(pid, registers) else { return false };
+        let Some(entries) = polled(pid, registers.rdi, registers.rsi) else { return false };
         entries.len() <= 16
             && entries.iter().all(|(number, _)| u64::try_from(*number).is_ok_and(|it| self.is_descriptor(pid, it)))
     }
 }
 
 /// Descriptors and events that a call of poll or ppoll waits for.
-fn polled(pid: Pid, registers: &Registers) -> Option<Vec<(i32, i16)>> {
+fn polled(pid: Pid, address: u64, count: u64) -> Option<Vec<(i32, i16)>> {
     // struct pollfd: int fd, short events, short revents
-    let count = usize::try_from(registers.rsi).ok().filter(|count| (1..=64).contains(count))?;
+    let count = usize::try_from(count).ok().filter(|count| (1..=64).contains(count))?;
     let mut entries = vec![0u8; count * 8];
-    read_memory(pid, registers.rdi, &mut entries).ok()?;
+    read_memory(pid, address, &mut entries).ok()?;
     let read = |entry: &[u8]| {
         (i32::from_ne_bytes([entry[0], entry[1], entry[2], entry[3]]), i16::from_ne_bytes([entry[4], entry[5]]))
     };

@@ -14,6 +14,7 @@ use crate::inject::injector::{read_memory, write_memory};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers};
 use crate::record::thread::arguments;
+use crate::rsp::Server;
 use crate::snapshot::zombies::WaitFor;
 use crate::syscalls::{Special, special};
 use crate::wire::Event;
@@ -298,11 +299,23 @@ impl Supervisor {
         let Some(others) = call.and_then(|call| self.waits_for_terminal(pid, call, registers)) else {
             return false;
         };
-        let parked = Parked { call: registers.orig_rax, others };
-        if self.back_out(tid) {
+        // A debugger that has a server is left where it is: most of the time a line is typed next, and nobody forks it before.
+        let inside = Some(pid) == self.main && self.server.is_some();
+        let parked = Parked { call: registers.orig_rax, others, inside };
+        if inside || self.back_out(tid) {
             self.park(tid, pid, parked);
         }
         true
+    }
+
+    /// Winds a parked thread back to where it can be forked. False if it died meanwhile.
+    pub(super) fn wind_back_parked(&mut self, tid: Pid) -> bool {
+        let inside = self
+            .tasks
+            .get_mut(&tid)
+            .and_then(|task| task.parked.as_mut())
+            .is_some_and(|parked| std::mem::take(&mut parked.inside));
+        !inside || self.back_out(tid)
     }
 
     /// Notes that a thread waits for its terminal, and tells the client.
@@ -313,12 +326,15 @@ impl Supervisor {
         let program = self.uses_program_terminal(pid);
         let mode = self.terminal_of(pid).read_mode();
         let settled = !self.owes_debugger();
-        self.tell(Event::Reading { main: Some(pid) == self.main, program, mode, settled });
+        self.tell(Event::Reading { main: Some(pid) == self.main, program, mode, settled, went: self.went });
     }
 
     /// Whether a process is in the session of the served program.
     fn uses_program_terminal(&self, pid: Pid) -> bool {
         let Some(holder) = &self.program_holder else { return false };
+        if Some(pid) == self.main {
+            return false;
+        }
         self.program.as_ref().is_some_and(|program| program.leader == pid)
             || nix::unistd::getsid(Some(pid)) == Ok(holder.pid)
     }
@@ -337,13 +353,17 @@ impl Supervisor {
         if terminal.has_input() {
             return None;
         }
-        if terminal.is_awaited(pid, call, registers) {
-            return Some(false);
+        let served = Some(pid) == self.main && self.server.is_some();
+        if !served || !matches!(call, Sysno::poll | Sysno::ppoll) {
+            return terminal.is_awaited(pid, call, registers).then_some(false);
         }
-        if Some(pid) != self.main || self.server.is_none() {
+        // While the program runs the debugger waits for that, and only if it was let go in the background for the terminal, too. That
+        // is found by looking (`look_for_readers`).
+        if self.server.as_ref().is_some_and(Server::is_running) {
             return None;
         }
-        terminal.is_among(pid, call, registers).filter(|others| !any_ready(pid, others)).map(|_| true)
+        let others = terminal.is_among(pid, registers.rdi, registers.rsi)?;
+        (others.is_empty() || !any_ready(pid, &others)).then_some(!others.is_empty())
     }
 
     /// From right before a call (seccomp or entry stop) to a plain stop with the instruction pointer at the `syscall`
@@ -405,16 +425,35 @@ impl Supervisor {
         for (tid, pid) in running {
             let Ok(text) = std::fs::read_to_string(format!("/proc/{tid}/syscall")) else { continue };
             let mut words = text.split_whitespace();
-            let (Some("0"), Some(descriptor)) = (words.next(), words.next()) else { continue };
-            let Ok(descriptor) = u64::from_str_radix(descriptor.trim_start_matches("0x"), 16) else { continue };
+            let call = words.next().and_then(|number| number.parse().ok()).and_then(Sysno::new);
+            let mut argument =
+                || words.next().and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+            let (Some(call), Some(first), Some(second), third) = (call, argument(), argument(), argument()) else {
+                continue;
+            };
+            let for_ever = if call == Sysno::ppoll { Some(0) } else { Some(0xffff_ffff) };
             let terminal = self.terminal_of(pid);
-            if terminal.is_descriptor(pid, descriptor) && !terminal.has_input() {
-                self.park_reader(tid, pid);
+            let others = match call {
+                Sysno::read => terminal.is_descriptor(pid, first).then(Vec::new),
+                Sysno::poll | Sysno::ppoll
+                    if Some(pid) == self.main
+                        && self.server.is_some()
+                        && third.map(|word| word & 0xffff_ffff) == for_ever =>
+                {
+                    terminal.is_among(pid, first, second)
+                }
+                _ => None,
+            };
+            if let Some(others) = others
+                && !terminal.has_input()
+                && (others.is_empty() || !any_ready(pid, &others))
+            {
+                self.park_reader(tid, pid, call, !others.is_empty());
             }
         }
     }
 
-    fn park_reader(&mut self, tid: Pid, pid: Pid) {
+    fn park_reader(&mut self, tid: Pid, pid: Pid, call: Sysno, others: bool) {
         let interrupted = match self.tasks.get(&tid).and_then(|task| task.activity.as_ref()) {
             Some(Activity::Running(running)) => running.interrupt().is_ok(),
             _ => false,
@@ -424,7 +463,7 @@ impl Supervisor {
         }
         let Ok(Some((_, status))) = raw::wait(Some(tid), true) else { return };
         let what = self.record(tid, status);
-        let call = Sysno::read.id() as u64;
+        let call = call.id() as u64;
         let waiting = self.registers_of(tid).filter(|registers| {
             // Still in the call, and without anything to return from it.
             #[allow(clippy::cast_possible_wrap)]
@@ -436,7 +475,7 @@ impl Supervisor {
         if raw::set_registers(tid, &registers).is_err() {
             return;
         }
-        self.park(tid, pid, Parked { call, others: false });
+        self.park(tid, pid, Parked { call, others, inside: false });
     }
 }
 

@@ -16,6 +16,9 @@ use crate::raw;
 /// How long a thread may go on while others could.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// How often it is looked whether a signal has come while all wait.
+const SIGNAL_LOOK: Duration = Duration::from_millis(20);
+
 /// How often a thread that was let into a call is looked at before it is another's turn.
 const LOOKS: usize = 3;
 
@@ -66,8 +69,7 @@ impl Supervisor {
     fn able(&mut self) -> Vec<i32> {
         let mut able = Vec::new();
         for (tid, known) in self.in_turn() {
-            let rests = |task: &Task| task.is_stopped() && task.parked.is_none() && !task.group_stopped;
-            if !self.tasks.get(&tid).is_some_and(rests) || !self.is_let_go(tid) {
+            if !self.can_have_turn(tid) {
                 continue;
             }
             let due = match self.recording.schedule().stand(known) {
@@ -80,6 +82,12 @@ impl Supervisor {
             }
         }
         able
+    }
+
+    /// Whether a thread that rests can be given its turn.
+    pub(super) fn can_have_turn(&mut self, tid: Pid) -> bool {
+        let rests = |task: &Task| task.is_stopped() && task.parked.is_none() && !task.group_stopped;
+        self.tasks.get(&tid).is_some_and(rests) && self.is_let_go(tid)
     }
 
     /// Whether what a thread waits for is late.
@@ -307,7 +315,12 @@ impl Supervisor {
             return;
         }
         match self.recording.schedule().current {
-            None => self.next_turn(Cause::Call),
+            None => {
+                self.next_turn(Cause::Call);
+                if self.recording.schedule().current.is_none() {
+                    self.interrupt_waits(leader);
+                }
+            }
             Some(current) => {
                 let real = self.real_id(current);
                 if !self.takes_turns(real) {
@@ -343,7 +356,9 @@ impl Supervisor {
         if !self.is_let_go(leader) && !self.served.running {
             return None;
         }
-        self.recording.schedule().waits().iter().filter_map(|wait| wait.until).map(left).min()
+        let waits = self.recording.schedule().waits();
+        // Of a signal to a thread that is stopped nobody is told.
+        waits.iter().filter_map(|wait| wait.until).map(left).chain((!waits.is_empty()).then_some(SIGNAL_LOOK)).min()
     }
 
     /// A thread is about to end.
@@ -409,8 +424,7 @@ impl Supervisor {
         let threads: Vec<Pid> =
             self.tasks.iter().filter(|(_, task)| Some(task.pid) == leader).map(|(tid, _)| *tid).collect();
         for tid in threads {
-            let rests = |task: &Task| task.is_stopped() && task.parked.is_none() && !task.group_stopped;
-            if self.tasks.get(&tid).is_some_and(rests) && self.is_let_go(tid) {
+            if self.can_have_turn(tid) {
                 if self.is_served(tid) { self.begin_from(tid) } else { self.let_go(tid, How::Continue) }
             }
         }

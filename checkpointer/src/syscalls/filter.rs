@@ -2,7 +2,7 @@
 
 use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
 
-use super::{Class, FLUSH, PAST, Row, TABLE, When};
+use super::{Class, FLUSH, PAST, Row, Special, TABLE, When};
 use crate::inject::{CODE_PAGE, EXEMPT_PAGES, PAGE};
 
 /// Offsets in `struct seccomp_data`.
@@ -87,6 +87,8 @@ fn trap(rule: &Rule) -> Vec<sock_filter> {
 pub enum Purpose {
     /// Checkpoints.
     Session,
+    /// The same of a debugger whose program is a process of its own: its random bytes need not be the same again.
+    Debugger,
     /// Checkpoints of a program whose calls are recorded in the session.
     Recorded,
     /// The same, where the debugger lives in the program's process and its standard input is the terminal.
@@ -108,6 +110,11 @@ fn rules(purpose: Purpose) -> Vec<Rule> {
     match purpose {
         Purpose::Session => rows
             .flat_map(|row| row.session.iter().map(|trap| Rule { number: row.number, when: trap.when, action: TRACE }))
+            .collect(),
+        Purpose::Debugger => rows
+            .flat_map(|row| row.session.iter().map(move |trap| (row, trap)))
+            .filter(|(_, trap)| trap.special != Special::Random)
+            .map(|(row, trap)| Rule { number: row.number, when: trap.when, action: TRACE })
             .collect(),
         Purpose::Recorded => rows.flat_map(|row| recorded(row, &[])).collect(),
         Purpose::Shared => rows.flat_map(|row| recorded(row, row.shared)).collect(),
@@ -239,7 +246,8 @@ mod tests {
         }
     }
 
-    const ALL: [Purpose; 4] = [Purpose::Session, Purpose::Recorded, Purpose::Shared, Purpose::Recording];
+    const EVERY: [Purpose; 5] =
+        [Purpose::Session, Purpose::Debugger, Purpose::Recorded, Purpose::Shared, Purpose::Recording];
 
     /// What the rows say, read directly.
     fn expected(purpose: Purpose, number: u32, arguments: [u64; 6]) -> u32 {
@@ -256,6 +264,7 @@ mod tests {
         };
         let hit = match purpose {
             Purpose::Session => row.session.iter().any(|trap| trap.when.iter().all(holds)),
+            Purpose::Debugger => number != 318 && row.session.iter().any(|trap| trap.when.iter().all(holds)),
             Purpose::Recorded | Purpose::Shared => {
                 let trapped = row.session.iter().any(|trap| trap.when.iter().all(holds));
                 let absent = row.class == Class::Absent;
@@ -281,7 +290,7 @@ mod tests {
     #[test]
     fn filter_agrees_with_the_rows() {
         let values = [0, 1, 2, 10, 14, 18, 0x20, 1030, 0x5402, 0x5403, 0xffff_ffff, u64::MAX, 1 << 32, (1 << 32) | 1];
-        for purpose in ALL {
+        for purpose in EVERY {
             let code = program(purpose);
             for number in (0..480).chain([FLUSH]) {
                 for &a in &values {
@@ -302,7 +311,7 @@ mod tests {
 
     #[test]
     fn our_own_calls_pass() {
-        for purpose in ALL {
+        for purpose in EVERY {
             let code = program(purpose);
             assert_eq!(run(&code, 39, CODE_PAGE + 2, [0; 6]), ALLOW);
             assert_eq!(run(&code, 39, CODE_PAGE - 2, [0; 6]), TRACE);
@@ -328,7 +337,7 @@ mod tests {
 
     #[test]
     fn the_kernel_takes_it() {
-        for purpose in ALL {
+        for purpose in EVERY {
             // BPF_MAXINSNS
             assert!(program(purpose).len() < 4096);
         }

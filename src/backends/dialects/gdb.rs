@@ -4,10 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::gdb_aide::GdbAide;
+use super::gdb_aide::{GdbAide, HOOK};
 use crate::backends::aide::Aide;
 use crate::backends::dialect::{Belief, Dialect, Hosting, Prompt, PromptKind, Reading, Serving};
 use crate::history::entry::{Effect, Stop};
+use object::read::elf::Dyn as _;
 
 /// Abbreviations that gdb resolves by decree, not by being unique.
 #[rustfmt::skip]
@@ -78,6 +79,9 @@ const SETTINGS: &[&str] = &[
     "trace-commands", "trust-readonly-sections", "tui", "unwind-on-terminating-exception", "unwindonsignal", "use-coredump-filter",
     "verbose", "watchdog", "width", "write",
 ];
+
+/// A terminal that is read by lines has room for no longer ones (N_TTY_BUF_SIZE, drivers/tty/n_tty.c).
+const LONGEST: usize = 4094;
 
 /// Words that fred has for its own, and gdb too: there fred's are meant.
 const OURS: &[&str] = &[
@@ -234,7 +238,11 @@ pub fn to_execute(argv: &[OsString], serving: &Serving) -> Vec<OsString> {
         command.push(path);
         command
     };
-    first(with("new-ui mi2 ", &serving.channel));
+    // Stops are told from inside, until more is asked.
+    match &serving.helper {
+        Some(helper) => first(loading(helper, &serving.channel).into()),
+        None => first(with("new-ui mi2 ", &serving.channel)),
+    }
     // The program's files are this system's.
     first("set sysroot /".into());
     if serving.unattended {
@@ -259,9 +267,34 @@ pub fn to_execute(argv: &[OsString], serving: &Serving) -> Vec<OsString> {
     words
 }
 
+/// The command that loads what tells of stops. It leaves no names behind.
+fn loading(helper: &Path, channel: &Path) -> String {
+    let (helper, channel) = (helper.display(), channel.display());
+    format!("python exec(compile(open(\"{helper}\").read(), \"fred\", \"exec\"), {{\"CHANNEL\": \"{channel}\"}})")
+}
+
+/// Whether a gdb has Python: whether its file needs Python's library.
+fn has_python(program: &OsStr) -> bool {
+    let path = absolute(Path::new(program), None);
+    let Ok(file) = std::fs::File::open(path) else { return false };
+    let cache = object::ReadCache::new(file);
+    let needed = || -> Option<bool> {
+        let file = object::read::elf::ElfFile64::<object::LittleEndian, _>::parse(&cache).ok()?;
+        let (endian, sections) = (file.endian(), file.elf_section_table());
+        let (entries, link) = sections.dynamic(endian, &cache).ok()??;
+        let strings = sections.strings(endian, &cache, link).ok()?;
+        let names = entries.iter().filter(|entry| entry.tag32(endian) == Some(object::elf::DT_NEEDED));
+        let mut names = names.filter_map(|entry| strings.get(u32::try_from(entry.d_val.get(endian)).ok()?).ok());
+        Some(names.any(|name| name.starts_with(b"libpython3")))
+    };
+    needed().unwrap_or(false)
+}
+
 /// gdb, as far as its command line has a state.
 #[derive(Debug, Clone)]
 pub struct Gdb {
+    /// Something in it tells of stops: it has Python.
+    hooked: bool,
     prompt: String,
     /// What Enter repeats.
     last: String,
@@ -271,7 +304,14 @@ pub struct Gdb {
 
 impl Default for Gdb {
     fn default() -> Self {
-        Gdb { prompt: "(gdb) ".to_owned(), last: String::new(), continued: Effect::Mutates }
+        Gdb { hooked: false, prompt: "(gdb) ".to_owned(), last: String::new(), continued: Effect::Mutates }
+    }
+}
+
+impl Gdb {
+    /// The one of that name.
+    pub fn named(program: &OsStr) -> Gdb {
+        Gdb { hooked: has_python(program), ..Gdb::default() }
     }
 }
 
@@ -452,7 +492,15 @@ impl Dialect for Gdb {
     }
 
     fn aide(&self) -> Option<Box<dyn Aide>> {
-        Some(Box::<GdbAide>::default())
+        Some(Box::new(GdbAide::new(self.hooked)))
+    }
+
+    fn opens_at_once(&self) -> bool {
+        !self.hooked
+    }
+
+    fn helper(&self) -> Option<&'static str> {
+        self.hooked.then_some(HOOK)
     }
 
     fn begins_with(&self) -> &'static [&'static str] {
@@ -460,6 +508,11 @@ impl Dialect for Gdb {
     }
 
     fn refuses(&self, line: &str) -> Option<String> {
+        if line.len() > LONGEST {
+            return Some(format!(
+                "cannot type more than {LONGEST} bytes at once to gdb; `source` reads them from a file"
+            ));
+        }
         let (word, rest) = split(line);
         let name = whole_name(word)?;
         match name {

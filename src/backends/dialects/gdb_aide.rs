@@ -1,14 +1,22 @@
-//! Facts from gdb, over a second interface in its machine format (`new-ui mi2`).
+//! Facts from gdb, over a second interface in its machine format (`new-ui mi2`). Until more is asked than where it has stopped, a
+//! few lines of Python in gdb stand in for it (`gdb_hook.py`).
+
+use std::path::Path;
 
 use crate::backends::aide::{Aide, Answer, BreakpointFact, FrameFact, Question};
 use crate::backends::mi::{self, Record, Tuple, Value};
 use crate::history::entry::{Reason, Stop};
+
+/// What stands in for the machine interface.
+pub const HOOK: &str = include_str!("gdb_hook.py");
 
 /// gdb's machine interface.
 #[derive(Debug, Default)]
 pub struct GdbAide {
     /// Of the last question.
     token: u64,
+    /// Whether something stands in for it at first.
+    hooked: bool,
 }
 
 fn text<'t>(tuple: &'t Tuple, name: &str) -> Option<&'t str> {
@@ -94,6 +102,11 @@ fn breakpoints_of(body: &[Value]) -> Vec<BreakpointFact> {
 }
 
 impl GdbAide {
+    /// That of a gdb in which the interface is there from the beginning, or something that stands in for it.
+    pub fn new(hooked: bool) -> Self {
+        GdbAide { token: 0, hooked }
+    }
+
     fn result(&self, text: &str) -> Option<(String, Tuple)> {
         mi::records(text).find_map(|record| match record {
             Record::Result { token, class, results } if token == Some(self.token) => Some((class, results)),
@@ -187,6 +200,35 @@ impl Aide for GdbAide {
                 Answer::Went { stop: Some(stop), shown: console_text(told) }
             }
         })
+    }
+
+    fn is_there(&self, text: &str) -> bool {
+        !self.hooked || text.contains("=fred-ready")
+    }
+
+    fn do_without(&mut self) -> bool {
+        std::mem::take(&mut self.hooked)
+    }
+
+    fn opening(&self, channel: &Path) -> String {
+        if self.hooked {
+            "server python __import__('fred_hook').open()".to_owned()
+        } else {
+            format!("server new-ui mi2 {}", channel.display())
+        }
+    }
+
+    fn at_prompt(&mut self, question: &Question) -> Option<String> {
+        if !self.hooked {
+            return None;
+        }
+        let call = match question {
+            Question::Program => format!("program({})", self.token + 1),
+            Question::Tell(line) => format!("tell({}, {})", self.token + 1, mi::quote(line)),
+            _ => return None,
+        };
+        self.token += 1;
+        Some(format!("server python __import__('fred_hook').{call}"))
     }
 
     fn stop(&self, text: &str) -> Option<Stop> {

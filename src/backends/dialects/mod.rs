@@ -17,7 +17,7 @@ pub fn of_command(argv: &[OsString]) -> Option<Box<dyn Dialect>> {
     let program = argv.first()?;
     let name = Path::new(program).file_name()?.to_str()?;
     if gdb::serves(name) {
-        return Some(Box::new(gdb::Gdb::default()));
+        return Some(Box::new(gdb::Gdb::named(program)));
     }
     if lldb::serves(name) {
         return Some(Box::new(lldb::Lldb::default()));

@@ -8,6 +8,7 @@ mod turns;
 mod watching;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Instant;
 
 use fred_checkpointer::wire::{CopyId, ProgramChange, Purpose};
@@ -42,8 +43,10 @@ pub(crate) struct Served {
     arguments: Option<String>,
     /// The second interface has shown that it is there.
     answers: bool,
-    /// A copy of each at its beginning.
+    /// A copy of each at its beginning, with the debugger that was letting it go.
     pub(super) origins: HashMap<u32, CopyId>,
+    /// Copies of debuggers at their prompt that have seen a program at its beginning only.
+    witnesses: HashMap<u32, CopyId>,
     /// Which program there was at a point, and whether it lived.
     at: HashMap<PointId, (u32, bool)>,
     /// Whether the program was let go, began or ended since a command was given.
@@ -78,6 +81,7 @@ impl Served {
             arguments: None,
             answers: false,
             origins: HashMap::new(),
+            witnesses: HashMap::new(),
             at: HashMap::new(),
             ran: false,
             same: Default::default(),
@@ -131,6 +135,7 @@ impl Engine {
                 if replaying {
                     self.live.drop_copy(copy).ok();
                 } else {
+                    self.live.note_copy(copy);
                     served.origins.insert(served.program, copy);
                 }
             }
@@ -157,12 +162,25 @@ impl Engine {
         console: &mut dyn Console,
     ) -> Result<(Answer, bool, String), Failure> {
         let Some(served) = &mut self.served else { return Err(self.failure("no program is served in this session")) };
-        let (line, apart) = (served.aide.write(question), served.aide.listens_apart());
+        let closed = self.live.closed_channel().is_some();
+        let typed = if closed { served.aide.at_prompt(question) } else { None };
+        if closed && typed.is_none() {
+            self.open_channel(console)?;
+        }
+        let Some(served) = &mut self.served else { return Err(self.failure("no program is served in this session")) };
+        let (line, apart) = match &typed {
+            Some(_) => (String::new(), false),
+            None => (served.aide.write(question), served.aide.listens_apart()),
+        };
         self.live.take_told();
         let asks = matches!(question, Question::Evaluate { .. } | Question::Tell(_));
         let purpose = if asks { Purpose::Question } else { Purpose::Program };
         self.live.purpose(purpose).map_err(|error| self.failed("asking the debugger", &error))?;
-        self.live.question(&line, apart).map_err(|error| self.failed("asking the debugger", &error))?;
+        let asked = match &typed {
+            Some(line) => self.live.type_line(line),
+            None => self.live.question(&line, apart),
+        };
+        asked.map_err(|error| self.failed("asking the debugger", &error))?;
         let mut told = String::new();
         let mut fence = false;
         let mut replayed = replayed;
@@ -216,6 +234,53 @@ impl Engine {
                 return Ok((answer, fence, told));
             }
         }
+    }
+
+    /// Opens the second interface of the debugger that runs, which waits at its prompt.
+    pub(super) fn open_channel(&mut self, console: &mut dyn Console) -> Result<(), Failure> {
+        let Some(channel) = self.live.closed_channel().map(Path::to_owned) else { return Ok(()) };
+        let Some(line) = self.served.as_ref().map(|served| served.aide.opening(&channel)) else { return Ok(()) };
+        if self.prompt().is_none_or(|prompt| prompt.kind != PromptKind::Command) {
+            return Err(self.failure("cannot do that in the middle of a command of several lines: finish it first"));
+        }
+        self.live.type_line(&line).map_err(|error| self.failed("asking the debugger", &error))?;
+        loop {
+            let woke = self.live.wait(console.interrupt_fd(), None);
+            match woke.map_err(|error| self.failed("waiting for the debugger", &error))? {
+                Woke::Reading { main: true, program: false, .. } => break,
+                Woke::Exited(status) => {
+                    return Err(self.failure(format!("the debugger ended with status {status} while it was asked")));
+                }
+                Woke::Interrupt if console.interrupted() => {
+                    return Err(self.failure("interrupted: the session is where it was"));
+                }
+                _ => {}
+            }
+        }
+        let shown = self.live.take_output();
+        tracing::debug!("shown while the second interface was opened: {shown:?}");
+        self.live.take_told();
+        self.live.channel_opened();
+        Ok(())
+    }
+
+    /// A copy of a debugger at its prompt that has seen the program which ran last, for one that has never stopped.
+    pub(super) fn witness(&mut self) -> Result<Option<CopyId>, Failure> {
+        let Some(served) = &self.served else { return Ok(None) };
+        let program = served.program;
+        if let Some(known) = served.witnesses.get(&program) {
+            return Ok(Some(*known));
+        }
+        let Some(origin) = served.origins.get(&program).copied() else { return Ok(None) };
+        self.live.start_copy(origin).map_err(|error| Failure { message: error.to_string(), cost: self.spent() })?;
+        self.cost.restores += 1;
+        self.await_parked()?;
+        self.live.take_told();
+        let kept = self.live.checkpoint().map_err(|error| self.failed("keeping the debugger", &error))?;
+        if let Some(served) = &mut self.served {
+            served.witnesses.insert(program, kept.id);
+        }
+        Ok(Some(kept.id))
     }
 
     /// Takes what the supervisor told before an answer came: an answer and events arrive on different ways, and the text of the

@@ -53,12 +53,15 @@ impl Field {
         line.last().unwrap_or_default()
     }
 
-    /// The same, seen from an earlier place.
+    /// The same, seen from an earlier place. Nothing has run between an anchor and itself, so one that was landed on is no
+    /// anchor any more; there may be none left.
     fn until(&self, landing: &Landing<State>) -> Field {
-        let anchors = self.anchors[..=landing.anchor].iter();
+        let on_it = self.anchors[landing.anchor].state.copy() == landing.state.copy();
+        let count = landing.anchor + usize::from(!on_it);
+        let anchors = self.anchors[..count].iter();
         Field {
             anchors: anchors.map(|anchor| Anchor { state: anchor.state.clone(), point: anchor.point }).collect(),
-            runs: self.runs[..=landing.anchor].to_vec(),
+            runs: self.runs[..count].to_vec(),
             present: Until::State(landing.state.clone()),
         }
     }
@@ -260,7 +263,11 @@ impl Engine {
         work: impl FnOnce(&mut Native<'_>, P, &Field) -> Result<Found, Failure>,
     ) -> Result<(Found, CopyId), Failure> {
         let (plan, inputs) = self.field(aside)?;
-        let Some(debugger) = plan.debugger else {
+        let seen = match plan.debugger {
+            Some(debugger) => Some(debugger),
+            None => self.witness()?,
+        };
+        let Some(debugger) = seen else {
             return Err(self.failure("cannot go back: no copy of the debugger has seen this program"));
         };
         let prompt = match &self.state {
@@ -618,6 +625,9 @@ impl Native<'_> {
         while done < n {
             let seen = landing.as_ref().map(|landing| field.until(landing));
             let field = seen.as_ref().unwrap_or(field);
+            if field.anchors.is_empty() {
+                break;
+            }
             let Some(next) = self.one_back(field, motion, done == 0)? else { break };
             landing = Some(next);
             done += 1;

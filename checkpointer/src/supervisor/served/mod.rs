@@ -160,6 +160,8 @@ impl Supervisor {
             Change::Syscall => self.served_call(tid),
             Change::GroupStop(_) => self.leave_group_stopped(tid),
             Change::Born => {
+                // Whoever steps alone goes without them; the new one does not step.
+                self.insert_breakpoints();
                 let newborn = self.await_newborn(tid);
                 match self.served_birth(tid, newborn) {
                     Some(why) => self.happened(tid, why),
@@ -400,7 +402,7 @@ impl Supervisor {
     }
 
     /// Tells the debugger, and then the client.
-    pub(super) fn tell_stop(&mut self, stop: &Stop) {
+    pub(in crate::supervisor) fn tell_stop(&mut self, stop: &Stop) {
         self.served.running = false;
         self.served.interrupting = None;
         if let Stop::Thread { tid, .. } = stop {
@@ -574,9 +576,11 @@ impl Supervisor {
         self.program.as_ref().is_some_and(|program| program.attached)
     }
 
-    /// Keeps the program as it is at its beginning.
+    /// Keeps the program as it is at its beginning, and the debugger that has just let it go: of a program that never stops there is
+    /// no other debugger that has seen it alive.
     fn keep_origin(&mut self) {
-        match self.checkpoint_program() {
+        let kept = if self.server.is_some() { self.checkpoint() } else { self.checkpoint_program() };
+        match kept.or_else(|_| self.checkpoint_program()) {
             Ok((copy, _)) => self.tell(Event::Program(ProgramChange::Origin { copy })),
             Err(error) => tracing::info!("no checkpoint of the program's beginning: {error}"),
         }

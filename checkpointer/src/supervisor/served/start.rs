@@ -77,6 +77,7 @@ impl Supervisor {
             fixed_addresses: wanted.fixed_addresses,
             recorded: self.recording.wanted,
             shared: false,
+            debugger: false,
         })
     }
 

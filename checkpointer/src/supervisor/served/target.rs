@@ -96,13 +96,6 @@ impl Target for View<'_> {
         Some(name.trim_end().to_owned())
     }
 
-    fn thread_core(&self, tid: Tid) -> Option<u32> {
-        let real = self.real(tid).ok()?;
-        let stat = proc_text(&format!("/proc/{real}/stat"))?;
-        // proc_pid_stat(5): the 39th field, the 37th behind the name.
-        stat.rsplit_once(')')?.1.split_whitespace().nth(36)?.parse().ok()
-    }
-
     fn registers(&mut self, tid: Tid) -> Result<ThreadRegisters, Errno> {
         let real = self.stopped(tid)?;
         let general = raw::registers(real).map_err(number)?;
@@ -307,7 +300,11 @@ impl Supervisor {
         if chosen.iter().any(|(_, _, action)| steps(action)) {
             self.pin();
         }
-        self.insert_breakpoints();
+        // A step stops of itself, and looks at where it is.
+        let alone = threads.len() == 1 && chosen.iter().all(|(_, _, action)| steps(action));
+        if !alone {
+            self.insert_breakpoints();
+        }
         for (_, known) in &threads {
             self.served.threads.entry(*known).or_default().motion = None;
         }
