@@ -1,5 +1,5 @@
 # make test: everything that CI checks, on a plain Debian or Ubuntu with Rust.
-.PHONY: test tools packages demo bench install
+.PHONY: test test-all tools packages demo bench install
 
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -9,6 +9,13 @@ test: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo nextest run --workspace
+
+# With what only a few machines have, and every program on every Python: about an hour.
+test-all: tools
+	tests/further
+	PATH="$$PATH:$(CURDIR)/target/packages/bin" cargo nextest run --workspace
+	FRED_TEST_ALL=1 cargo test -p fred-checkpointer --test live_replayed more_programs
+	FRED_TEST_ALL=1 cargo test --test pdb_agent --test oracle_pdb
 
 tools: packages
 	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked

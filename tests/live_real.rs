@@ -319,7 +319,7 @@ def child(n):
 
 with ThreadPoolExecutor(3) as pool:
     for rounds in range(4):
-        collect(pool, range(rounds * 20, rounds * 20 + 500, 7))
+        collect(pool, range(rounds * 20, rounds * 20 + 500, 50))
         if rounds == 1:
             version = child(rounds)
         total = sum(sums.values())
@@ -562,4 +562,25 @@ fn json_tool() {
         watched: &["infile.closed", "len(obj)"],
         result: Some("out.json"),
     });
+}
+
+#[test]
+fn ctrl_c_while_all_threads_wait() {
+    let text = "\
+import threading
+stop = threading.Event()
+
+def work():
+    stop.wait(1)
+
+thread = threading.Thread(target=work)
+thread.start()
+print('joining', flush=True)
+thread.join()
+print('joined')
+";
+    let mut s = Start::new().file("prog.py", text).options(&["--record"]).python(&["-m", "pdb", "prog.py"]).live();
+    // The handler runs while the main thread waits; it goes on waiting then (PEP 475), and pdb stops behind that.
+    s.types("continue").until("joining").ctrl_c().until("Program interrupted").prompt().hides("joined");
+    s.say("fred-undo").stops_at("prog.py:1").types("q").ends(0);
 }

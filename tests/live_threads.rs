@@ -2,7 +2,7 @@
 
 mod native;
 
-use native::{Sample, is_done, place, said};
+use native::{Sample, is_done, lldbs, place, said};
 use serde_json::Value;
 
 const SILENT: &str = "set debug-file-directory /none";
@@ -77,4 +77,35 @@ fn a_race_in_a_lock_free_stack() {
     let events = recorded("queue.c", &[&["break length", "run"], &looks[..]].concat());
     assert_eq!(value(&events[2]), "1", "{events:#?}");
     assert_eq!(culprit(&events, 3, 33, "pop"), ["1", "", "1"], "{events:#?}");
+}
+
+#[test]
+fn a_message_arrives_while_another_thread_has_its_turn() {
+    let looks = ["print half", "fred-reverse-watch half == 0", "print half", "next", "print half"];
+    let events = recorded("inbox.c", &[&["break 28", "run"], &looks[..]].concat());
+    assert_eq!(value(&events[2]), "40", "{events:#?}");
+    assert_eq!(culprit(&events, 3, 12, "middle"), ["0", "", "40"], "{events:#?}");
+}
+
+#[test]
+fn a_signal_comes_while_all_wait() {
+    let events = recorded("alarm.c", &["break 39", "run", "print got", "print interrupted"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!((place(&events[1]).0, value(&events[2]), value(&events[3])), (Some(39), "1", "1"), "{events:#?}");
+}
+
+#[test]
+fn lldb_looks_at_the_thread_that_did_it() {
+    let sample = Sample::made(&["five.c"], "gcc -g -O0 -pthread -o program five.c");
+    let lines = [
+        "settings set symbols.enable-external-lookup false",
+        "breakpoint set -l 34",
+        "run",
+        "fred-reverse-watch total < 900",
+        "p who",
+        "p round",
+    ];
+    let lldb = lldbs().swap_remove(0);
+    let events = sample.fred_with(&["--record"], &[&lldb, "--no-lldbinit"], &lines);
+    assert_eq!(culprit(&events, 2, 15, "add"), ["2", "30"], "{events:#?}");
 }

@@ -192,14 +192,15 @@ pub trait Aide: Send {
     }
 
     /// The number in the answer.
-    fn found_thread(&self, _text: &str) -> Option<u32> {
+    fn found_thread(&self, _id: i32, _text: &str) -> Option<u32> {
         None
     }
 
     /// Has it look at a thread, by its number.
-    fn select_thread(&self, number: u32) -> Question {
-        Question::Tell(format!("thread {number}"))
-    }
+    fn select_thread(&self, number: u32) -> Question;
+
+    /// Takes breakpoints out of force, or puts them back, by their numbers.
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question;
 
     /// What makes it look at a program that has been exchanged.
     fn look_again(&self) -> Vec<Question>;

@@ -214,6 +214,12 @@ pub trait Machine {
         Err(self.astray("threads take no turns"))
     }
 
+    /// Whether the stacks of two states are one thread's.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn same_thread(&mut self, one: &Self::State, other: &Self::State) -> Result<bool, Self::Error>;
+
     /// Where functions with lines begin, for a stretch that begins and ends in code without.
     ///
     /// # Errors
@@ -826,8 +832,8 @@ fn levels_between<M: Machine>(
 ) -> Result<Vec<Level>, M::Error> {
     let inner = machine.frames(from)?;
     let outer = match until {
-        Until::State(state) => machine.frames(state)?,
-        Until::End => Vec::new(),
+        Until::State(state) if machine.same_thread(from, state)? => machine.frames(state)?,
+        _ => Vec::new(),
     };
     let common = inner
         .iter()

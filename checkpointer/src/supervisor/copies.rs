@@ -74,6 +74,8 @@ pub(super) struct Copy {
     connection: Option<Connection>,
     /// Where its recorded process is in the notes.
     pub(super) mark: Option<Mark>,
+    /// Taken in the middle of a command of the debugger, which is to end at once where a fresh copy is started.
+    pub(super) on_the_way: bool,
 }
 
 impl Copy {
@@ -183,7 +185,15 @@ impl Supervisor {
         let mut served = self.served.clone();
         served.breakpoints.forget_inserted();
         let mark = self.recording.mark();
-        Copy { main, program, served, server: self.server.clone(), connection: self.connection.clone(), mark }
+        Copy {
+            main,
+            program,
+            served,
+            server: self.server.clone(),
+            connection: self.connection.clone(),
+            mark,
+            on_the_way: false,
+        }
     }
 
     /// Stops the running process and puts it aside, with the program that is served to it.
@@ -445,6 +455,7 @@ impl Supervisor {
         if copy.parts().any(|part| part.dead) {
             return Err(KILLED.to_owned());
         }
+        let on_the_way = copy.on_the_way;
         self.served = copy.served.clone();
         self.server = copy.server.clone();
         self.connection = copy.connection.clone();
@@ -460,8 +471,7 @@ impl Supervisor {
         match outcome {
             Ok(warnings) => {
                 self.run += 1;
-                if self.served_runs() && self.program.is_some() {
-                    // Kept on the way of a command of the debugger: that ends here.
+                if on_the_way && self.served_runs() {
                     let tid = self.served.current;
                     self.tell_stop(&Stop::Thread { tid, why: Why::Signal(libc::SIGINT) });
                 }
@@ -698,13 +708,13 @@ impl Supervisor {
     /// Registers of the thread of the program that was told of last, or of that of a copy.
     pub(super) fn program_registers(&self, of: Option<CopyId>) -> Result<ProgramRegisters, String> {
         let none = "there is no program to be looked at";
-        let (pid, tid, found) = match of {
+        let (pid, tid, found, turns) = match of {
             None => {
                 let program = self.program.as_ref().ok_or(none)?;
                 let real = self.real_id(self.served.current);
                 let real = if self.is_served(real) { real } else { program.leader };
                 let found = raw::registers(real).map_err(|error| format!("cannot read the registers: {error}"))?;
-                (program.leader, self.virtual_id(real), found)
+                (program.leader, self.virtual_id(real), found, self.leader_in_turn())
             }
             Some(id) => {
                 let copy = self.copies.get(&id).ok_or(none)?;
@@ -712,13 +722,14 @@ impl Supervisor {
                 let threads = &part.snapshot.threads;
                 let thread = threads.iter().find(|state| state.virtual_id == copy.served.current).or(threads.first());
                 let thread = thread.ok_or(none)?;
-                (part.leader, thread.virtual_id, thread.registers)
+                let turns = (copy.mark.is_some() && threads.len() > 1).then_some(part.snapshot.virtual_id);
+                (part.leader, thread.virtual_id, thread.registers, turns)
             }
         };
         Ok(ProgramRegisters {
             pid: pid.as_raw(),
             tid,
-            turns: self.leader_in_turn(),
+            turns,
             rip: found.rip,
             general: [
                 found.rax, found.rdx, found.rcx, found.rbx, found.rsi, found.rdi, found.rbp, found.rsp, found.r8,

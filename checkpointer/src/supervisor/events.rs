@@ -308,6 +308,7 @@ impl Supervisor {
             task.watched = false;
             task.pending = None;
         }
+        self.turns_begin_again(tid);
         // The event comes from inside execve, whose result would overwrite ours: leave the call first.
         let left = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
             && matches!(raw::wait(Some(tid), true), Ok(Some((_, status))) if change(status) == Change::Syscall);

@@ -219,10 +219,10 @@ impl Supervisor {
                 if matches!(request, Request::Go) {
                     self.went += 1;
                     self.go();
-                    continue;
+                } else {
+                    let answer = self.answer(request);
+                    wire::send(&mut self.control, &Message::Answer(answer))?;
                 }
-                let answer = self.answer(request);
-                wire::send(&mut self.control, &Message::Answer(answer))?;
                 self.keep_turns();
             }
         }

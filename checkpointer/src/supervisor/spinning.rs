@@ -79,7 +79,7 @@ impl Supervisor {
         if !self.recording.is_live() || self.is_aside() || self.recording.schedule().ending {
             return None;
         }
-        if !self.tasks.get(&real).is_some_and(|task| !task.is_stopped()) || !self.others_can_go_on(current) {
+        if self.tasks.get(&real).is_none_or(|task| task.is_stopped()) || !self.others_can_go_on(current) {
             return None;
         }
         let tick = self.recording.schedule().tick;
@@ -127,8 +127,7 @@ impl Supervisor {
         if let Some((spin, next)) = next {
             self.recording.note_turn(next, Cause::Spinning(Box::new(spin)), false);
             tracing::debug!("{known} spins: turn of {next}");
-            let schedule = self.recording.schedule();
-            (schedule.current, schedule.last, schedule.since) = (Some(next), next, Some(Instant::now()));
+            self.recording.schedule().turn_to(next);
         }
         self.restart_served();
         spins
@@ -240,7 +239,7 @@ fn way_round(copy: Pid, state: &[u64; 20]) -> Option<Vec<u64>> {
     for _ in 0..LONGEST {
         let stepped = raw::resume(libc::PTRACE_SINGLESTEP, copy, 0).is_ok()
             && matches!(raw::wait(Some(copy), true), Ok(Some((_, status))) if change(status) == Change::Signal(libc::SIGTRAP));
-        let Some(registers) = stepped.then(|| raw::registers(copy).ok()).flatten() else { return None };
+        let registers = stepped.then(|| raw::registers(copy).ok()).flatten()?;
         way.push(registers.rip);
         if state_of(&registers) == *state {
             return Some(way);

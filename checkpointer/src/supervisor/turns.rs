@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::Supervisor;
-use super::tape::schedule::{Cause, Moment, Stand};
+use super::tape::schedule::{Cause, Moment, Schedule, Stand};
 use super::tasks::{Task, proc_text};
 use crate::ptrace::How;
 use crate::raw;
@@ -172,7 +172,7 @@ impl Supervisor {
                 Ok(Some((_, status))) => {
                     let what = self.record(tid, status);
                     self.react(tid, what);
-                    if !self.tasks.get(&tid).is_some_and(|task| !task.is_stopped()) {
+                    if self.tasks.get(&tid).is_none_or(|task| task.is_stopped()) {
                         return;
                     }
                 }
@@ -205,13 +205,10 @@ impl Supervisor {
             _ if self.recording.is_live() => {}
             // It was alone, and went on.
             _ if matches!(self.recording.schedule().stand(last), Stand::Ready | Stand::Held)
-                && self.takes_turns(self.real_id(last)) =>
+                && self.can_have_turn(self.real_id(last)) =>
             {
                 let real = self.real_id(last);
-                if self.is_let_go(real) {
-                    self.give_turn(real, last, false);
-                }
-                return;
+                return self.give_turn(real, last, false);
             }
             _ if self.recording.is_at_end() => self.go_live(),
             _ => self.part("no change of turns", "one"),
@@ -257,9 +254,7 @@ impl Supervisor {
         let schedule = self.recording.schedule();
         tracing::debug!("turn of {known} at tick {}{}", schedule.tick, if late { ", late" } else { "" });
         let another = schedule.last != known;
-        schedule.current = Some(known);
-        schedule.last = known;
-        schedule.since = Some(Instant::now());
+        schedule.turn_to(known);
         if self.is_served(tid) {
             if another && self.fence_met(tid) {
                 return self.at_fence(tid);
@@ -288,9 +283,7 @@ impl Supervisor {
         if !self.is_aside() && self.recording.next_turn().is_none() {
             self.recording.note_turn(known, Cause::ByHand, false);
         }
-        let schedule = self.recording.schedule();
-        schedule.current = Some(known);
-        schedule.last = known;
+        self.recording.schedule().turn_to(known);
     }
 
     /// The program stops or is copied where no thread has met anything: the one whose turn it is is looked at.
@@ -382,6 +375,15 @@ impl Supervisor {
             if leads {
                 schedule.set(known, Stand::Gone);
             }
+        }
+    }
+
+    /// A process has loaded a program: it has one thread again (execve(2)).
+    pub(super) fn turns_begin_again(&mut self, tid: Pid) {
+        if self.takes_turns(tid) {
+            let known = self.virtual_id(tid);
+            let tick = self.recording.schedule().tick;
+            *self.recording.schedule() = Schedule::of(known).at_tick(tick);
         }
     }
 

@@ -196,6 +196,31 @@ impl Aide for LldbAide {
         None
     }
 
+    fn find_thread(&self, _id: i32) -> Option<Question> {
+        Some(Question::Tell("thread list".to_owned()))
+    }
+
+    fn found_thread(&self, id: i32, text: &str) -> Option<u32> {
+        // * thread #2: tid = 19, 0x000055555555519d program`work(...
+        text.lines().find_map(|line| {
+            let (number, rest) = line.split_once("thread #")?.1.split_once(": tid = ")?;
+            let known = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
+            let known = match known.strip_prefix("0x") {
+                Some(hexadecimal) => i32::from_str_radix(hexadecimal, 16).ok()?,
+                None => known.parse().ok()?,
+            };
+            (known == id).then(|| number.parse().ok()).flatten()
+        })
+    }
+
+    fn select_thread(&self, number: u32) -> Question {
+        Question::Tell(format!("thread select {number}"))
+    }
+
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question {
+        Question::Tell(format!("breakpoint {} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))
+    }
+
     fn look_again(&self) -> Vec<Question> {
         Vec::new()
     }
@@ -204,6 +229,17 @@ impl Aide for LldbAide {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_are_listed() {
+        let aide = LldbAide::default();
+        let text =
+            "Process 17 stopped\n  thread #1: tid = 17, 0x1 libc`x, name = 'p'\n* thread #2: tid = 0x13, 0x2 p`work\n";
+        assert_eq!(
+            (aide.found_thread(19, text), aide.found_thread(17, text), aide.found_thread(1, text)),
+            (Some(2), Some(1), None)
+        );
+    }
 
     #[test]
     fn an_answer_belongs_to_its_question() {

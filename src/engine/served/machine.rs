@@ -669,6 +669,13 @@ impl Machine for Native<'_> {
         Ok(State(Rc::new(kept), None))
     }
 
+    fn same_thread(&mut self, one: &State, other: &State) -> Result<bool, Failure> {
+        let mut look = |of: &State| self.engine.live.registers(Some(of.0.copy)).ok();
+        // Without turns it is chance which thread was looked at last.
+        let (Some(one), Some(other)) = (look(one), look(other)) else { return Ok(true) };
+        Ok(one.tid == other.tid || one.turns.is_none() && other.turns.is_none())
+    }
+
     fn entries(&mut self, at: &State) -> Result<Level, Failure> {
         // They are looked up in what is mapped there.
         self.unwound(at)?;

@@ -307,6 +307,7 @@ impl Engine {
         let Destination { state, point: anchor, inputs, same, anchor: behind } = found.destination;
         // The debugger of the present, which has seen nothing of the search.
         self.start_copy(debugger, &prompt)?;
+        let held = self.hold_breakpoints(state.copy(), console)?;
         self.look_at_leader(console)?;
         let lost = self.live.exchange(state.copy());
         self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
@@ -322,6 +323,7 @@ impl Engine {
             self.ask_served(&question, None, console)?;
         }
         let (stop, shown) = self.look_at_turn(console)?.unwrap_or((stop, shown));
+        self.switch_breakpoints(&held, true, console)?;
         let (stop, shown) = match state.entered() {
             Some(entered) => self.show_entered(&state, entered, console)?.unwrap_or((stop, shown)),
             None => (stop, shown),

@@ -4,6 +4,8 @@
 //! A debugger that lets the program go from a breakpoint steps the thread that it looks at over it first, alone, and takes it ill when another
 //! one stops then (gdb 13 ends by an assertion). So before the program is exchanged it looks at the first thread, which every state has.
 
+use fred_checkpointer::wire::CopyId;
+
 use super::super::core::Engine;
 use super::super::{Console, Failure};
 use crate::backends::aide::{Answer, Question};
@@ -15,6 +17,37 @@ impl Engine {
         let leader = self.live.registers(None).ok().and_then(|registers| registers.turns);
         match leader {
             Some(leader) => self.look_at_thread(leader, console).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the user's breakpoints out of force before a program with several threads is exchanged: a debugger steps each thread that stands at one
+    /// over it before it does anything else, and the program would go on. Gives back which are to be put in force again.
+    pub(super) fn hold_breakpoints(&mut self, to: CopyId, console: &mut dyn Console) -> Result<Vec<String>, Failure> {
+        let several = [None, Some(to)]
+            .into_iter()
+            .any(|of| self.live.registers(of).is_ok_and(|registers| registers.turns.is_some()));
+        if !several {
+            return Ok(Vec::new());
+        }
+        let numbers: Vec<String> = match self.ask_served(&Question::Breakpoints, None, console)?.0 {
+            Answer::Breakpoints(known) => known.into_iter().filter(|one| one.enabled).map(|one| one.number).collect(),
+            _ => Vec::new(),
+        };
+        self.switch_breakpoints(&numbers, false, console)?;
+        Ok(numbers)
+    }
+
+    /// Puts breakpoints in force again.
+    pub(super) fn switch_breakpoints(
+        &mut self,
+        numbers: &[String],
+        on: bool,
+        console: &mut dyn Console,
+    ) -> Result<(), Failure> {
+        let switch = self.served.as_ref().map(|served| served.aide.switch_breakpoints(numbers, on));
+        match switch.filter(|_| !numbers.is_empty()) {
+            Some(switch) => self.ask_served(&switch, None, console).map(|_| ()),
             None => Ok(()),
         }
     }
@@ -48,7 +81,7 @@ impl Engine {
     fn look_at_thread(&mut self, id: i32, console: &mut dyn Console) -> Result<Option<(u32, String)>, Failure> {
         let Some(find) = self.served.as_ref().and_then(|served| served.aide.find_thread(id)) else { return Ok(None) };
         let Answer::Text(found) = self.ask_served(&find, None, console)?.0 else { return Ok(None) };
-        let Some(number) = self.served.as_ref().and_then(|served| served.aide.found_thread(&found)) else {
+        let Some(number) = self.served.as_ref().and_then(|served| served.aide.found_thread(id, &found)) else {
             return Ok(None);
         };
         let Some(select) = self.served.as_ref().map(|served| served.aide.select_thread(number)) else {

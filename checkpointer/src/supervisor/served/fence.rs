@@ -104,7 +104,7 @@ impl Supervisor {
         let registers = thread.registers;
         let mut bytes = [0u8; 2];
         raw::read_remote(part.leader, registers.rip, &mut bytes);
-        let ended = mark.iter().flat_map(|mark| mark.left_areas().iter().copied());
+        let ended = mark.iter().flat_map(Mark::left_areas);
         let left_out = threads.iter().filter_map(|state| state.rseq_area()).chain(ended).collect();
         let others = threads.iter().filter(|state| state.virtual_id != thread.virtual_id);
         let others =

@@ -581,7 +581,12 @@ impl Supervisor {
     fn keep_origin(&mut self) {
         let kept = if self.server.is_some() { self.checkpoint() } else { self.checkpoint_program() };
         match kept.or_else(|_| self.checkpoint_program()) {
-            Ok((copy, _)) => self.tell(Event::Program(ProgramChange::Origin { copy })),
+            Ok((copy, _)) => {
+                if let Some(kept) = self.copies.get_mut(&copy) {
+                    kept.on_the_way = true;
+                }
+                self.tell(Event::Program(ProgramChange::Origin { copy }));
+            }
             Err(error) => tracing::info!("no checkpoint of the program's beginning: {error}"),
         }
     }

@@ -343,6 +343,8 @@ impl Supervisor {
             _ => None,
         };
         match at.and_then(|at| self.served.breakpoints.at(at).map(|wanted| (at, wanted))) {
+            // It was stopped right where it is to be left.
+            Some((_, wanted)) if wanted.spin && self.is_left_spinning(tid) => {}
             Some((at, wanted)) if !wanted.debugger || self.running.is_some() => self.go_over(tid, at),
             _ => self.let_go(tid, How::Continue),
         }

@@ -507,6 +507,8 @@ impl Supervisor {
         if shape.class == Class::Process {
             ranges.extend(ids(&thread, row, &asked.arguments).words().into_iter().map(|at| (at, 4)));
         }
+        let written = ranges.iter().copied();
+        self.recording.schedule().lands(known, written);
         let outputs = outputs::read(&thread, &ranges);
         let arguments = asked.arguments;
         let mut entry = Entry::new(asked, result, outputs, &self.recording.store);

@@ -105,8 +105,8 @@ impl Mark {
     }
 
     /// Memory that the kernel has written by itself.
-    pub(in crate::supervisor) fn left_areas(&self) -> &[(u64, u64)] {
-        &self.schedule.left
+    pub(in crate::supervisor) fn left_areas(&self) -> Vec<(u64, u64)> {
+        self.schedule.left_out()
     }
 
     /// Whether what copies share with what stands behind this descriptor is to be put back when one of them runs: not where it is

@@ -91,12 +91,19 @@ pub(in crate::supervisor) struct Schedule {
     /// Where threads that have ended had their restartable sequences (rseq(2)), and how many bytes: what the kernel has left there
     /// tells of processors.
     pub left: Vec<(u64, u64)>,
+    /// What calls have written of threads whose turn it has not been since.
+    landed: BTreeMap<i32, Vec<(u64, u64)>>,
 }
 
 impl Schedule {
     /// One thread, whose turn it is.
     pub fn of(thread: i32) -> Schedule {
         Schedule { current: Some(thread), last: thread, ..Schedule::default() }
+    }
+
+    /// The same, so many ticks after the beginning.
+    pub fn at_tick(self, tick: u64) -> Schedule {
+        Schedule { tick, ..self }
     }
 
     /// What a thread does.
@@ -116,6 +123,26 @@ impl Schedule {
         }
         self.since = None;
         self
+    }
+
+    /// A call of a thread has been made that wrote there. If it is not its turn, an execution along the notes has not got that yet.
+    pub fn lands(&mut self, thread: i32, written: impl Iterator<Item = (u64, u64)>) {
+        if self.current != Some(thread) {
+            self.landed.insert(thread, written.collect());
+        }
+    }
+
+    /// It is this thread's turn.
+    pub fn turn_to(&mut self, thread: i32) {
+        self.landed.remove(&thread);
+        self.current = Some(thread);
+        self.last = thread;
+        self.since = Some(Instant::now());
+    }
+
+    /// Memory that equal states need not have in common.
+    pub fn left_out(&self) -> Vec<(u64, u64)> {
+        self.left.iter().chain(self.landed.values().flatten()).copied().collect()
     }
 
     /// A thread begins to wait, behind the others.
