@@ -78,10 +78,14 @@ pub struct Shared {
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub memory_limit: Option<u64>,
 
-    /// Record what the program does outside and learns from there: going back and forth does nothing twice, and gives it the same
-    /// time, random bytes and input again. Every call to the system takes longer
-    #[arg(long)]
+    /// Record what the program does outside and learns from there (the default): going back and forth does nothing twice, and gives it
+    /// the same time, random bytes and input again
+    #[arg(long, overrides_with = "no_record")]
     pub record: bool,
+
+    /// Record nothing: what runs again does everything again, and asks the system again
+    #[arg(long, overrides_with = "record")]
+    pub no_record: bool,
 
     /// Write diagnostics to FILE (how much: FRED_LOG=debug); never on the terminal
     #[arg(long, value_name = "FILE")]

@@ -140,7 +140,7 @@ pub fn run(debugger: &str) -> Result<u8, Trouble> {
         argv,
         checkpoint_every: Some(std::time::Duration::from_secs(1)),
         memory_limit: None,
-        record: false,
+        record: true,
         facts: false,
         unattended: true,
         size: (24, 80),

@@ -93,7 +93,7 @@ pub fn start(screen: &mut Screen, shared: &Shared, argv: &[OsString], unattended
         argv: argv.to_vec(),
         checkpoint_every: shared.checkpoint_every.0,
         memory_limit: shared.memory_limit,
-        record: shared.record,
+        record: !shared.no_record,
         facts: screen.events.wanted(),
         unattended,
         size: window(),

@@ -195,7 +195,7 @@ fn a_program_in_go() {
 #[test]
 fn threads_that_spin_for_each_other() {
     let sample = Sample::made(&["spin.c"], "gcc -g -O0 -pthread -o program spin.c");
-    let events = sample.gdb(&[
+    let lines = [
         "break done",
         "run",
         "up",
@@ -212,7 +212,9 @@ fn threads_that_spin_for_each_other() {
         "print own",
         "continue",
         "continue",
-    ]);
+    ];
+    // As they run by themselves; what they do when they take turns, tests/live_threads.rs has.
+    let events = sample.fred_with(&["--no-record"], &["gdb", "-q", "-nx"], &lines);
     assert!(events.iter().all(is_done), "{events:#?}");
     for half in [3, 9, 13] {
         assert!(said(&events[half]).contains("= 1001"), "{}", events[half]);

@@ -374,3 +374,185 @@ fn what_cannot_be_recorded_is_named_and_ends_nothing() {
     assert!(told.first().is_some_and(|text| text.contains("shmget cannot be recorded")), "{}", world.output());
     assert_eq!(events.last().map(|event| event["stop"]["exit_code"].clone()), Some(0.into()), "{events:#?}");
 }
+
+const CLOCKS: &str = r#"
+#include <pthread.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static unsigned sum, seen[5];
+
+static void learn(void)
+{
+    struct timespec now;
+    struct timeval day;
+    clock_gettime(CLOCK_REALTIME, &now);
+    sum = sum * 31 + now.tv_nsec;
+    gettimeofday(&day, NULL);
+    sum = sum * 31 + day.tv_usec;
+    sum = sum * 31 + time(NULL);
+}
+
+static void round_over(int round)
+{
+    seen[round] = sum;
+}
+
+static void *other(void *nothing)
+{
+    learn();
+    return nothing;
+}
+
+int main(void)
+{
+    for (int round = 0; round < 3; round++) {
+        for (int k = 0; k < 4000; k++)
+            learn();
+        round_over(round);
+    }
+    pthread_t thread;
+    pthread_create(&thread, NULL, other, NULL);
+    pthread_join(thread, NULL);
+    learn();
+    round_over(3);
+    if (vfork() == 0)
+        _exit(0);
+    wait(NULL);
+    learn();
+    round_over(4);
+    return 0;
+}
+"#;
+
+/// More readings in a round than the buffer has room for, copies in the middle of them, a thread and a child.
+#[test]
+fn clocks_of_a_native_program_are_read_again_as_they_were() {
+    let sample = Sample::of("program.c", CLOCKS);
+    let world = World::at(sample.path());
+    let mut lines = vec!["set debug-file-directory /none", "break round_over", "run"];
+    lines.extend(["continue"; 4]);
+    lines.extend(["finish", "print seen", "fred-undo 5", "tbreak learn if sum % 1024 == 7", "continue", "print sum"]);
+    // From the middle of what has been read, twice.
+    for _ in 0..2 {
+        lines.extend(["continue", "finish", "print seen", "fred-undo 2", "print sum"]);
+    }
+    lines.extend(["next", "next", "fred-reverse-next", "print sum", "continue"]);
+    lines.extend(["continue"; 3]);
+    lines.extend(["finish", "print seen"]);
+    let lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
+    let events = world.fred(&["gdb", "-q", "-nx"], &["./program"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let looks = |line: &str| events.iter().filter(|event| event["line"] == line).map(said).collect::<Vec<_>>();
+    let sums = looks("print sum");
+    let value = |text: &str| text.rsplit_once('=').map(|(_, value)| value.trim().to_owned());
+    assert!(sums[..3].windows(2).all(|pair| value(pair[0]) == value(pair[1])), "{sums:?}");
+    let seen = looks("print seen");
+    // What the rounds had learnt when they were run first is what they have learnt at the end, and in between.
+    assert_eq!(value(seen[0]), value(seen[seen.len() - 1]), "{seen:?}");
+    assert_eq!(value(seen[1]), value(seen[2]), "{seen:?}");
+    assert_eq!(world.diverged(), 0, "{}", world.output());
+}
+
+const TIMES: &str = "\
+import time, zlib
+seen = []
+def learn(total):
+    for k in range(300):
+        now = (time.time(), time.monotonic(), time.perf_counter(), time.clock_gettime(time.CLOCK_REALTIME))
+        total = zlib.crc32(repr(now).encode(), total)
+    return total
+def main():
+    for i in range(3):
+        seen.append(learn(i))
+        time.sleep(0.001)
+    return seen
+main()
+end = 1
+";
+
+/// A debugger in the process reads clocks, too, and more or less often each time.
+#[test]
+fn clocks_of_a_python_program_are_read_again_as_they_were() {
+    let world = World::new().file("prog.py", TIMES);
+    let mut lines = vec!["tbreak 9", "continue"];
+    lines.extend([
+        "next",
+        "next",
+        "p seen",
+        "next",
+        "p time.monotonic()",
+        "next",
+        "p seen",
+        "next",
+        "next",
+        "next",
+        "p seen",
+    ]);
+    lines.extend([
+        "fred-reverse-watch len(seen) < 2",
+        "p seen",
+        "next",
+        "p seen",
+        "fred-undo 5",
+        "next",
+        "step",
+        "next",
+    ]);
+    lines.extend([
+        "p (time.time(), time.monotonic())",
+        "return",
+        "next",
+        "next",
+        "next",
+        "p seen",
+        "tbreak 13",
+        "continue",
+        "p seen",
+    ]);
+    let lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
+    let events = world.fred(PDB, &["prog.py"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let looks = events.iter().filter(|event| event["line"] == "p seen").map(said);
+    assert_eq!(same_whenever_seen(looks), 3, "{events:#?}");
+    assert_eq!(world.diverged(), 0, "{}", world.output());
+}
+
+const REPLACED: &str = "\
+import os
+def take():
+    keep, (r, w) = os.dup(0), os.pipe()
+    os.write(w, b'abcd')
+    os.dup2(r, 0)
+    took = os.read(0, 1) + os.read(0, 1)
+    os.dup2(keep, 0)
+    return took
+first = take()
+second = take()
+end = 1
+";
+
+/// Reads of single bytes from the terminal are not looked at; from what has taken its place they are.
+#[test]
+fn what_takes_the_place_of_the_terminal_is_recorded() {
+    let world = World::new().file("prog.py", REPLACED);
+    let lines =
+        ["tbreak 9", "continue", "next", "next", "p first, second", "fred-undo 2", "next", "next", "p first, second"];
+    let events = world.fred(PDB, &["prog.py"], &lines.map(str::to_owned));
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let looks: Vec<&str> = events.iter().filter(|event| event["line"] == "p first, second").map(said).collect();
+    assert_eq!(looks.iter().map(|text| text.trim()).collect::<Vec<_>>(), ["(b'ab', b'ab')"; 2]);
+    assert_eq!(world.diverged(), 0, "{}", world.output());
+}
+
+/// Who does not want it gets none.
+#[test]
+fn nothing_is_recorded_where_that_is_not_wanted() {
+    let world = World::new().file("prog.py", COUNTS);
+    let lines = ["tbreak 5", "continue", "next", "fred-undo", "next", "p word"];
+    let events = world.fred_with(&["--no-record"], PDB, &["prog.py"], &lines.map(str::to_owned));
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(world.read("log.txt"), "old\nold\n");
+}

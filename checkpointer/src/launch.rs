@@ -28,6 +28,8 @@ pub struct Spec {
     pub fixed_addresses: bool,
     /// Its calls are recorded in the session.
     pub recorded: bool,
+    /// It is a debugger that has the program in its own process.
+    pub shared: bool,
     /// It is a debugger whose program is served to it.
     pub debugger: bool,
 }
@@ -152,10 +154,11 @@ impl Prepared {
                 error.as_ref().map(one).transpose()?,
             ],
             fixed_addresses: spec.fixed_addresses,
-            filter: syscalls::program(match (spec.recorded, spec.debugger) {
-                (true, _) => syscalls::Purpose::Recorded,
-                (false, true) => syscalls::Purpose::Debugger,
-                (false, false) => syscalls::Purpose::Session,
+            filter: syscalls::program(match (spec.recorded, spec.debugger, spec.shared) {
+                (true, _, false) => syscalls::Purpose::Recorded,
+                (true, _, true) => syscalls::Purpose::Shared,
+                (false, true, _) => syscalls::Purpose::Debugger,
+                (false, false, _) => syscalls::Purpose::Session,
             }),
         })
     }

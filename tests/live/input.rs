@@ -148,6 +148,17 @@ fn a_child_reads_the_terminal() {
     let mut s = Live::program(text);
     s.say("next").types("next").until("who?\n").types("me").prompt().shows("got me").stops_at("prog.py:3");
     s.say("fred-reverse-next").stops_at("prog.py:2").hides("got me");
+    // It ran once, and is not run again.
+    s.say("next").hides("who?").stops_at("prog.py:3");
+    s.types("q").ends(0);
+}
+
+#[test]
+fn a_child_reads_the_terminal_again_where_nothing_is_recorded() {
+    let text = "import subprocess\nsubprocess.run(['sh', '-c', 'echo who?; read x; echo got $x'])\nx = 1\n";
+    let mut s = Start::new().file("prog.py", text).options(&["--no-record"]).python(&["-m", "pdb", "prog.py"]).live();
+    s.say("next").types("next").until("who?\n").types("me").prompt().shows("got me").stops_at("prog.py:3");
+    s.say("fred-reverse-next").stops_at("prog.py:2").hides("got me");
     s.types("next").until("who?\n").types("you").prompt().shows("got you");
     s.types("q").ends(0);
 }

@@ -69,9 +69,14 @@ impl World {
 
     /// Runs lines below fred; what came of each.
     pub fn fred(&self, debugger: &[&str], program: &[&str], lines: &[String]) -> Vec<Value> {
+        self.fred_with(&[], debugger, program, lines)
+    }
+
+    /// The same with options.
+    pub fn fred_with(&self, options: &[&str], debugger: &[&str], program: &[&str], lines: &[String]) -> Vec<Value> {
         let events = self.path.join("events");
         let mut command = Command::new(env!("CARGO_BIN_EXE_fred"));
-        command.args(["--record", "--batch"]).arg("--json").arg(&events);
+        command.args(options).arg("--batch").arg("--json").arg(&events);
         for line in lines {
             command.args(["-e", line]);
         }

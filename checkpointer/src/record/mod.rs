@@ -18,7 +18,7 @@ mod reads;
 pub(crate) mod recorder;
 mod replayer;
 pub(crate) mod thread;
-mod vdso;
+pub(crate) mod vdso;
 
 pub use check::{Report, Verdict, check};
 pub use deadlock::Waiting;

@@ -12,19 +12,19 @@ use crate::inject::{CODE_PAGE, EXEMPT_PAGES, PAGE, Remote};
 use crate::raw::{self, CLOCK_BUFFER, CLOCK_ENTRY, CLOCK_HEADER, READY_DESCRIPTORS};
 
 /// Where the image is. Calls from here pass the filter.
-pub(super) const IMAGE: u64 = CODE_PAGE + 2 * PAGE;
+pub(crate) const IMAGE: u64 = CODE_PAGE + 2 * PAGE;
 
 /// Bytes of the image's pages.
-const IMAGE_SIZE: u64 = (EXEMPT_PAGES - 2) * PAGE;
+pub(crate) const IMAGE_SIZE: u64 = (EXEMPT_PAGES - 2) * PAGE;
 
 /// Bytes of the buffer with its header.
-const BUFFER_SIZE: u64 = READY_DESCRIPTORS - CLOCK_BUFFER;
+pub(crate) const BUFFER_SIZE: u64 = READY_DESCRIPTORS - CLOCK_BUFFER;
 
 /// Bytes of entries that fit.
-const CAPACITY: u64 = (BUFFER_SIZE - CLOCK_HEADER) / CLOCK_ENTRY * CLOCK_ENTRY;
+pub(crate) const CAPACITY: u64 = (BUFFER_SIZE - CLOCK_HEADER) / CLOCK_ENTRY * CLOCK_ENTRY;
 
 /// Whether an address is in the code.
-pub(super) fn is_inside(address: u64) -> bool {
+pub(crate) fn is_inside(address: u64) -> bool {
     (IMAGE..IMAGE + IMAGE_SIZE).contains(&address)
 }
 
@@ -33,7 +33,7 @@ pub(super) fn install(injector: &mut Injector, replayed: bool) -> Result<(), Tro
     let writable = (libc::PROT_READ | libc::PROT_WRITE) as u64;
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
     injector.call(Sysno::mmap, [IMAGE, IMAGE_SIZE + BUFFER_SIZE + PAGE, writable, flags, u64::MAX, 0])?;
-    injector.write(IMAGE, &image())?;
+    injector.write(IMAGE, &image(raw::vdso_functions()))?;
     injector.write(CLOCK_BUFFER, &header(replayed))?;
     let executable = (libc::PROT_READ | libc::PROT_EXEC) as u64;
     injector.call(Sysno::mprotect, [IMAGE, IMAGE_SIZE, executable, 0, 0, 0])?;
@@ -95,8 +95,8 @@ const CODE: usize = 0x500;
 const NAME: &str = "linux-vdso.so.1";
 const VERSION: &str = "LINUX_2.6";
 
-fn image() -> Vec<u8> {
-    let (code, functions) = raw::vdso_functions();
+/// A shared object with this code and these functions of it.
+pub(crate) fn image((code, functions): (&[u8], [(&str, u64); 4])) -> Vec<u8> {
     let mut image = vec![0u8; CODE];
     let names = [NAME, VERSION].into_iter().chain(functions.iter().map(|(name, _)| *name));
     let mut strings = vec![0u8];
@@ -188,10 +188,12 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_image_do_not_overlap() {
-        let image = image();
-        assert!(image.len() as u64 <= IMAGE_SIZE);
-        let (code, functions) = raw::vdso_functions();
-        assert_eq!(&image[CODE..], code);
+        for functions in [raw::clock_functions(), raw::vdso_functions()] {
+            let image = image(functions);
+            assert!(image.len() as u64 <= IMAGE_SIZE);
+            assert_eq!(&image[CODE..], functions.0);
+        }
+        let (_, functions) = raw::vdso_functions();
         let names: usize = functions.iter().map(|(name, _)| name.len() + 1).sum();
         assert!(NAMES + 27 + names <= HASH && SYMBOLS + 24 * (functions.len() + 1) <= NAMES);
         const { assert!(DYNAMIC + 16 * 10 <= SYMBOLS && PROGRAM_HEADERS + 2 * 56 <= DYNAMIC) };
@@ -204,7 +206,7 @@ mod tests {
 
     #[test]
     fn every_function_is_reached_through_the_hash_table() {
-        let image = image();
+        let image = image(raw::vdso_functions());
         let half = |at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap());
         let mut symbol = half(HASH + 8) as usize;
         let mut found = Vec::new();

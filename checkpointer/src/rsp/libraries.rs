@@ -1,6 +1,7 @@
 //! Shared libraries as the dynamic linker lists them in the program's memory (svr4: link.h, struct r_debug and link_map).
 
 use super::target::Target;
+use crate::inject::{CODE_PAGE, EXEMPT_PAGES, PAGE};
 
 const DT_NULL: u64 = 0;
 const DT_DEBUG: u64 = 21;
@@ -93,7 +94,9 @@ pub(super) fn list(target: &mut dyn Target, names_main: bool) -> String {
             break;
         };
         let name = string(target, name).unwrap_or_default();
-        if map != main && !name.is_empty() {
+        // The vDSO is no library for debuggers, which know the kernel's by its address; this one is ours.
+        let ours = (CODE_PAGE..CODE_PAGE + EXEMPT_PAGES * PAGE).contains(&dynamic);
+        if map != main && !name.is_empty() && !ours {
             let name = escaped(&name);
             list += &format!(
                 "<library name=\"{name}\" lm=\"{map:#x}\" l_addr=\"{address:#x}\" l_ld=\"{dynamic:#x}\" \

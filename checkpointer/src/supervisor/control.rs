@@ -27,7 +27,9 @@ impl Supervisor {
                 Ok(Answer::Done)
             }
             Request::Purpose(purpose) => {
+                self.sync_clocks();
                 self.recording.set_purpose(purpose);
+                self.tune_clocks();
                 Ok(Answer::Done)
             }
             Request::Checkpoint => self.stop_clock(Supervisor::checkpoint),
@@ -106,6 +108,7 @@ impl Supervisor {
             argv,
             fixed_addresses: true,
             recorded: self.recording.wanted && !self.recording.served,
+            shared: !self.recording.served,
             debugger: self.server.is_some(),
             ..Spec::default()
         };

@@ -574,6 +574,9 @@ impl Supervisor {
         let only = self.put_back_only(role);
         let warnings = state::put_back_all(&snapshot.state, &mut leader, &real, &only)?;
         leader.finish()?;
+        if self.recording.served == (role == Role::Program) {
+            self.set_clocks_up();
+        }
         self.put_modes_back(snapshot, role);
         Ok(warnings)
     }
@@ -664,6 +667,7 @@ impl Supervisor {
             leader.finish()
         });
         self.put_modes_back(&part.snapshot, role);
+        self.tune_clocks();
         put_back
     }
 

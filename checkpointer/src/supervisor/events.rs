@@ -4,6 +4,7 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::Supervisor;
+use super::tape::install_clocks;
 use super::tasks::{Activity, Task, process_of};
 use crate::inject::injector::{read_memory, write_memory};
 use crate::inject::page;
@@ -11,6 +12,7 @@ use crate::ptrace::{Change, How, Stopped, change};
 use crate::raw;
 use crate::record::prepare::auxiliary;
 use crate::record::thread::Thread;
+use crate::record::vdso::IMAGE;
 use crate::wire::Event;
 
 impl Supervisor {
@@ -70,6 +72,7 @@ impl Supervisor {
         if let Change::Signal(number) = what {
             stopped.signal = self.incoming(tid, number);
         }
+        self.leave_clocks(tid, what);
         let registers = stopped.registers().ok();
         let Some(task) = self.tasks.get_mut(&tid) else {
             return what;
@@ -191,6 +194,10 @@ impl Supervisor {
             }
         }
         if let Some(task) = task {
+            if self.recorded_leader() == Some(task.pid) {
+                // It may have been the last but one.
+                self.tune_clocks();
+            }
             self.turn_is_over(task.pid, known);
         }
         if self.main != Some(tid) {
@@ -318,6 +325,22 @@ impl Supervisor {
             tracing::warn!("cannot prepare process {tid} for checkpoints: {error}");
         }
         if self.recorded_leader() == Some(tid) {
+            self.replace_clock(tid);
+        }
+    }
+
+    /// Gives a program that has just been loaded functions of ours for its vDSO (vdso(7)), or else takes it off, so that it reads
+    /// clocks by system calls.
+    fn replace_clock(&mut self, tid: Pid) {
+        let thread = Thread { id: tid.as_raw(), process: tid.as_raw(), tid, pid: tid, stopped: None };
+        let installed = install_clocks(tid).map_err(|error| error.to_string()).and_then(|()| {
+            let (entry, _) = auxiliary(&thread, libc::AT_SYSINFO_EHDR).ok_or("there is none to be replaced")?;
+            thread.write(entry + 8, &IMAGE.to_ne_bytes()).map_err(|error| error.to_string())
+        });
+        self.recording.clocks = installed.is_ok();
+        self.set_clocks_up();
+        if let Err(why) = installed {
+            tracing::info!("process {tid} reads clocks by system calls: {why}");
             hide_clock(tid);
         }
     }

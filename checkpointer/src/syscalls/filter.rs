@@ -91,6 +91,8 @@ pub enum Purpose {
     Debugger,
     /// Checkpoints of a program whose calls are recorded in the session.
     Recorded,
+    /// The same, where the debugger lives in the program's process and its standard input is the terminal.
+    Shared,
     /// Recording and replay.
     Recording,
 }
@@ -114,7 +116,8 @@ fn rules(purpose: Purpose) -> Vec<Rule> {
             .filter(|(_, trap)| trap.special != Special::Random)
             .map(|(row, trap)| Rule { number: row.number, when: trap.when, action: TRACE })
             .collect(),
-        Purpose::Recorded => rows.flat_map(recorded).collect(),
+        Purpose::Recorded => rows.flat_map(|row| recorded(row, &[])).collect(),
+        Purpose::Shared => rows.flat_map(|row| recorded(row, row.shared)).collect(),
         Purpose::Recording => rows
             .filter_map(|row| {
                 let action = match row.class {
@@ -128,17 +131,40 @@ fn rules(purpose: Purpose) -> Vec<Rule> {
     }
 }
 
-/// What happens in a session to the calls of a program that is recorded.
-fn recorded(row: &'static Row) -> Vec<Rule> {
+/// What happens in a session to the calls of a program that is recorded; only under one of these conditions, if there are any.
+fn recorded(row: &'static Row, only: &'static [&'static [When]]) -> Vec<Rule> {
     let trap = |when| Rule { number: row.number, when, action: TRACE };
     let mut rules: Vec<Rule> = row.session.iter().map(|one| trap(one.when)).collect();
     match row.class {
         Class::Absent if row.unseen => rules.push(Rule { action: ABSENT, ..trap(row.when) }),
         Class::Absent | Class::Internal => {}
         _ if row.local && !row.turns => {}
-        _ => rules.push(trap(row.when)),
+        _ if only.is_empty() => rules.push(trap(row.when)),
+        // Rows have either, which a test checks.
+        _ => rules.extend(only.iter().map(|when| trap(when))),
     }
     rules
+}
+
+/// Traps what [`Purpose::Shared`] leaves out, for a process that has that filter already and whose standard input has become
+/// something else: the strictest answer counts (seccomp(2)).
+pub fn completion() -> Vec<sock_filter> {
+    let mut code = vec![load(ARCHITECTURE), jump(BPF_JEQ, X86_64, 1, 0), answer(ALLOW)];
+    #[allow(clippy::cast_possible_truncation)]
+    let (first, past) = (CODE_PAGE as u32, (CODE_PAGE + EXEMPT_PAGES * PAGE) as u32);
+    code.extend([
+        load(INSTRUCTION + 4),
+        jump(BPF_JEQ, (CODE_PAGE >> 32) as u32, 0, 4),
+        load(INSTRUCTION),
+        jump(BPF_JGE, first, 0, 2),
+        jump(BPF_JGE, past, 1, 0),
+        answer(ALLOW),
+    ]);
+    for row in TABLE.iter().copied().flatten().filter(|row| !row.shared.is_empty()) {
+        code.extend(trap(&Rule { number: row.number, when: row.when, action: TRACE }));
+    }
+    code.push(answer(ALLOW));
+    code
 }
 
 /// The whole filter. The number is looked at first: for calls without a rule the kernel then knows beforehand that they are
@@ -220,7 +246,8 @@ mod tests {
         }
     }
 
-    const EVERY: [Purpose; 4] = [Purpose::Session, Purpose::Debugger, Purpose::Recorded, Purpose::Recording];
+    const EVERY: [Purpose; 5] =
+        [Purpose::Session, Purpose::Debugger, Purpose::Recorded, Purpose::Shared, Purpose::Recording];
 
     /// What the rows say, read directly.
     fn expected(purpose: Purpose, number: u32, arguments: [u64; 6]) -> u32 {
@@ -238,7 +265,7 @@ mod tests {
         let hit = match purpose {
             Purpose::Session => row.session.iter().any(|trap| trap.when.iter().all(holds)),
             Purpose::Debugger => number != 318 && row.session.iter().any(|trap| trap.when.iter().all(holds)),
-            Purpose::Recorded => {
+            Purpose::Recorded | Purpose::Shared => {
                 let trapped = row.session.iter().any(|trap| trap.when.iter().all(holds));
                 let absent = row.class == Class::Absent;
                 if !trapped && absent && row.unseen {
@@ -246,7 +273,10 @@ mod tests {
                 }
                 let taken =
                     (!row.local || row.turns) && !absent && row.class != Class::Internal && row.when.iter().all(holds);
-                trapped || taken
+                let left_out = purpose == Purpose::Shared
+                    && !row.shared.is_empty()
+                    && !row.shared.iter().any(|when| when.iter().all(holds));
+                trapped || taken && !left_out
             }
             Purpose::Recording => row.class != Class::Internal && row.when.iter().all(holds),
         };
@@ -288,6 +318,21 @@ mod tests {
             assert_eq!(run(&code, 39, CODE_PAGE + EXEMPT_PAGES * PAGE, [0; 6]), TRACE);
             assert_eq!(run(&code, 39, (1 << 32) | CODE_PAGE, [0; 6]), TRACE);
         }
+    }
+
+    #[test]
+    fn what_is_left_out_for_line_editors_can_be_trapped_later() {
+        let rows = TABLE.iter().copied().flatten().filter(|row| !row.shared.is_empty());
+        for row in rows {
+            assert!(row.when.is_empty(), "{}", row.name);
+        }
+        let [read, pselect6] = [0, 270];
+        for (number, arguments) in [(read, [0, 0x5555, 1, 0, 0, 0]), (pselect6, [1, 0x5555, 0, 0, 0, 0x5555])] {
+            assert_eq!(run(&program(Purpose::Shared), number, 0x5555, arguments), ALLOW);
+            assert_eq!(run(&completion(), number, 0x5555, arguments), TRACE);
+            assert_eq!(run(&completion(), number, CODE_PAGE + 2, arguments), ALLOW);
+        }
+        assert_eq!(run(&completion(), 39, 0x5555, [0; 6]), ALLOW);
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod table;
 use std::sync::OnceLock;
 
 pub use arity::arity;
-pub use filter::{Purpose, program};
+pub use filter::{Purpose, completion, program};
 pub use irregular::{Shape, shape};
 pub use row::{Class, Given, Harmless, Irregular, Output, Row, Special, Trap, When};
 pub use table::TABLE;

@@ -213,6 +213,9 @@ pub struct Row {
     pub unseen: bool,
     /// The argument that is the descriptor which it reads, writes or asks about.
     pub descriptor: Option<u8>,
+    /// Where a debugger lives in the recorded process, it is trapped only if one of these holds: its line editor makes the call for
+    /// each key. Empty: always.
+    pub shared: &'static [&'static [When]],
 }
 
 /// A row for a call.
@@ -236,6 +239,7 @@ pub const fn numbered(number: u32, name: &'static str, class: Class) -> Row {
         turns: false,
         unseen: false,
         descriptor: None,
+        shared: &[],
     }
 }
 
@@ -285,6 +289,12 @@ impl Row {
     /// It works on the descriptor in its first argument.
     pub const fn on_descriptor(mut self) -> Row {
         self.descriptor = Some(0);
+        self
+    }
+
+    /// Trapped where a debugger lives in the recorded process only if one of these holds.
+    pub const fn shared(mut self, when: &'static [&'static [When]]) -> Row {
+        self.shared = when;
         self
     }
 

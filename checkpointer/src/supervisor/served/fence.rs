@@ -143,6 +143,7 @@ impl Supervisor {
         let known = self.virtual_id(tid);
         // With one thread there is none to be confused with.
         let alone = self.served_threads().len() == 1;
+        self.sync_clocks();
         let Some(program) = &self.program else { return false };
         let Some(fence) = &mut self.fence else { return false };
         if fence.thread != known && !alone {

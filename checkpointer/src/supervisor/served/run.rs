@@ -109,6 +109,7 @@ impl Supervisor {
             caught,
         });
         self.served.running = true;
+        self.tune_clocks();
         // A copy that was taken on the way may be the very place: the thread would leave it without having come to it.
         if self.served_threads().into_iter().any(|tid| self.fence_met(tid)) {
             self.run_over(RunEnd::Fence);
@@ -276,6 +277,8 @@ impl Supervisor {
         let Some(running) = self.running.take() else { return };
         // Time was over when the last hit had just come.
         let end = if end == RunEnd::Time && running.wanted.hits == Some(running.hits) { RunEnd::Hits } else { end };
+        self.sync_clocks();
+        self.tune_clocks();
         let clock = self.clock();
         let waited = clock.waited.saturating_sub(running.clock.waited);
         let ran = elapsed.saturating_sub(running.aside + waited);

@@ -76,6 +76,7 @@ impl Supervisor {
             files: wanted.files.clone(),
             fixed_addresses: wanted.fixed_addresses,
             recorded: self.recording.wanted,
+            shared: false,
             debugger: false,
         })
     }

@@ -1,5 +1,6 @@
 //! System calls of a recorded process: noted when they are made for the first time, answered from the notes when not.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -7,12 +8,12 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
+use super::Supervisor;
 use super::kinds::Kind;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
-use super::{MOST, Supervisor};
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
-use crate::raw::{self, Registers};
+use crate::raw::{self, ClockMode, Registers};
 use crate::record::recorder::life::{Ids, ids};
 use crate::record::thread::{Thread, arguments};
 use crate::record::{given, outputs};
@@ -143,6 +144,7 @@ impl Supervisor {
     /// Reads the row with what is known of the process.
     fn concern(&mut self, tid: Pid, pid: Pid, registers: &Registers) -> Concern {
         let Some(row) = table::find(registers.orig_rax) else { return Concern::Live };
+        tracing::trace!("{} {:#x}", row.name, registers.rdi);
         let mut arguments = arguments(registers);
         arguments[table::arity(row.name)..].fill(0);
         let shape = table::shape(row, &arguments);
@@ -261,12 +263,18 @@ impl Supervisor {
         let number = registers.orig_rax as u32;
         let asked = Asked { number, arguments: call.arguments, given, query: call.query };
         let known = self.virtual_id(tid);
+        self.sync_clocks();
         loop {
             let mark = &self.recording.mark;
             let at = place(&mark.at, known);
-            let found = mark.line.borrow().find(known, at, &asked, rule);
+            let found = mark.line.borrow().find(known, at, mark.into, &asked, rule);
             match found {
                 Found::Same(index, entry) => return self.again(tid, pid, registers, call, index, &entry),
+                Found::Reading(index, nth, reading) => {
+                    self.reading_again(tid, *registers, &asked, &reading);
+                    self.advance_into(known, index, nth + 1);
+                    return Taken::Answered;
+                }
                 Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
                 Found::End if rule == Rule::Shared && asked.query && !mark.others_are_at_end(known) => {
                     return self.let_in(tid, registers, call, None, None, None);
@@ -286,7 +294,7 @@ impl Supervisor {
                     return self.let_in(tid, registers, call, Some(asked), None, None);
                 }
                 Found::Other(expected) => {
-                    if !self.change_line(known, at, &asked, rule) {
+                    if self.recording.mark.into > 0 || !self.change_line(known, at, &asked, rule) {
                         self.part(&expected.asked.words(), &asked.words());
                     }
                 }
@@ -301,11 +309,12 @@ impl Supervisor {
             !Rc::ptr_eq(other, &here) && {
                 let other = other.borrow();
                 other.shares(&here.borrow(), &self.recording.mark.at)
-                    && matches!(other.find(thread, at, asked, rule), Found::Same(..))
+                    && matches!(other.find(thread, at, 0, asked, rule), Found::Same(..) | Found::Reading(..))
             }
         });
         let Some(other) = other.cloned() else { return false };
         self.recording.mark.line = other;
+        self.recording.mark.loaded = None;
         true
     }
 
@@ -321,6 +330,7 @@ impl Supervisor {
     ) -> Taken {
         let Some(task) = self.tasks.get_mut(&tid) else { return Taken::Live };
         let noted = asked.is_some();
+        let maker = (call.shape.class == Class::Process).then_some(task.pid);
         let capacities = outputs::capacities(&view(tid, task.pid), &call.shape, &call.arguments);
         #[allow(clippy::cast_possible_truncation)]
         let asked = asked.unwrap_or(Asked {
@@ -342,6 +352,11 @@ impl Supervisor {
             effect: call.effect,
             short: call.short,
         });
+        if let Some(pid) = maker {
+            // What it makes has the buffer, too: a thread, the very same.
+            let thread = ids(&view(tid, pid), call.row, &call.arguments).thread;
+            self.set_clock_mode(if thread { ClockMode::Trapped } else { ClockMode::Plain });
+        }
         Taken::Made
     }
 
@@ -362,7 +377,7 @@ impl Supervisor {
         }
         if entry.still {
             // Opened for real each time; whether it is as it was shows then.
-            self.recording.mark.at.insert(known, index + 1);
+            self.advance(known, index + 1);
             return self.let_in(tid, registers, call, None, Some(entry.asked.words()), None);
         }
         let given = self.tasks.get(&tid).is_some_and(|task| task.given == Some(index));
@@ -384,11 +399,11 @@ impl Supervisor {
         }
         self.answer_call(tid, *registers, entry.result);
         for (address, bytes) in places_now(&thread, &call, entry) {
-            if let Err(error) = thread.write(address, bytes) {
+            if let Err(error) = thread.write(address, &bytes) {
                 tracing::warn!("an output is not given again: {error}");
             }
         }
-        self.recording.mark.at.insert(known, index + 1);
+        self.advance(known, index + 1);
         Taken::Answered
     }
 
@@ -430,6 +445,9 @@ impl Supervisor {
     }
 
     fn finished(&mut self, tid: Pid, pid: Pid, mut registers: Registers, pending: Pending, result: i64) {
+        if pending.shape.class == Class::Process {
+            self.tune_clocks();
+        }
         if !self.recording.on || self.recorded_leader() != Some(pid) {
             return;
         }
@@ -438,7 +456,7 @@ impl Supervisor {
         if let Some((index, entry)) = pending.again {
             registers.rax = entry.result.cast_unsigned();
             raw::set_registers(tid, &registers).ok();
-            self.recording.mark.at.insert(known, index + 1);
+            self.advance(known, index + 1);
             return;
         }
         let Pending { row, shape, asked, capacities, .. } = pending;
@@ -446,6 +464,11 @@ impl Supervisor {
             if result < 0 { Vec::new() } else { numbers_made(&thread, row, &shape, &asked.arguments, result) };
         for number in &numbers {
             self.recording.mark.kinds.remove(number);
+        }
+        if numbers.contains(&0)
+            && let Err(error) = self.see_to_input(pid, tid)
+        {
+            tracing::warn!("reads of what has become the standard input are not noted: {error}");
         }
         if let Some(words) = pending.unchanged {
             let kinds: Vec<_> = numbers.iter().map(|number| self.kind(pid, *number)).collect();
@@ -488,7 +511,7 @@ impl Supervisor {
         self.recording.schedule().lands(known, written);
         let outputs = outputs::read(&thread, &ranges);
         let arguments = asked.arguments;
-        let mut entry = Entry::new(asked, result, outputs, &self.recording.weight);
+        let mut entry = Entry::new(asked, result, outputs, &self.recording.store);
         entry.made = made;
         entry.still = still;
         if result >= 0 {
@@ -507,9 +530,7 @@ impl Supervisor {
             line.end(known)
         };
         self.recording.mark.at.insert(known, end);
-        if self.recording.weight.get() > MOST {
-            self.stop_recording("the notes have reached their limit of 1 GiB");
-        }
+        self.limit_notes();
     }
 
     /// A thread that was made before has been made again: it goes by the id that it had.
@@ -595,8 +616,8 @@ fn closes_on_exec(pid: Pid, number: i32) -> bool {
 }
 
 /// The outputs of a call, at the addresses that the process gives now.
-fn places_now<'e>(thread: &Thread, call: &Call, entry: &'e Entry) -> Vec<(u64, &'e [u8])> {
-    let then = entry.outputs.iter().map(|(address, bytes)| (*address, &bytes[..]));
+fn places_now<'e>(thread: &Thread, call: &Call, entry: &'e Entry) -> Vec<(u64, Cow<'e, [u8]>)> {
+    let then = entry.outputs.iter().map(|(address, kept)| (*address, kept.bytes()));
     if call.arguments == entry.asked.arguments {
         return then.collect();
     }

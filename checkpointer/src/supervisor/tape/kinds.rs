@@ -94,6 +94,9 @@ impl Supervisor {
         if !self.recording.on || !self.recording.mark.live {
             return;
         }
+        if self.tasks.values().all(|task| task.pid != leader || task.is_stopped()) {
+            self.sync_clocks();
+        }
         let Ok(handle) = raw::pidfd_open(leader.as_raw()) else { return };
         for (number, kind) in &self.recording.mark.kinds {
             let Kind::Noted { held, name, .. } = kind else { continue };

@@ -1,12 +1,12 @@
 //! What happened on one line of history: for each thread the calls that it made, in order. Lines that part from each other share
 //! the entries before that, so a place in one is a place in the other. Pure.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::held::Held;
 use super::schedule::Turn;
+use super::store::{Kept, Store};
 use crate::syscalls;
 
 /// A descriptor that a call made, with what it stands for.
@@ -34,8 +34,86 @@ pub(super) struct Asked {
 impl Asked {
     /// In words.
     pub fn words(&self) -> String {
+        if self.number == syscalls::FLUSH {
+            return "a reading of a clock".to_owned();
+        }
         let [a, b, c, ..] = self.arguments;
         format!("{}({a:#x}, {b:#x}, {c:#x}, ...)", syscalls::name(self.number.into()))
+    }
+}
+
+/// What a clock was read to be without a stop (raw/clocks.rs has the layout).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    which: u32,
+    result: i32,
+    words: [u64; 3],
+}
+
+const TIME_OF_DAY: u32 = 0x100;
+const TIME: u32 = 0x101;
+const PROCESSOR: u32 = 0x102;
+
+impl Reading {
+    /// Those in a buffer.
+    pub fn all(bytes: &[u8]) -> Vec<Reading> {
+        let (entries, _) = bytes.as_chunks::<32>();
+        let half = |entry: &[u8; 32], at: usize| u32::from_ne_bytes(entry[at..at + 4].try_into().unwrap_or_default());
+        let word = |entry: &[u8; 32], at: usize| u64::from_ne_bytes(entry[at..at + 8].try_into().unwrap_or_default());
+        let read = |entry: &[u8; 32]| Reading {
+            which: half(entry, 0),
+            result: half(entry, 4).cast_signed(),
+            words: [word(entry, 8), word(entry, 16), word(entry, 24)],
+        };
+        entries.iter().map(read).collect()
+    }
+
+    /// As it is in a buffer.
+    pub fn bytes(&self) -> [u8; 32] {
+        let mut entry = [0u8; 32];
+        entry[..4].copy_from_slice(&self.which.to_ne_bytes());
+        entry[4..8].copy_from_slice(&self.result.to_ne_bytes());
+        entry[8..].copy_from_slice(self.words.map(u64::to_ne_bytes).as_flattened());
+        entry
+    }
+
+    /// It may be the interpreter's own.
+    pub fn is_query(&self) -> bool {
+        self.which == libc::CLOCK_MONOTONIC.cast_unsigned()
+    }
+
+    /// Whether this is what a call that came to the tracer asks for.
+    fn is_for(&self, asked: &Asked, rule: Rule) -> bool {
+        #[allow(clippy::cast_possible_truncation)]
+        let which = match syscalls::name(asked.number.into()) {
+            "clock_gettime" => asked.arguments[0] as u32,
+            "gettimeofday" => TIME_OF_DAY,
+            "time" => TIME,
+            "getcpu" => PROCESSOR,
+            _ => return false,
+        };
+        which == self.which && (rule == Rule::Exact || !self.is_query() || asked.arguments[1] == self.words[2])
+    }
+
+    /// What the call returned.
+    pub fn result(&self) -> i64 {
+        if self.which == TIME { self.words[0].cast_signed() } else { self.result.into() }
+    }
+
+    /// What it wrote, where the call asks for it.
+    pub fn outputs(&self, asked: &Asked) -> Vec<(u64, Vec<u8>)> {
+        let [first, second, ..] = asked.arguments;
+        let bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
+        let half = |word: u64| word.to_ne_bytes()[..4].to_vec();
+        let mut outputs = match self.which {
+            _ if self.result != 0 && self.which != TIME => Vec::new(),
+            TIME_OF_DAY => vec![(first, bytes(&self.words[..2])), (second, bytes(&self.words[2..]))],
+            TIME => vec![(first, bytes(&self.words[..1]))],
+            PROCESSOR => vec![(first, half(self.words[0])), (second, half(self.words[1]))],
+            _ => vec![(second, bytes(&self.words[..2]))],
+        };
+        outputs.retain(|(address, _)| *address != 0);
+        outputs
     }
 }
 
@@ -54,7 +132,7 @@ pub(super) struct Entry {
     pub asked: Asked,
     pub result: i64,
     /// What it wrote where.
-    pub outputs: Vec<(u64, Vec<u8>)>,
+    pub outputs: Vec<(u64, Kept)>,
     pub made: Vec<Made>,
     /// Where a regular file stands after it.
     pub offset: Option<(Held, i64)>,
@@ -62,16 +140,19 @@ pub(super) struct Entry {
     pub still: bool,
     /// What it did outside, if it did: the name of what it acted on.
     pub effect: Option<Rc<str>>,
-    /// Bytes of all entries.
-    weight: Rc<Cell<u64>>,
-    own: u64,
+    /// It is no call but clocks that were read without a stop, this often.
+    pub readings: usize,
+    store: Rc<Store>,
 }
 
+/// Bytes that the notes of a call take by themselves.
+const OWN: u64 = 200;
+
 impl Entry {
-    /// An entry that counts into `weight` while it lives.
-    pub fn new(asked: Asked, result: i64, outputs: Vec<(u64, Vec<u8>)>, weight: &Rc<Cell<u64>>) -> Entry {
-        let own = 200 + outputs.iter().map(|(_, bytes)| bytes.len() as u64 + 40).sum::<u64>();
-        weight.set(weight.get() + own);
+    /// An entry whose bytes are kept by `store`.
+    pub fn new(asked: Asked, result: i64, outputs: Vec<(u64, Vec<u8>)>, store: &Rc<Store>) -> Entry {
+        store.add(OWN);
+        let outputs = outputs.into_iter().map(|(address, bytes)| (address, store.keep(bytes))).collect();
         Entry {
             asked,
             result,
@@ -80,15 +161,33 @@ impl Entry {
             offset: None,
             still: false,
             effect: None,
-            weight: Rc::clone(weight),
-            own,
+            readings: 0,
+            store: Rc::clone(store),
+        }
+    }
+
+    /// Readings of clocks, one after the other.
+    pub fn of_readings(readings: &[Reading], store: &Rc<Store>) -> Entry {
+        let query = readings.iter().all(Reading::is_query);
+        let asked = Asked { number: syscalls::FLUSH, arguments: [0; 6], given: 0, query };
+        let bytes = readings.iter().flat_map(Reading::bytes).collect();
+        let mut entry = Entry::new(asked, 0, vec![(0, bytes)], store);
+        entry.readings = readings.len();
+        entry
+    }
+
+    /// The readings, if it is any.
+    pub fn all_readings(&self) -> Vec<Reading> {
+        match &self.outputs[..] {
+            [(_, kept)] if self.readings > 0 => Reading::all(&kept.bytes()),
+            _ => Vec::new(),
         }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.weight.set(self.weight.get().saturating_sub(self.own));
+        self.store.remove(OWN);
     }
 }
 
@@ -154,6 +253,8 @@ pub(super) fn place(places: &Places, thread: i32) -> usize {
 pub(super) enum Found {
     /// This, at this index.
     Same(usize, Rc<Entry>),
+    /// The reading with this number of those at this index.
+    Reading(usize, usize, Reading),
     /// Nothing more: it is the newest, and so is all that comes.
     End,
     /// Nothing, and it does not matter: it is made, and not noted.
@@ -217,11 +318,24 @@ impl Line {
         }
     }
 
-    /// What there is for a call that a thread makes at a place.
-    pub fn find(&self, thread: i32, at: usize, asked: &Asked, rule: Rule) -> Found {
+    /// What there is at a place, if that is readings of clocks.
+    pub fn readings(&self, thread: i32, at: usize) -> Option<&Entry> {
+        self.queues.get(&thread)?.get(at).filter(|entry| entry.readings > 0).map(Rc::as_ref)
+    }
+
+    /// Whether what is noted at a place cannot be passed over.
+    pub fn is_closed(&self, thread: i32, at: usize) -> bool {
+        self.queues.get(&thread).and_then(|queue| queue.get(at)).is_some_and(|entry| !entry.asked.query)
+    }
+
+    /// What there is for a call that a thread makes at a place, so many readings into what is noted there.
+    pub fn find(&self, thread: i32, at: usize, into: usize, asked: &Asked, rule: Rule) -> Found {
         let Some(queue) = self.queues.get(&thread) else { return Found::End };
         let Some(first) = queue.get(at) else { return Found::End };
         if rule == Rule::Exact {
+            if let Some(reading) = first.all_readings().get(into).filter(|reading| reading.is_for(asked, rule)) {
+                return Found::Reading(at, into, *reading);
+            }
             return match same(&first.asked, asked, rule) {
                 true => Found::Same(at, Rc::clone(first)),
                 false => Found::Other(Rc::clone(first)),
@@ -229,6 +343,19 @@ impl Line {
         }
         let mut index = at;
         while let Some(entry) = queue.get(index) {
+            let from = if index == at { into } else { 0 };
+            for (nth, reading) in entry.all_readings().iter().enumerate().skip(from) {
+                if reading.is_for(asked, rule) {
+                    return Found::Reading(index, nth, *reading);
+                }
+                if !reading.is_query() {
+                    return if asked.query { Found::Unmatched } else { Found::Other(Rc::clone(entry)) };
+                }
+            }
+            if entry.readings > 0 {
+                index += 1;
+                continue;
+            }
             if same(&entry.asked, asked, rule) {
                 return Found::Same(index, Rc::clone(entry));
             }
@@ -252,9 +379,19 @@ impl Line {
         })
     }
 
-    /// A line that parts from this one here.
-    pub fn part(&self, places: &Places) -> Line {
-        let queues = self.queues.iter().map(|(thread, queue)| (*thread, queue.up_to(place(places, *thread)))).collect();
+    /// A line that parts from this one here, so many readings into what is noted there for the thread that has come to some.
+    pub fn part(&self, places: &Places, into: usize) -> Line {
+        let up_to = |(thread, queue): (&i32, &Queue<Entry>)| {
+            let at = place(places, *thread);
+            let mut kept = queue.up_to(at);
+            if let Some(half) = queue.get(at).filter(|entry| into > 0 && into < entry.readings) {
+                let readings = half.all_readings();
+                let readings = &readings[..into.min(readings.len())];
+                kept.entries.push_back(Rc::new(Entry::of_readings(readings, &half.store)));
+            }
+            (*thread, kept)
+        };
+        let queues = self.queues.iter().map(up_to).collect();
         let turns = self.turns.up_to(place(places, SCHEDULE));
         Line { queues, turns, before: self.before.clone(), ended: None }
     }
@@ -336,13 +473,13 @@ mod tests {
         Asked { number, arguments: [first, 0, 0, 0, 0, 0], given: 0, query }
     }
 
-    fn line(calls: &[(u32, u64, bool)]) -> (Line, Rc<Cell<u64>>) {
-        let weight = Rc::default();
+    fn line(calls: &[(u32, u64, bool)]) -> (Line, Rc<Store>) {
+        let store = Rc::default();
         let mut line = Line::default();
         for (number, first, query) in calls {
-            line.push(1, Entry::new(asked(*number, *first, *query), 0, vec![(1, vec![0; 10])], &weight));
+            line.push(1, Entry::new(asked(*number, *first, *query), 0, vec![(1, vec![0; 10])], &store));
         }
-        (line, weight)
+        (line, store)
     }
 
     const WRITE: u32 = 1;
@@ -352,28 +489,28 @@ mod tests {
     #[test]
     fn exactly_the_next_one() {
         let (line, _) = line(&[(STAT, 1, true), (WRITE, 3, false)]);
-        assert!(matches!(line.find(1, 0, &asked(WRITE, 3, false), Rule::Exact), Found::Other(_)));
-        assert!(matches!(line.find(1, 1, &asked(WRITE, 3, false), Rule::Exact), Found::Same(1, _)));
-        assert!(matches!(line.find(1, 1, &asked(WRITE, 4, false), Rule::Exact), Found::Other(_)));
-        assert!(matches!(line.find(1, 2, &asked(WRITE, 3, false), Rule::Exact), Found::End));
-        assert!(matches!(line.find(2, 0, &asked(WRITE, 3, false), Rule::Exact), Found::End));
+        assert!(matches!(line.find(1, 0, 0, &asked(WRITE, 3, false), Rule::Exact), Found::Other(_)));
+        assert!(matches!(line.find(1, 1, 0, &asked(WRITE, 3, false), Rule::Exact), Found::Same(1, _)));
+        assert!(matches!(line.find(1, 1, 0, &asked(WRITE, 4, false), Rule::Exact), Found::Other(_)));
+        assert!(matches!(line.find(1, 2, 0, &asked(WRITE, 3, false), Rule::Exact), Found::End));
+        assert!(matches!(line.find(2, 0, 0, &asked(WRITE, 3, false), Rule::Exact), Found::End));
     }
 
     #[test]
     fn queries_may_be_missing_or_more_but_never_pass_an_effect() {
         let (line, _) = line(&[(STAT, 1, true), (STAT, 2, true), (MKDIR, 0, false), (STAT, 1, true)]);
-        assert!(matches!(line.find(1, 0, &asked(STAT, 2, true), Rule::Shared), Found::Same(1, _)));
-        assert!(matches!(line.find(1, 0, &asked(MKDIR, 0, false), Rule::Shared), Found::Same(2, _)));
+        assert!(matches!(line.find(1, 0, 0, &asked(STAT, 2, true), Rule::Shared), Found::Same(1, _)));
+        assert!(matches!(line.find(1, 0, 0, &asked(MKDIR, 0, false), Rule::Shared), Found::Same(2, _)));
         // The one behind mkdir has another answer.
-        assert!(matches!(line.find(1, 1, &asked(STAT, 1, true), Rule::Shared), Found::Unmatched));
-        assert!(matches!(line.find(1, 0, &asked(WRITE, 0, false), Rule::Shared), Found::Other(_)));
-        assert!(matches!(line.find(1, 4, &asked(WRITE, 0, false), Rule::Shared), Found::End));
+        assert!(matches!(line.find(1, 1, 0, &asked(STAT, 1, true), Rule::Shared), Found::Unmatched));
+        assert!(matches!(line.find(1, 0, 0, &asked(WRITE, 0, false), Rule::Shared), Found::Other(_)));
+        assert!(matches!(line.find(1, 4, 0, &asked(WRITE, 0, false), Rule::Shared), Found::End));
     }
 
     #[test]
     fn lines_that_part_share_what_came_before() {
         let (first, _) = line(&[(WRITE, 1, false), (WRITE, 2, false), (WRITE, 3, false)]);
-        let second = first.part(&[(1, 2)].into());
+        let second = first.part(&[(1, 2)].into(), 0);
         assert_eq!(second.end(1), 2);
         assert!(second.shares(&first, &[(1, 2)].into()) && second.shares(&first, &[(1, 0)].into()));
         assert!(!second.shares(&first, &[(1, 3)].into()));
@@ -383,13 +520,65 @@ mod tests {
 
     #[test]
     fn what_nobody_needs_is_forgotten() {
-        let (mut line, weight) = line(&[(WRITE, 1, false), (WRITE, 2, false), (WRITE, 3, false)]);
-        let before = weight.get();
+        let (mut line, store) = line(&[(WRITE, 1, false), (WRITE, 2, false), (WRITE, 3, false)]);
+        let before = store.weight().0;
         line.forget(&[(1, 2)].into());
-        assert!(weight.get() < before && weight.get() > 0);
+        assert!(store.weight().0 < before && store.weight().0 > 0);
         assert_eq!(line.end(1), 3);
-        assert!(matches!(line.find(1, 2, &asked(WRITE, 3, false), Rule::Exact), Found::Same(2, _)));
+        assert!(matches!(line.find(1, 2, 0, &asked(WRITE, 3, false), Rule::Exact), Found::Same(2, _)));
         drop(line);
-        assert_eq!(weight.get(), 0);
+        assert_eq!(store.weight(), (0, 0));
+    }
+
+    fn reading(which: u32, address: u64) -> Reading {
+        Reading { which, result: 0, words: [7, 8, address] }
+    }
+
+    fn clock(which: u32, address: u64) -> Asked {
+        let query = which == 1;
+        Asked { number: 228, arguments: [which.into(), address, 0, 0, 0, 0], given: 0, query }
+    }
+
+    fn found(found: &Found) -> Option<(usize, usize)> {
+        match found {
+            Found::Reading(index, nth, _) => Some((*index, *nth)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn readings_are_what_they_were_in_the_buffer() {
+        let readings = vec![reading(0, 0x7000), reading(0x102, 3)];
+        let bytes: Vec<u8> = readings.iter().flat_map(Reading::bytes).collect();
+        assert_eq!(Reading::all(&bytes), readings);
+        let asked = clock(0, 0x7000);
+        assert_eq!(readings[0].outputs(&asked), [(0x7000, [7u64, 8].map(u64::to_ne_bytes).concat())]);
+    }
+
+    #[test]
+    fn readings_come_one_after_the_other() {
+        let (mut line, store) = line(&[(WRITE, 1, false)]);
+        line.push(1, Entry::of_readings(&[reading(0, 1), reading(1, 2), reading(0, 1)], &store));
+        line.push(1, Entry::new(asked(MKDIR, 0, false), 0, Vec::new(), &store));
+        let exact = |into, asked: &Asked| line.find(1, 1, into, asked, Rule::Exact);
+        assert_eq!(found(&exact(0, &clock(0, 9))), Some((1, 0)));
+        assert_eq!(found(&exact(1, &clock(1, 9))), Some((1, 1)));
+        assert!(matches!(exact(1, &clock(0, 9)), Found::Other(_)));
+        assert!(matches!(exact(0, &asked(MKDIR, 0, false)), Found::Other(_)));
+        // Where the process is shared, readings of the monotonic clock can be passed over, and are told by their address.
+        let shared = |into, asked: &Asked| line.find(1, 1, into, asked, Rule::Shared);
+        assert_eq!(found(&shared(1, &clock(0, 9))), Some((1, 2)));
+        assert_eq!(found(&shared(1, &clock(1, 2))), Some((1, 1)));
+        assert!(matches!(shared(1, &clock(1, 3)), Found::Unmatched));
+        assert!(matches!(shared(1, &asked(MKDIR, 0, false)), Found::Other(_)));
+    }
+
+    #[test]
+    fn a_line_can_part_in_the_middle_of_readings() {
+        let (mut line, store) = line(&[(WRITE, 1, false)]);
+        line.push(1, Entry::of_readings(&[reading(0, 1), reading(0, 1), reading(0, 1)], &store));
+        let other = line.part(&[(1, 1)].into(), 2);
+        assert_eq!((other.end(1), other.readings(1, 1).map(|entry| entry.readings)), (2, Some(2)));
+        assert_eq!(line.part(&[(1, 1)].into(), 0).end(1), 1);
     }
 }

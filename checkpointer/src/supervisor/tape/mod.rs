@@ -10,39 +10,52 @@
 //! noted, too ([`schedule`], and `turns` in the supervisor).
 
 mod calls;
+mod clocks;
 mod gift;
 mod held;
 mod kinds;
 mod line;
 pub(in crate::supervisor) mod schedule;
+mod store;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
 use nix::unistd::Pid;
+use syscalls::Sysno;
 
 use super::Supervisor;
 use super::spinning::Watch;
+use crate::inject::injector::Injector;
+use crate::inject::{InjectError, Remote};
 use crate::wire::{Event, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
+pub(in crate::supervisor) use clocks::install as install_clocks;
 use gift::Counter;
 use held::Held;
 use kinds::Kinds;
 use line::{Line, Places, Rule, SCHEDULE};
 use schedule::{Cause, Schedule, Turn};
+use store::Store;
 
-/// Bytes of notes beyond which nothing is noted any more.
-const MOST: u64 = 1 << 30;
+/// Bytes of notes in memory, and in their file, beyond which nothing is noted any more.
+const MOST: (u64, u64) = (1 << 30, 8 << 30);
 
 /// A place in the notes.
 #[derive(Debug, Clone, Default)]
 pub(in crate::supervisor) struct Mark {
     line: Rc<RefCell<Line>>,
     at: Places,
+    /// How many readings of clocks it has come into what is noted there, if these are.
+    into: usize,
+    /// What the process has been given of them.
+    loaded: Option<clocks::Loaded>,
     kinds: Kinds,
     /// The process has come to the end of the notes since it was started.
     live: bool,
+    /// Its filter traps what is left out for line editors, too.
+    filtered: bool,
     /// Whose turn it is.
     schedule: Schedule,
 }
@@ -59,7 +72,23 @@ impl Mark {
 
     /// Whether as much has happened. A call in which a thread waits may be finished here and not there: it is another's turn.
     pub(in crate::supervisor) fn is_as_far_as(&self, other: &Mark) -> bool {
-        self.schedule.tick == other.schedule.tick && line::place(&self.at, SCHEDULE) == line::place(&other.at, SCHEDULE)
+        self.schedule.tick == other.schedule.tick
+            && line::place(&self.at, SCHEDULE) == line::place(&other.at, SCHEDULE)
+            && self.has_read_as_much_as(other)
+    }
+
+    /// Whether clocks have been read as often, which is no tick of the schedule.
+    fn has_read_as_much_as(&self, other: &Mark) -> bool {
+        let mut threads: Vec<i32> = self.at.keys().chain(other.at.keys()).copied().collect();
+        threads.retain(|thread| *thread != SCHEDULE);
+        threads.sort_unstable();
+        threads.dedup();
+        // With more than one each reading is a call.
+        let alone = |thread: &[i32]| match thread {
+            [only] => line::place(&self.at, *only) == line::place(&other.at, *only),
+            _ => true,
+        };
+        self.into == other.into && alone(&threads)
     }
 
     /// Whether all but one thread have come to the end of the notes.
@@ -98,10 +127,11 @@ pub(in crate::supervisor) struct Recording {
     aside: bool,
     /// The program that is served is recorded, not the session's own process.
     pub(in crate::supervisor) served: bool,
+    /// The process has our functions for reading clocks.
+    pub(in crate::supervisor) clocks: bool,
     mark: Mark,
     lines: Vec<Rc<RefCell<Line>>>,
-    /// Bytes of all notes.
-    weight: Rc<Cell<u64>>,
+    store: Rc<Store>,
     /// When the session began.
     began: (i64, i64),
     /// How names of the client's own descriptors begin.
@@ -127,9 +157,10 @@ impl Recording {
             on: false,
             aside: false,
             served: false,
+            clocks: false,
             mark: Mark::default(),
             lines: Vec::new(),
-            weight: Rc::default(),
+            store: Rc::default(),
             began: (began.as_secs().cast_signed(), began.subsec_nanos().into()),
             client: format!("/proc/{}/fd/", std::os::unix::process::parent_id()).into_bytes(),
             counter: None,
@@ -283,6 +314,7 @@ impl Supervisor {
         if self.recorded_leader() != Some(leader) {
             return;
         }
+        self.sync_clocks();
         if !self.recording.on {
             if self.recording.mark.line.borrow().ended.is_some() {
                 return;
@@ -299,8 +331,40 @@ impl Supervisor {
             self.recording.mark.schedule = Schedule::of(self.virtual_id(leader));
             let line = Rc::clone(&self.recording.mark.line);
             self.recording.lines.push(line);
+            self.empty_clocks();
         }
         self.know_all(leader);
+        if let Err(error) = self.see_to_input(leader, leader) {
+            self.stop_recording(&format!("reads of what is not the terminal any more cannot be seen: {error}"));
+        }
+    }
+
+    /// Where the standard input of a process that a debugger shares is not the terminal, reads of it are to be noted.
+    fn see_to_input(&mut self, pid: Pid, tid: Pid) -> Result<(), InjectError> {
+        if self.recording.served || self.recording.mark.filtered {
+            return Ok(());
+        }
+        if matches!(self.kind(pid, 0), None | Some(kinds::Kind::Terminal)) {
+            return Ok(());
+        }
+        const SET_MODE_FILTER: u64 = libc::SECCOMP_SET_MODE_FILTER as u64;
+        const FOR_ALL_THREADS: u64 = libc::SECCOMP_FILTER_FLAG_TSYNC;
+        let code = crate::syscalls::completion();
+        let mut injector = Injector::borrow(pid, tid)?;
+        let scratch = injector.scratch();
+        // struct sock_fprog, then its instructions (linux/filter.h)
+        let mut bytes = (code.len() as u64).to_ne_bytes().to_vec();
+        bytes.extend((scratch + 16).to_ne_bytes());
+        for one in &code {
+            bytes.extend(one.code.to_ne_bytes());
+            bytes.extend([one.jt, one.jf]);
+            bytes.extend(one.k.to_ne_bytes());
+        }
+        injector.write(scratch, &bytes)?;
+        injector.call(Sysno::seccomp, [SET_MODE_FILTER, FOR_ALL_THREADS, scratch, 0, 0, 0])?;
+        injector.finish()?;
+        self.recording.mark.filtered = true;
+        Ok(())
     }
 
     /// From here on nothing is noted: copies that are taken are restored as well as can be, and run on for real.
@@ -308,10 +372,25 @@ impl Supervisor {
         if !self.recording.on {
             return;
         }
-        self.recording.on = false;
+        self.sync_clocks();
+        // That can have led here, too.
+        if !std::mem::replace(&mut self.recording.on, false) {
+            return;
+        }
         self.recording.loosened = true;
+        self.tune_clocks();
         self.recording.mark.line.borrow_mut().ended = Some(why.to_owned());
         self.tell(Event::Unrecorded(why.to_owned()));
+    }
+
+    /// Notes no more where there is no room.
+    fn limit_notes(&mut self) {
+        let (memory, disk) = self.recording.store.weight();
+        if memory > MOST.0 {
+            self.stop_recording("the notes have reached their limit of 1 GiB in memory");
+        } else if disk > MOST.1 {
+            self.stop_recording("the notes have reached their limit of 8 GiB in a file");
+        }
     }
 
     /// The end of the notes: what comes now happens for the first time.
@@ -323,20 +402,25 @@ impl Supervisor {
         let offsets = self.recording.mark.line.borrow().offsets();
         set_offsets(&offsets);
         self.recording.mark.release();
+        self.empty_clocks();
     }
 
     /// The process does something else than is noted: a line of its own begins.
     pub(super) fn part(&mut self, expected: &str, got: &str) {
         tracing::debug!("another line at {:?}: expected {expected}, got {got}", self.recording.mark.at);
         let former = Rc::clone(&self.recording.mark.line);
-        let line = former.borrow().part(&self.recording.mark.at);
+        let line = former.borrow().part(&self.recording.mark.at, self.recording.mark.into);
         let kept = former.borrow().effects_behind(&self.recording.mark.at);
         set_offsets(&line.offsets());
         let line = Rc::new(RefCell::new(line));
         self.recording.lines.push(Rc::clone(&line));
+        for (thread, at) in &mut self.recording.mark.at {
+            *at = line.borrow().end(*thread);
+        }
         self.recording.mark.line = line;
         self.recording.mark.live = true;
         self.recording.mark.release();
+        self.empty_clocks();
         let at = self.recording.mark.schedule.tick;
         let kept = kept
             .into_iter()

@@ -15,6 +15,7 @@ pub const ROWS: &[Row] = &[
     row(Sysno::read, Input)
         .on_descriptor()
         .out(&[Result(1, 2)])
+        .shared(&[&[low_not(0, 0)], &[not(2, 1)]])
         .session(&[on(&[low(0, 0), not(2, 1)], Special::TerminalRead)]),
     row(Sysno::write, Effect).on_descriptor().give(&[Bytes(1, 2)]),
     row(Sysno::readv, Input).on_descriptor().out(&[Vector(1, 2)]),
@@ -32,7 +33,7 @@ pub const ROWS: &[Row] = &[
     // In one direction it gives memory away for good, in the other it takes whole pages.
     row(Sysno::vmsplice, Refuse),
     row(Sysno::copy_file_range, Effect).out(&[Fixed(1, 8), Fixed(3, 8)]),
-    row(Sysno::ioctl, Input).on_descriptor().irregular(Irregular::Ioctl).session(&[
+    row(Sysno::ioctl, Input).on_descriptor().irregular(Irregular::Ioctl).shared(&[&[low_not(0, 0)]]).session(&[
         on(&[low(1, libc::TCSETS as u32)], Special::TerminalModes),
         on(&[low(1, libc::TCSETSW as u32)], Special::TerminalModes),
         on(&[low(1, libc::TCSETSF as u32)], Special::TerminalModes),
@@ -50,9 +51,13 @@ pub const ROWS: &[Row] = &[
     row(Sysno::dup2, Descriptor(Same)),
     row(Sysno::dup3, Descriptor(Same)),
     // Python's readline waits in select(1, {0}, NULL, NULL, NULL) once a line; the line editor's own pselect carries a mask.
-    row(Sysno::select, Input).out(&[Sets, Always(4, 16)]).session(&[on(&[is(4, 0)], Special::TerminalRead)]),
+    row(Sysno::select, Input)
+        .out(&[Sets, Always(4, 16)])
+        .shared(&[&[low_not(0, 1)]])
+        .session(&[on(&[is(4, 0)], Special::TerminalRead)]),
     row(Sysno::pselect6, Input)
         .out(&[Sets, Always(4, 16)])
+        .shared(&[&[low_not(0, 1)]])
         .session(&[on(&[is(4, 0), is(5, 0)], Special::TerminalRead)]),
     row(Sysno::poll, Input).out(&[Array(0, 8, 1)]).session(&[on(&[low(2, 0xffff_ffff)], Special::TerminalRead)]),
     row(Sysno::ppoll, Input).out(&[Array(0, 8, 1), Always(2, 16)]).session(&[on(&[is(2, 0)], Special::TerminalRead)]),

@@ -1,0 +1,246 @@
+//! Clocks of a recorded process are read without a stop: by functions in the place of its vDSO ([`crate::raw::ClockMode`]), which note
+//! what they gave in a buffer in the process, or take it from there. Copies carry the buffer; it is emptied into the notes at the
+//! next stop that matters, and filled from them when the thread comes to such an entry. So a place in the notes may be in
+//! the middle of one.
+//!
+//! The buffer has no room for more than one thread: a process that has more makes its calls for us to see, as it does when the
+//! buffer is full or has something else next.
+
+use nix::unistd::Pid;
+use syscalls::Sysno;
+
+use super::Supervisor;
+use super::line::{Asked, Entry, Reading, Rule, place};
+use crate::inject::injector::Injector;
+use crate::inject::{InjectError, PAGE, Remote};
+use crate::ptrace::{Change, change};
+use crate::raw::{self, CLOCK_BUFFER, CLOCK_ENTRY, CLOCK_HEADER, CLOCK_STUBS, ClockMode};
+use crate::record::vdso::{BUFFER_SIZE, CAPACITY, IMAGE, IMAGE_SIZE, image, is_inside};
+
+/// Where in the header the modes begin.
+const MODES: u64 = CLOCK_BUFFER + 16;
+
+/// What is in the buffer of a process that replays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Loaded {
+    /// Index of the entry with the readings.
+    index: usize,
+    /// There are some.
+    any: bool,
+    /// What is not among them is none of the notes' concern.
+    closed: bool,
+}
+
+/// Puts the functions into a program that has just been loaded.
+///
+/// # Errors
+/// The addresses are taken, or the program is gone.
+pub(in crate::supervisor) fn install(tid: Pid) -> Result<(), InjectError> {
+    let mut injector = Injector::borrow(tid, tid)?;
+    let writable = (libc::PROT_READ | libc::PROT_WRITE) as u64;
+    let executable = (libc::PROT_READ | libc::PROT_EXEC) as u64;
+    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
+    // The page of the bits for descriptors, which sessions do not use, and the one behind.
+    let length = IMAGE_SIZE + BUFFER_SIZE + 2 * PAGE;
+    injector.call(Sysno::mmap, [IMAGE, length, writable, flags, u64::MAX, 0])?;
+    injector.write(IMAGE, &image(raw::clock_functions()))?;
+    injector.write(CLOCK_STUBS, raw::clock_stubs())?;
+    injector.write(MODES, &modes(ClockMode::Plain, ClockMode::Plain, Rule::Exact, false))?;
+    injector.call(Sysno::mprotect, [IMAGE, IMAGE_SIZE, executable, 0, 0, 0])?;
+    injector.call(Sysno::mprotect, [CLOCK_STUBS, PAGE, executable, 0, 0, 0])?;
+    injector.finish()
+}
+
+fn modes(clocks: ClockMode, others: ClockMode, rule: Rule, closed: bool) -> Vec<u8> {
+    let words = [clocks as u64, u64::from(rule == Rule::Shared), u64::from(closed), others as u64];
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+impl Supervisor {
+    /// The recorded process, and its thread if there is only one.
+    fn clocked(&self) -> Option<(Pid, Option<Pid>)> {
+        let leader = self.recorded_leader().filter(|_| self.recording.clocks)?;
+        let mut threads = self.tasks.iter().filter(|(_, task)| task.pid == leader).map(|(tid, _)| *tid);
+        let first = threads.next()?;
+        Some((leader, threads.next().is_none().then_some(first)))
+    }
+
+    /// Brings the place in the notes up to what has been read without a stop.
+    pub(in crate::supervisor) fn sync_clocks(&mut self) {
+        let Some((leader, Some(thread))) = self.clocked() else { return };
+        if !self.recording.on {
+            return;
+        }
+        let mut header = [0u8; 8];
+        if raw::read_remote(leader, CLOCK_BUFFER, &mut header) < header.len() {
+            return;
+        }
+        let used = u64::from_ne_bytes(header).min(CAPACITY);
+        let known = self.virtual_id(thread);
+        #[allow(clippy::cast_possible_truncation)]
+        let count = (used / CLOCK_ENTRY) as usize;
+        if self.recording.mark.live {
+            if count == 0 {
+                return;
+            }
+            let mut bytes = vec![0u8; count * CLOCK_ENTRY as usize];
+            raw::read_remote(leader, CLOCK_BUFFER + CLOCK_HEADER, &mut bytes);
+            raw::write_remote(leader, CLOCK_BUFFER, &0u64.to_ne_bytes());
+            let entry = Entry::of_readings(&Reading::all(&bytes), &self.recording.store);
+            let end = {
+                let mut line = self.recording.mark.line.borrow_mut();
+                line.push(known, entry);
+                line.end(known)
+            };
+            self.recording.mark.at.insert(known, end);
+            return self.limit_notes();
+        }
+        if !self.recording.mark.loaded.is_some_and(|loaded| loaded.any) {
+            return;
+        }
+        let at = place(&self.recording.mark.at, known);
+        let all = self.recording.mark.line.borrow().readings(known, at).map_or(0, |entry| entry.readings);
+        if count >= all {
+            self.advance(known, at + 1);
+        } else {
+            self.recording.mark.into = count;
+        }
+    }
+
+    /// A thread has come to a place in the notes.
+    pub(super) fn advance(&mut self, thread: i32, at: usize) {
+        self.recording.mark.at.insert(thread, at);
+        self.recording.mark.into = 0;
+        self.load_clocks(thread);
+    }
+
+    /// Has come so far in the readings of an entry.
+    pub(super) fn advance_into(&mut self, thread: i32, at: usize, into: usize) {
+        let all = self.recording.mark.line.borrow().readings(thread, at).map_or(0, |entry| entry.readings);
+        if into >= all {
+            return self.advance(thread, at + 1);
+        }
+        self.recording.mark.at.insert(thread, at);
+        self.recording.mark.into = into;
+        self.recording.mark.loaded = None;
+        self.load_clocks(thread);
+    }
+
+    /// Gives the process the readings that come next.
+    fn load_clocks(&mut self, known: i32) {
+        let Some((leader, Some(thread))) = self.clocked() else { return };
+        if self.virtual_id(thread) != known || self.recording.mark.live || !self.recording.on {
+            return;
+        }
+        let at = place(&self.recording.mark.at, known);
+        let (bytes, closed) = {
+            let line = self.recording.mark.line.borrow();
+            let readings = line.readings(known, at);
+            let behind = if readings.is_some() { at + 1 } else { at };
+            let bytes = readings.and_then(|entry| Some(entry.outputs.first()?.1.bytes().into_owned()));
+            (bytes, line.is_closed(known, behind))
+        };
+        let loaded = Loaded { index: at, any: bytes.is_some(), closed };
+        let former = self.recording.mark.loaded.replace(loaded);
+        if former.is_some_and(|former| !former.any && !loaded.any && former.closed == closed) || former == Some(loaded)
+        {
+            return;
+        }
+        let bytes = bytes.unwrap_or_default();
+        let used = self.recording.mark.into as u64 * CLOCK_ENTRY;
+        if !bytes.is_empty() {
+            raw::write_remote(leader, CLOCK_BUFFER + CLOCK_HEADER, &bytes);
+        }
+        let words = [used.min(bytes.len() as u64), bytes.len() as u64].map(u64::to_ne_bytes);
+        raw::write_remote(leader, CLOCK_BUFFER, words.as_flattened());
+        self.tune_clocks();
+    }
+
+    /// The process has come to the end of the notes: from here on its buffer is written to.
+    pub(super) fn empty_clocks(&mut self) {
+        self.recording.mark.into = 0;
+        self.recording.mark.loaded = None;
+        if let Some((leader, _)) = self.clocked() {
+            let words = [0, CAPACITY].map(u64::to_ne_bytes);
+            raw::write_remote(leader, CLOCK_BUFFER, words.as_flattened());
+        }
+        self.tune_clocks();
+    }
+
+    /// A fresh copy is about to run, whose buffer is that of another time, or another program, whose buffer is new.
+    pub(in crate::supervisor) fn set_clocks_up(&mut self) {
+        let Some((leader, thread)) = self.clocked() else { return };
+        self.recording.mark.loaded = None;
+        if self.recording.mark.live {
+            return self.empty_clocks();
+        }
+        raw::write_remote(leader, CLOCK_BUFFER, &[0; 16]);
+        if let Some(thread) = thread {
+            let known = self.virtual_id(thread);
+            self.load_clocks(known);
+        }
+        self.tune_clocks();
+    }
+
+    /// Tells the process what is to become of its readings of clocks.
+    pub(in crate::supervisor) fn tune_clocks(&mut self) {
+        let Some((_, thread)) = self.clocked() else { return };
+        let aside = self.recording.aside && self.running.is_none();
+        let mode = if !self.recording.on || aside {
+            ClockMode::Plain
+        } else if thread.is_none() {
+            ClockMode::Trapped
+        } else if self.recording.mark.live {
+            ClockMode::Record
+        } else {
+            ClockMode::Replay
+        };
+        self.set_clock_mode(mode);
+    }
+
+    pub(super) fn set_clock_mode(&mut self, mode: ClockMode) {
+        let Some((leader, _)) = self.clocked() else { return };
+        let rule = self.recording.rule();
+        // A line editor in the process reads these, and is told by its code.
+        let others = if rule == Rule::Shared && mode != ClockMode::Plain { ClockMode::Trapped } else { mode };
+        let closed = self.recording.mark.loaded.is_some_and(|loaded| loaded.closed);
+        raw::write_remote(leader, MODES, &modes(mode, others, rule, closed));
+    }
+
+    /// A stopped thread may be in the middle of an entry, which nobody may see: it is brought to the end of the function. What
+    /// stopped it, a signal, comes later.
+    pub(in crate::supervisor) fn leave_clocks(&self, tid: Pid, what: Change) {
+        const MOST: usize = 512;
+        const ALL_BUT_TRAP: u64 = !(1 << (libc::SIGTRAP - 1));
+        if !self.recording.clocks || !matches!(what, Change::Signal(_) | Change::Interrupted) {
+            return;
+        }
+        let inside = || raw::registers(tid).is_ok_and(|registers| is_inside(registers.rip));
+        if self.tasks.get(&tid).map(|task| task.pid) != self.recorded_leader() || !inside() {
+            return;
+        }
+        let Ok(mask) = raw::signal_mask(tid) else { return };
+        raw::set_signal_mask(tid, ALL_BUT_TRAP).ok();
+        for _ in 0..MOST {
+            if raw::resume(libc::PTRACE_SINGLESTEP, tid, 0).is_err() {
+                return;
+            }
+            let Ok(Some((_, status))) = raw::wait(Some(tid), true) else { return };
+            if matches!(change(status), Change::Exited(_) | Change::Killed(_)) || !inside() {
+                break;
+            }
+        }
+        raw::set_signal_mask(tid, mask).ok();
+    }
+
+    /// A reading of a clock that came to us, answered from the notes.
+    pub(super) fn reading_again(&mut self, tid: Pid, registers: raw::Registers, asked: &Asked, reading: &Reading) {
+        let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else { return };
+        self.answer_call(tid, registers, reading.result());
+        for (address, bytes) in reading.outputs(asked) {
+            if raw::write_remote(pid, address, &bytes) < bytes.len() {
+                tracing::warn!("a reading of a clock is not given again");
+            }
+        }
+    }
+}
