@@ -196,6 +196,7 @@ fn a_program_in_go() {
 fn threads_that_spin_for_each_other() {
     let sample = Sample::made(&["spin.c"], "gcc -g -O0 -pthread -o program spin.c");
     let lines = [
+        "set debug-file-directory /none",
         "break done",
         "run",
         "up",
