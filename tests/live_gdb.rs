@@ -268,6 +268,14 @@ fn stops_are_told_alike_with_and_without_python() {
 }
 
 #[test]
+fn a_program_in_the_background_leaves_the_prompt() {
+    let sample = Sample::of("spin.c", "volatile long n;\nint main(void)\n{\n    for (;;)\n        n++;\n}\n");
+    let events = sample.gdb(&["break main", "run", "continue &", "print 3 + 4"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert!(events[3]["output"].as_str().is_some_and(|text| text.contains("= 7")), "{}", events[3]);
+}
+
+#[test]
 fn the_demo_finds_the_statement() {
     let demo = Command::new(env!("CARGO_BIN_EXE_fred")).args(["demo", "gdb"]).stdin(Stdio::null()).output();
     let demo = demo.expect("fred runs");

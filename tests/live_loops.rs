@@ -147,3 +147,18 @@ fn what_an_expression_changes_is_never_there() {
     assert!(said(&events[4]).contains("= 6"), "{}", events[4]);
     assert!(said(&events[6]).contains("= 0"), "{}", events[6]);
 }
+
+#[test]
+fn a_hot_loop_is_gone_back_into_and_found_in() {
+    // Its rounds are counted in the program: by stops it would take hours.
+    let sample = Sample::of("volatile.c", &VOLATILE.replace("5000", "20000000"));
+    let lines =
+        ["break 13", "run", "fred-reverse-watch state", "fred-reverse-step", "fred-undo 2", "fred-reverse-step"];
+    let events = gdb(&sample, &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(
+        (place(&events[2]).0, place(&events[3]).0, place(&events[5]).0),
+        (Some(7), Some(6), Some(9)),
+        "{events:#?}"
+    );
+}

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::wire::{self, Answer, CopyId, Event, Message, ProgramRegisters, Purpose, Request, Run};
+use crate::wire::{self, Answer, CopyId, Event, Functions, Message, ProgramRegisters, Purpose, Request, Run};
 
 /// Why a request could not be met.
 #[derive(Debug, thiserror::Error)]
@@ -325,17 +325,17 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Gone`].
-    pub fn guard(&mut self) -> Result<(), Error> {
-        self.ask(&Request::Guard).map(|_| ())
+    pub fn guard(&mut self, keep: bool) -> Result<(), Error> {
+        self.ask(&Request::Guard { keep }).map(|_| ())
     }
 
     /// See [`Request::EndGuard`].
     ///
     /// # Errors
     /// [`Error::Refused`] when the program was changed and could not be kept.
-    pub fn end_guard(&mut self) -> Result<Option<CopyId>, Error> {
+    pub fn end_guard(&mut self) -> Result<(bool, Option<CopyId>), Error> {
         match self.ask(&Request::EndGuard)? {
-            Answer::Guarded { copy } => Ok(copy),
+            Answer::Guarded { changed, copy } => Ok((changed, copy)),
             _ => Err(Error::Gone),
         }
     }
@@ -360,8 +360,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Refused`].
-    pub fn fence(&mut self, at: Option<CopyId>) -> Result<(), Error> {
-        self.ask(&Request::Fence(at)).map(|_| ())
+    pub fn fence(&mut self, at: Option<CopyId>, functions: Functions) -> Result<(), Error> {
+        self.ask(&Request::Fence(at, functions)).map(|_| ())
     }
 
     /// Registers of the served program (`None`) or of that of a copy.

@@ -59,13 +59,16 @@ pub enum Request {
     EndRun,
     /// From now on the program that the debugger lets go stops where it equals the served program of this copy, too. The
     /// debugger sees a step that is done, the client [`Event::Fence`]. `None` takes it away.
-    Fence(Option<CopyId>),
+    Fence(Option<CopyId>, Functions),
     /// The next time that the debugger lets the program go, which was exchanged, it is told of a stop without a reason, and not
     /// of one that ends a step.
     Halt,
     /// From now on the served program is kept, once, right before the debugger changes it or lets it go: what an expression that
     /// is evaluated does to it can be undone, and one that does nothing costs nothing.
-    Guard,
+    Guard {
+        /// Whether it is to be kept; otherwise it is only noticed.
+        keep: bool,
+    },
     /// Not any more; answered by [`Answer::Guarded`].
     EndGuard,
     /// Registers of the thread that the debugger was told of last, of the served program or of that of a copy.
@@ -93,6 +96,9 @@ pub enum Purpose {
     Question,
 }
 
+/// Address ranges of functions.
+pub type Functions = Vec<Vec<(u64, u64)>>;
+
 /// How the served program is to be run without its debugger.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Run {
@@ -108,6 +114,8 @@ pub struct Run {
     pub keep_every: Option<u64>,
     /// Count hits of this thread only.
     pub thread: Option<i32>,
+    /// Address ranges of whole functions, each with all of its own: code in them can be counted without a stop.
+    pub functions: Functions,
     /// Stop when it is another thread's turn for the so manyth time, the first being 1, before that thread does anything. Only a
     /// recorded program has turns.
     pub turns: Option<u64>,
@@ -176,6 +184,8 @@ pub struct Ran {
     pub turns: u64,
     /// The last of the hits, at most [`Ran::LAST`], oldest first.
     pub last: Vec<Hit>,
+    /// How often a spot, or the instruction of the fence, was met by a stop of the program, and not by code in it.
+    pub stops: u32,
     /// Copies that were left, with the number of the hit at which each stands and its real pid.
     pub kept: Vec<(u64, CopyId, i32)>,
     /// How long the program ran, in microseconds, without the time that copies took.
@@ -218,7 +228,9 @@ pub enum Answer {
     },
     /// What [`Request::Guard`] has led to.
     Guarded {
-        /// The program as it was before the debugger changed it, alone; `None` if it did not.
+        /// Whether the debugger changed the program.
+        changed: bool,
+        /// The program as it was before that, alone, if it was to be kept.
         copy: Option<CopyId>,
     },
     /// What [`Request::Registers`] found.

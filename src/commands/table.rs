@@ -90,7 +90,8 @@ pub const COMMANDS: &[Command] = &[
         syntax: "EXPR",
         summary: "to the statement after which EXPR has the value that it has now",
         details: "The program's state is not changed by evaluating EXPR. One `step` from where it lands makes the change. \
-                  Where EXPR cannot be evaluated, it counts as different.",
+                  Where EXPR cannot be evaluated, it counts as different. The last change is looked for by bisection: a value that \
+                  differed only for a moment, between two states that were looked at, is passed over.",
         group: Group::Search,
         run: Run::Session(|session, given, console| session.reverse_watch(given.text().unwrap_or_default(), console)),
     },

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
-use fred_checkpointer::wire::{CopyId, Event, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run};
+use fred_checkpointer::wire::{CopyId, Event, Functions, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::backends::dialect::{Dialect, Reach};
@@ -479,12 +479,12 @@ impl Live {
     }
 
     /// Keeps the served program before its debugger changes it.
-    pub(crate) fn guard(&mut self) -> Result<(), Error> {
-        self.client.guard()
+    pub(crate) fn guard(&mut self, keep: bool) -> Result<(), Error> {
+        self.client.guard(keep)
     }
 
-    /// Not any more; what was kept.
-    pub(crate) fn end_guard(&mut self) -> Result<Option<CopyId>, Error> {
+    /// Not any more; whether it was changed, and what was kept.
+    pub(crate) fn end_guard(&mut self) -> Result<(bool, Option<CopyId>), Error> {
         self.client.end_guard()
     }
 
@@ -499,8 +499,8 @@ impl Live {
     }
 
     /// Puts up a fence.
-    pub(crate) fn fence(&mut self, at: Option<CopyId>) -> Result<(), Error> {
-        self.client.fence(at)
+    pub(crate) fn fence(&mut self, at: Option<CopyId>, functions: Functions) -> Result<(), Error> {
+        self.client.fence(at, functions)
     }
 
     /// Registers of the served program, or of that of a copy.

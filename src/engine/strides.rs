@@ -41,7 +41,8 @@ impl Engine {
         }
         let at = self.ran_from.elapsed();
         let program = match &self.served {
-            Some(served) if !served.alive => return,
+            // What is before its beginning, in the dynamic linker, is no part of its history.
+            Some(served) if !served.alive || !served.origins.contains_key(&served.program) => return,
             Some(served) => served.program,
             None => 0,
         };

@@ -1,6 +1,5 @@
 //! Pure search over an execution, through the [`probe::Probe`] trait. No process, no I/O.
 
-mod chance;
 pub mod native;
 pub mod pass;
 pub mod previous;

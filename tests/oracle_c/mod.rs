@@ -1,6 +1,8 @@
 //! The trace oracle for native programs: `check.py` does one program, this runs it over many.
 //!
 //! The environment decides what is tried (`run` sets it): `FRED_ORACLE_COUNT` random programs from seed `FRED_ORACLE_SEED` on.
+// Not every test goes between breakpoints.
+#![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -71,6 +71,12 @@ fn first(target: &mut dyn Target) -> Option<(u64, u64)> {
     None
 }
 
+/// The instruction that the dynamic linker executes after it has mapped or unmapped something (link.h, `r_brk`).
+pub(crate) fn after_changes(target: &mut dyn Target) -> Option<u64> {
+    let (_, space) = first(target)?;
+    word(target, space + 16).filter(|at| *at != 0)
+}
+
 /// The list, in XML. lldb would take `main-lm` for the address of the `r_debug`, and is better off without it.
 pub(super) fn list(target: &mut dyn Target, names_main: bool) -> String {
     let Some((main, space)) = first(target) else { return "<library-list-svr4 version=\"1.0\"/>".to_owned() };

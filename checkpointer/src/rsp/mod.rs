@@ -8,7 +8,7 @@
 
 pub mod agent;
 mod hostio;
-mod libraries;
+pub(crate) mod libraries;
 mod lldb;
 pub mod packet;
 mod query;

@@ -63,12 +63,15 @@ impl Supervisor {
                 self.halt();
                 Ok(Answer::Done)
             }
-            Request::Fence(at) => self.set_fence(at).map(|()| Answer::Done),
-            Request::Guard => {
-                self.guard = Guard::Up;
+            Request::Fence(at, functions) => self.set_fence(at, functions).map(|()| Answer::Done),
+            Request::Guard { keep } => {
+                self.guard = Guard::Up { keep };
                 Ok(Answer::Done)
             }
-            Request::EndGuard => self.end_guard().map(|copy| Answer::Guarded { copy }),
+            Request::EndGuard => self.end_guard().map(|kept| match kept {
+                Some(copy) => Answer::Guarded { changed: true, copy },
+                None => Answer::Guarded { changed: false, copy: None },
+            }),
             Request::Registers(of) => self.program_registers(of).map(|found| Answer::Registers(Box::new(found))),
             Request::Memory { copy, address, length } => self.program_memory(copy, address, length).map(Answer::Memory),
             Request::Status => Ok(Answer::Status {
@@ -212,6 +215,7 @@ impl Supervisor {
         self.main = None;
         self.program = None;
         self.running = None;
+        self.trampolines = None;
         self.fence = None;
         self.waiting = None;
         self.guard = Guard::Down;

@@ -74,6 +74,8 @@ pub(super) struct Copy {
     connection: Option<Connection>,
     /// Where its recorded process is in the notes.
     pub(super) mark: Option<Mark>,
+    /// Taken in the middle of a command of the debugger, which is to end at once where a fresh copy is started.
+    pub(super) on_the_way: bool,
 }
 
 impl Copy {
@@ -183,7 +185,15 @@ impl Supervisor {
         let mut served = self.served.clone();
         served.breakpoints.forget_inserted();
         let mark = self.recording.mark();
-        Copy { main, program, served, server: self.server.clone(), connection: self.connection.clone(), mark }
+        Copy {
+            main,
+            program,
+            served,
+            server: self.server.clone(),
+            connection: self.connection.clone(),
+            mark,
+            on_the_way: false,
+        }
     }
 
     /// Stops the running process and puts it aside, with the program that is served to it.
@@ -461,6 +471,7 @@ impl Supervisor {
         if copy.parts().any(|part| part.dead) {
             return Err(KILLED.to_owned());
         }
+        let on_the_way = copy.on_the_way;
         self.served = copy.served.clone();
         self.server = copy.server.clone();
         self.connection = copy.connection.clone();
@@ -476,8 +487,7 @@ impl Supervisor {
         match outcome {
             Ok(warnings) => {
                 self.run += 1;
-                if self.served_runs() && self.program.is_some() {
-                    // Kept on the way of a command of the debugger: that ends here.
+                if on_the_way && self.served_runs() {
                     let tid = self.served.current;
                     self.tell_stop(&Stop::Thread { tid, why: Why::Signal(libc::SIGINT) });
                 }

@@ -86,6 +86,9 @@ impl Supervisor {
         match what {
             Change::Exec => self.loaded(tid),
             Change::Ending => {
+                if self.is_served(tid) {
+                    self.take_counts();
+                }
                 self.about_to_end(tid);
                 self.turn_ends(tid);
             }

@@ -99,6 +99,7 @@ pub(crate) struct Supervisor {
     fence: Option<Fence>,
     guard: Guard,
     running: Option<Running>,
+    trampolines: Option<served::Trampolines>,
     /// The debugger's, while the program is run without it.
     parked_breakpoints: Option<Breakpoints>,
     parked_registers: Option<DebugRegisters>,
@@ -172,6 +173,7 @@ pub fn main() -> io::Result<()> {
         fence: None,
         guard: Guard::Down,
         running: None,
+        trampolines: None,
         parked_breakpoints: None,
         parked_registers: None,
         pid_of_last: Pid::from_raw(0),
@@ -219,10 +221,10 @@ impl Supervisor {
                 if matches!(request, Request::Go) {
                     self.went += 1;
                     self.go();
-                    continue;
+                } else {
+                    let answer = self.answer(request);
+                    wire::send(&mut self.control, &Message::Answer(answer))?;
                 }
-                let answer = self.answer(request);
-                wire::send(&mut self.control, &Message::Answer(answer))?;
                 self.keep_turns();
             }
         }

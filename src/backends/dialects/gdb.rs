@@ -4,12 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::gdb_aide::{GdbAide, HOOK};
+use super::gdb_aide::{GdbAide, HOOK, has_python, loading};
 use crate::backends::aide::Aide;
 use crate::backends::dialect::{Belief, Dialect, Hosting, Prompt, PromptKind, Reading, Serving};
 use crate::history::entry::{Effect, Stop};
-use object::read::elf::Dyn as _;
-
 /// Abbreviations that gdb resolves by decree, not by being unique.
 #[rustfmt::skip]
 const ALIASES: &[(&str, &str)] = &[
@@ -267,29 +265,6 @@ pub fn to_execute(argv: &[OsString], serving: &Serving) -> Vec<OsString> {
     words
 }
 
-/// The command that loads what tells of stops. It leaves no names behind.
-fn loading(helper: &Path, channel: &Path) -> String {
-    let (helper, channel) = (helper.display(), channel.display());
-    format!("python exec(compile(open(\"{helper}\").read(), \"fred\", \"exec\"), {{\"CHANNEL\": \"{channel}\"}})")
-}
-
-/// Whether a gdb has Python: whether its file needs Python's library.
-fn has_python(program: &OsStr) -> bool {
-    let path = absolute(Path::new(program), None);
-    let Ok(file) = std::fs::File::open(path) else { return false };
-    let cache = object::ReadCache::new(file);
-    let needed = || -> Option<bool> {
-        let file = object::read::elf::ElfFile64::<object::LittleEndian, _>::parse(&cache).ok()?;
-        let (endian, sections) = (file.endian(), file.elf_section_table());
-        let (entries, link) = sections.dynamic(endian, &cache).ok()??;
-        let strings = sections.strings(endian, &cache, link).ok()?;
-        let names = entries.iter().filter(|entry| entry.tag32(endian) == Some(object::elf::DT_NEEDED));
-        let mut names = names.filter_map(|entry| strings.get(u32::try_from(entry.d_val.get(endian)).ok()?).ok());
-        Some(names.any(|name| name.starts_with(b"libpython3")))
-    };
-    needed().unwrap_or(false)
-}
-
 /// gdb, as far as its command line has a state.
 #[derive(Debug, Clone)]
 pub struct Gdb {
@@ -311,7 +286,7 @@ impl Default for Gdb {
 impl Gdb {
     /// The one of that name.
     pub fn named(program: &OsStr) -> Gdb {
-        Gdb { hooked: has_python(program), ..Gdb::default() }
+        Gdb { hooked: has_python(&absolute(Path::new(program), None)), ..Gdb::default() }
     }
 }
 

@@ -3,12 +3,36 @@
 
 use std::path::Path;
 
+use object::read::elf::Dyn as _;
+
 use crate::backends::aide::{Aide, Answer, BreakpointFact, FrameFact, Question};
 use crate::backends::mi::{self, Record, Tuple, Value};
 use crate::history::entry::{Reason, Stop};
 
 /// What stands in for the machine interface.
 pub const HOOK: &str = include_str!("gdb_hook.py");
+
+/// The command that loads what tells of stops. It leaves no names behind.
+pub fn loading(helper: &Path, channel: &Path) -> String {
+    let (helper, channel) = (helper.display(), channel.display());
+    format!("python exec(compile(open(\"{helper}\").read(), \"fred\", \"exec\"), {{\"CHANNEL\": \"{channel}\"}})")
+}
+
+/// Whether a gdb has Python: whether its file needs Python's library.
+pub fn has_python(program: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(program) else { return false };
+    let cache = object::ReadCache::new(file);
+    let needed = || -> Option<bool> {
+        let file = object::read::elf::ElfFile64::<object::LittleEndian, _>::parse(&cache).ok()?;
+        let (endian, sections) = (file.endian(), file.elf_section_table());
+        let (entries, link) = sections.dynamic(endian, &cache).ok()??;
+        let strings = sections.strings(endian, &cache, link).ok()?;
+        let names = entries.iter().filter(|entry| entry.tag32(endian) == Some(object::elf::DT_NEEDED));
+        let mut names = names.filter_map(|entry| strings.get(u32::try_from(entry.d_val.get(endian)).ok()?).ok());
+        Some(names.any(|name| name.starts_with(b"libpython3")))
+    };
+    needed().unwrap_or(false)
+}
 
 /// gdb's machine interface.
 #[derive(Debug, Default)]

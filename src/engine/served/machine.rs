@@ -33,6 +33,9 @@ const LEAVE_US: (u64, u64) = (20, 2_000);
 const PATIENCE: Duration = Duration::from_secs(15);
 const PATIENT: u32 = 64;
 
+/// Places that are met often, at most.
+const FEW_PLACES: usize = 64;
+
 /// How long so many hits may take.
 const HIT_US: u64 = 500;
 
@@ -130,6 +133,10 @@ pub(in crate::engine) struct Native<'e> {
     debugger: (CopyId, Prompt),
     /// It has.
     bereft: bool,
+    /// The state in which the program stands, if that is kept.
+    standing: Option<State>,
+    /// What the program was before the debugger changed it; it is put back when it matters.
+    spoilt: Option<State>,
     /// Whether it was made fit for a search.
     pub(super) quiet: bool,
     pub(super) watched: Option<Watched>,
@@ -158,6 +165,8 @@ impl<'e> Native<'e> {
             gone: Rc::default(),
             debugger,
             bereft: false,
+            standing: None,
+            spoilt: None,
             quiet: false,
             watched: None,
             lines: HashMap::new(),
@@ -194,7 +203,7 @@ impl<'e> Native<'e> {
     /// Ends the search: all that it kept is dropped.
     pub(super) fn finish_search(mut self) {
         self.spots.clear();
-        self.engine.live.fence(None).ok();
+        self.engine.live.fence(None, Vec::new()).ok();
         self.sweep();
     }
 
@@ -216,7 +225,16 @@ impl<'e> Native<'e> {
         self.engine.cost.restores += 1;
         (self.read, self.at) = (at.0.read, at.0.at);
         self.entered = None;
+        (self.standing, self.spoilt) = (None, None);
         Ok(())
+    }
+
+    /// Puts the program back as it was before an expression has changed it.
+    fn mend(&mut self) -> Result<(), Failure> {
+        match self.spoilt.take() {
+            Some(state) => self.stand(&state),
+            None => Ok(()),
+        }
     }
 
     /// What the program read between two places.
@@ -278,6 +296,7 @@ impl<'e> Native<'e> {
 
     /// Keeps the state in which the program stands.
     pub(super) fn keep(&mut self) -> Result<State, Failure> {
+        self.mend()?;
         let kept = self.temporary()?;
         Ok(State(Rc::new(kept), self.entered))
     }
@@ -304,6 +323,7 @@ impl<'e> Native<'e> {
     }
 
     fn ask_until(&mut self, question: &Question, deadline: Option<Instant>) -> Result<(Answer, bool), Failure> {
+        self.mend()?;
         let mut replayed = Replayed { inputs: &self.inputs, read: self.read, deadline };
         let answer = self.engine.ask_served(question, Some(&mut replayed), &mut *self.console);
         self.read = replayed.read;
@@ -312,6 +332,9 @@ impl<'e> Native<'e> {
 
     /// The stack of the program as it stands, or of a copy, with all inlined calls.
     pub(super) fn stack(&mut self, of: Option<CopyId>, most: usize) -> Result<Vec<(Frame, Option<String>)>, Failure> {
+        if of.is_none() {
+            self.mend()?;
+        }
         let live = &mut self.engine.live;
         let found = live.registers(of);
         let registers = match found {
@@ -397,6 +420,23 @@ impl<'e> Native<'e> {
         number_in(&mut self.lines, statement)
     }
 
+    /// A run to an end over statements of a level, with what must be known of the functions that these are in.
+    fn run_until(&mut self, until: &Until<State>, level: &Level) -> Run {
+        let fence = Native::until(until);
+        // Among many places none is met often.
+        let instructions = if level.instructions.len() > FEW_PLACES { &[] } else { &level.instructions[..] };
+        let mut places = [&level.functions[..], instructions].concat();
+        let at = fence.and_then(|copy| self.engine.live.registers(Some(copy)).ok());
+        places.extend(at.map(|registers| registers.rip));
+        let mut functions: Vec<Vec<(u64, u64)>> = Vec::new();
+        for place in places {
+            let symbols = self.engine.served.as_mut().map(|served| &mut served.symbols);
+            let ranges = symbols.and_then(|symbols| symbols.function_at(place)).map(|function| function.ranges);
+            functions.extend(ranges.filter(|ranges| !functions.contains(ranges)));
+        }
+        Run { fence, functions, ..Run::default() }
+    }
+
     /// Frames are compared on the stack of one thread.
     fn thread_of(&mut self, of: &State, level: &Level) -> Option<i32> {
         if level.at_least == 0 {
@@ -427,8 +467,7 @@ impl<'e> Native<'e> {
         if spots.is_empty() {
             return Ok(RunEnd::Time);
         }
-        let fence = Native::until(until);
-        let run = Run { spots, fence, hits: Some(1), micros: Some(micros), ..Run::default() };
+        let run = Run { spots, hits: Some(1), micros: Some(micros), ..self.run_until(until, &Level::default()) };
         Ok(self.run_on(run)?.end)
     }
 
@@ -440,7 +479,7 @@ impl<'e> Native<'e> {
         until: &Until<State>,
         leave: Option<u64>,
     ) -> Result<After<State>, Failure> {
-        let run = Run { fence: Native::until(until), micros: Some(micros), ..Run::default() };
+        let run = Run { micros: Some(micros), ..self.run_until(until, &Level::default()) };
         let ran = self.run(from, run)?;
         match (ran.end, until) {
             (RunEnd::Time, _) => {
@@ -565,11 +604,16 @@ impl<'e> Native<'e> {
 
     fn fenced(&mut self, question: &Question, until: &Until<State>) -> Result<Moved, Failure> {
         self.check()?;
-        let fence = Native::until(until);
-        self.engine.live.fence(fence).map_err(|error| self.engine.failed("marking the end of a stretch", &error))?;
+        self.mend()?;
+        self.standing = None;
+        let Run { fence, functions, .. } = self.run_until(until, &Level::default());
+        self.engine
+            .live
+            .fence(fence, functions)
+            .map_err(|error| self.engine.failed("marking the end of a stretch", &error))?;
         let deadline = fence.is_some().then(|| Instant::now() + self.patience(until));
         let answer = self.ask_until(question, deadline);
-        self.engine.live.fence(None).map_err(|error| self.engine.failed("taking a mark away", &error))?;
+        self.engine.live.fence(None, Vec::new()).map_err(|error| self.engine.failed("taking a mark away", &error))?;
         self.moved(answer?, until)
     }
 }
@@ -620,11 +664,10 @@ impl Machine for Native<'_> {
         let longest = Native::until(until).and_then(|_| u64::try_from(longest.as_micros()).ok());
         let run = Run {
             spots: spots.0.clone(),
-            fence: Native::until(until),
             hits: (most != u64::MAX).then_some(most),
             thread,
             micros: micros.or(longest),
-            ..Run::default()
+            ..self.run_until(until, level)
         };
         let ran = self.run(from, run)?;
         let reached = match (ran.end, until) {
@@ -650,7 +693,13 @@ impl Machine for Native<'_> {
         let spots = self.spots_of(level);
         let thread = self.thread_of(from, level);
         let longest = u64::try_from(PATIENCE.as_micros()).unwrap_or(u64::MAX).saturating_add(number * HIT_US);
-        let run = Run { spots: spots.0.clone(), hits: Some(number), thread, micros: Some(longest), ..Run::default() };
+        let run = Run {
+            spots: spots.0.clone(),
+            hits: Some(number),
+            thread,
+            micros: Some(longest),
+            ..self.run_until(&Until::End, level)
+        };
         let ran = self.run(from, run)?;
         if ran.end != RunEnd::Hits {
             return Err(self.astray("a statement was met less often than before"));
@@ -715,7 +764,7 @@ impl Machine for Native<'_> {
     }
 
     fn reaches(&mut self, from: &State, micros: u64, until: &Until<State>) -> Result<Option<u64>, Failure> {
-        let run = Run { fence: Native::until(until), micros: Some(micros), ..Run::default() };
+        let run = Run { micros: Some(micros), ..self.run_until(until, &Level::default()) };
         let ran = self.run(from, run)?;
         let reached = match (ran.end, until) {
             (RunEnd::Fence, _) => true,
@@ -745,7 +794,11 @@ impl Machine for Native<'_> {
         self.exchange(at)?;
         tracing::debug!("stands at {}", at.0.at);
         match self.ask(&Question::StepInstruction)?.0 {
-            Answer::Went { stop: Some(_), .. } => self.engine.look_at_turn(&mut *self.console).map(|_| ()),
+            Answer::Went { stop: Some(_), .. } => {
+                let looked = self.engine.look_at_turn(&mut *self.console).map(|_| ());
+                self.standing = Some(at.clone());
+                looked
+            }
             Answer::Refused(why) => {
                 Err(self.engine.failure(format!("the debugger does not take the program up: {why}")))
             }
@@ -763,7 +816,9 @@ impl Machine for Native<'_> {
     }
 
     fn here(&mut self) -> Result<State, Failure> {
-        self.keep()
+        let here = self.keep()?;
+        self.standing = Some(here.clone());
+        Ok(here)
     }
 
     fn value(&mut self) -> Result<Value, Failure> {
@@ -786,15 +841,22 @@ impl Machine for Native<'_> {
         // A function that is called may change anything: what goes on afterwards is the program as it was. Whether one is called
         // the debugger knows (operators, members and printers can be functions), and its server sees.
         let (entered, read, at) = (self.entered, self.read, self.at);
-        self.engine.live.guard().map_err(|error| self.engine.failed("guarding the program", &error))?;
+        let standing = self.standing.clone();
+        self.engine
+            .live
+            .guard(standing.is_none())
+            .map_err(|error| self.engine.failed("guarding the program", &error))?;
         let answer = self.ask(&Question::Evaluate { expression, frame });
         let before = self.engine.live.end_guard();
         let answer = answer?.0;
-        if let Some(copy) = before.map_err(|error| self.engine.failed("keeping the program as it was", &error))? {
+        let (changed, copy) = before.map_err(|error| self.engine.failed("keeping the program as it was", &error))?;
+        if let Some(copy) = copy {
             self.engine.cost.checkpoints += 1;
             let mut kept = self.kept(copy, read, at);
             kept.temporary = true;
-            self.stand(&State(Rc::new(kept), entered))?;
+            self.spoilt = Some(State(Rc::new(kept), entered));
+        } else if changed {
+            self.spoilt = standing.map(|state| state.with_entered(entered));
         }
         tracing::debug!("the value is {answer:?}");
         Ok(match answer {

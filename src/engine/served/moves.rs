@@ -493,11 +493,26 @@ impl Native<'_> {
     fn begin_at_main(&mut self, mut field: Field) -> Result<Field, Failure> {
         let Some(first) = field.anchors.first() else { return Ok(field) };
         let origin = first.state.clone();
-        if !self.frames(&origin)?.iter().all(|frame| !frame.lines) || origin.at() != 0 {
+        let before = |search: &mut Self, state: &State| -> Result<bool, Failure> {
+            Ok(search.frames(state)?.iter().all(|frame| !frame.lines))
+        };
+        if !before(self, &origin)? || origin.at() != 0 {
             return Ok(field);
         }
         let Some(address) = self.main_address() else { return Ok(field) };
-        let until = field.ground().end(0);
+        let until = loop {
+            let until = field.ground().end(0);
+            // A copy on the way that was taken before main is no place to begin at, either.
+            match &until {
+                Until::State(next)
+                    if !self.is_stop(next) && before(self, next)? && self.meets(&origin, address, &until)? =>
+                {
+                    field.anchors.remove(1);
+                    field.runs.remove(1);
+                }
+                _ => break until,
+            }
+        };
         let Some(begin) = self.first_execution(&origin, address, &until)? else { return Ok(field) };
         // A breakpoint at main stops at the very same place.
         let same = match &until {
@@ -562,6 +577,14 @@ impl Native<'_> {
 
     fn main_address(&mut self) -> Option<u64> {
         self.engine.served.as_mut()?.symbols.main_statement()
+    }
+
+    /// Whether an end is met before an instruction is executed.
+    fn meets(&mut self, from: &State, address: u64, until: &Until<State>) -> Result<bool, Failure> {
+        let Until::State(state) = until else { return Ok(false) };
+        let spots = vec![Spot { address, frame: None, at_least: 0 }];
+        let run = Run { spots, fence: Some(state.copy()), hits: Some(1), ..Run::default() };
+        Ok(self.run(from, run)?.end == RunEnd::Fence)
     }
 
     /// The state at the first execution of an instruction before an end.

@@ -53,7 +53,7 @@ fn map(injector: &mut Injector, address: u64, length: u64, protection: u64) -> R
 }
 
 impl Supervisor {
-    fn injected<T>(&self, work: impl FnOnce(&mut Injector) -> Result<T, InjectError>) -> Result<T, Errno> {
+    pub(super) fn injected<T>(&self, work: impl FnOnce(&mut Injector) -> Result<T, InjectError>) -> Result<T, Errno> {
         let leader: Pid = self.program.as_ref().map(|program| program.leader).ok_or(libc::ESRCH)?;
         let done = Injector::borrow(leader, leader).and_then(|mut injector| {
             let done = work(&mut injector)?;
@@ -61,7 +61,7 @@ impl Supervisor {
             Ok(done)
         });
         done.map_err(|error| {
-            tracing::warn!("cannot give the debugger memory in the program: {error}");
+            tracing::warn!("cannot map or unmap memory in the program: {error}");
             libc::ENOMEM
         })
     }

@@ -62,11 +62,13 @@ pub(in crate::supervisor) struct Wanted {
     pub(super) spin: bool,
     /// The program's entry, where it is kept for the first time.
     pub(super) origin: bool,
+    /// Where the dynamic linker comes by when it has mapped or unmapped something.
+    pub(super) mapped: bool,
 }
 
 impl Wanted {
     fn any(self) -> bool {
-        self.debugger || self.spot.is_some() || self.fence || self.spin || self.origin
+        self.debugger || self.spot.is_some() || self.fence || self.spin || self.origin || self.mapped
     }
 }
 
@@ -159,6 +161,16 @@ impl Breakpoints {
                 self.inserted.insert(address, byte[0]);
             }
         }
+    }
+
+    /// Puts those into memory, too, whose memory was not there before, or was mapped anew.
+    pub(super) fn insert_again(&mut self, memory: &Memory) {
+        let is_there = |address: u64| {
+            let mut byte = [0u8];
+            memory.read(address, &mut byte) == 1 && byte[0] == TRAP
+        };
+        self.inserted.retain(|address, _| is_there(*address));
+        self.insert(memory);
     }
 
     /// Takes them out of memory.

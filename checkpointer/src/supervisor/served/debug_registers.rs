@@ -16,8 +16,6 @@ struct Slot {
     /// What this register covers of it.
     at: u64,
     bytes: u64,
-    /// A spot or a fence of a run without the debugger.
-    internal: bool,
 }
 
 /// What the registers are used for.
@@ -31,7 +29,7 @@ pub(in crate::supervisor) type Applied = [u64; 5];
 
 impl DebugRegisters {
     /// Takes as many registers as it needs.
-    pub(super) fn insert(&mut self, kind: Kind, address: u64, length: u64, internal: bool) -> Result<(), i32> {
+    pub(super) fn insert(&mut self, kind: Kind, address: u64, length: u64) -> Result<(), i32> {
         if self.slots.iter().flatten().any(|slot| (slot.kind, slot.address, slot.length) == (kind, address, length)) {
             return Ok(());
         }
@@ -45,7 +43,7 @@ impl DebugRegisters {
         }
         for (at, bytes) in pieces {
             if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_none()) {
-                *slot = Some(Slot { kind, address, length, at, bytes, internal });
+                *slot = Some(Slot { kind, address, length, at, bytes });
             }
         }
         Ok(())
@@ -57,10 +55,6 @@ impl DebugRegisters {
                 *slot = None;
             }
         }
-    }
-
-    pub(super) fn free(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.is_none()).count()
     }
 
     /// Whether any is in use.
@@ -109,11 +103,11 @@ impl DebugRegisters {
     }
 
     /// What a thread that has stopped for a debug register has met: kind and address of the debugger's naming.
-    pub(super) fn met(&self, tid: Pid) -> Option<(Kind, u64, bool)> {
+    pub(super) fn met(&self, tid: Pid) -> Option<(Kind, u64)> {
         let status = raw::debug_register(tid, 6).ok()?;
         let index = (0..4).find(|index| status & 1 << index != 0 && self.slots[*index].is_some())?;
         raw::set_debug_register(tid, 6, 0).ok();
-        self.slots[index].map(|slot| (slot.kind, slot.address, slot.internal))
+        self.slots[index].map(|slot| (slot.kind, slot.address))
     }
 }
 
@@ -143,12 +137,12 @@ mod tests {
     #[test]
     fn a_write_watch_of_four_bytes_is_encoded_as_the_manual_says() {
         let mut registers = DebugRegisters::default();
-        registers.insert(Kind::Write, 0x2000, 4, false).unwrap();
+        registers.insert(Kind::Write, 0x2000, 4).unwrap();
         assert_eq!(registers.values(), [0x2000, 0, 0, 0, 1 | 0b1101 << 16]);
-        registers.insert(Kind::Hardware, 0x3000, 1, true).unwrap();
+        registers.insert(Kind::Hardware, 0x3000, 1).unwrap();
         assert_eq!(registers.values()[4], 1 | 1 << 2 | 0b1101 << 16);
         registers.remove(Kind::Hardware, 0x3000, 1);
-        assert_eq!(registers.free(), 3);
-        assert_eq!(registers.insert(Kind::Access, 0x4001, 32, false), Err(libc::ENOSPC));
+        assert_eq!(registers.slots.iter().flatten().count(), 1);
+        assert_eq!(registers.insert(Kind::Access, 0x4001, 32), Err(libc::ENOSPC));
     }
 }

@@ -5,17 +5,18 @@
 //! a place would never be met again in a program whose threads wake up now and then.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use nix::unistd::Pid;
 
-use super::Supervisor;
 use super::allocations::OURS;
+use super::{Supervisor, Trampolines};
 use crate::inject::PAGE;
 use crate::raw::{self, Registers};
 use crate::rsp::target::{Stop, Why};
 use crate::supervisor::tape::Mark;
-use crate::wire::{CopyId, Event, RunEnd};
+use crate::wire::{CopyId, Event, Functions, RunEnd};
 
 /// Bytes that are compared at once.
 const CHUNK: usize = 1 << 18;
@@ -38,9 +39,9 @@ pub(in crate::supervisor) struct Fence {
     copy: Pid,
     /// The instruction pointer there.
     pub(super) pc: u64,
-    registers: Registers,
+    pub(super) registers: Registers,
     /// It stands right before a system call that was interrupted: what the kernel leaves in registers is not compared.
-    in_call: bool,
+    pub(super) in_call: bool,
     /// The thread, as the program knows it.
     thread: i32,
     /// The place in the notes.
@@ -51,6 +52,10 @@ pub(in crate::supervisor) struct Fence {
     left_out: Vec<(u64, u64)>,
     /// The other threads.
     others: Vec<Other>,
+    /// Functions of which the code around it may be changed.
+    pub(super) functions: Functions,
+    /// How often its instruction was met, and not the state.
+    pub(super) missed: u32,
 }
 
 /// A thread that the program has beside the one that is to arrive.
@@ -77,12 +82,17 @@ impl Other {
 
 impl Supervisor {
     /// Puts up a fence at the state of a copy, or takes it away.
-    pub(in crate::supervisor) fn set_fence(&mut self, at: Option<CopyId>) -> Result<(), String> {
+    ///
+    /// `functions` are those of which the code around it may be changed.
+    pub(in crate::supervisor) fn set_fence(&mut self, at: Option<CopyId>, functions: Functions) -> Result<(), String> {
+        if !self.served.running {
+            self.take_down_trampolines();
+        }
         if let Some(fence) = self.fence.take() {
             self.served.breakpoints.change(fence.pc, |wanted| wanted.fence = false);
         }
         let Some(at) = at else { return Ok(()) };
-        let fence = self.fence_of(at)?;
+        let fence = Fence { functions, ..self.fence_of(at)? };
         self.served.breakpoints.change(fence.pc, |wanted| wanted.fence = true);
         self.fence = Some(fence);
         Ok(())
@@ -119,6 +129,8 @@ impl Supervisor {
             hint: None,
             left_out,
             others: others.collect(),
+            functions: Vec::new(),
+            missed: 0,
         })
     }
 
@@ -152,7 +164,8 @@ impl Supervisor {
             ids.iter().find(|(_, known)| **known == thread).map_or(Pid::from_raw(thread), |(real, _)| *real)
         };
         let begin = Instant::now();
-        let met = fence.memory_equal(program.leader, real);
+        let ours = self.trampolines.as_ref().map(Trampolines::range);
+        let met = fence.memory_equal(program.leader, ours, real);
         if let Some(running) = &mut self.running {
             // The program stands meanwhile.
             running.spend(begin.elapsed());
@@ -206,8 +219,19 @@ impl Fence {
                     && now.eflags & FLAGS == then.eflags & FLAGS))
     }
 
+    /// Address and value of the word in which the program differed when it was last compared, if it is one of its memory.
+    pub(super) fn difference(&self) -> Option<(u64, u64)> {
+        let address = self.hint? & !(WORD as u64 - 1);
+        let dead = self.registers.rsp.saturating_sub(RED_ZONE);
+        let mut bytes = [0u8; WORD];
+        // One that is half dead can be anything.
+        let whole = !(address..address + WORD as u64).contains(&dead) || address == dead;
+        (whole && raw::read_remote(self.copy, address, &mut bytes) == WORD)
+            .then(|| (address, u64::from_le_bytes(bytes)))
+    }
+
     /// Whether all memory that the program can write is the same.
-    fn memory_equal(&mut self, live: Pid, real: impl Fn(i32) -> Pid) -> bool {
+    fn memory_equal(&mut self, live: Pid, ours: Option<Range<u64>>, real: impl Fn(i32) -> Pid) -> bool {
         // A thread that was idle then may be away now.
         let theirs = |hint: &u64| self.others.iter().any(|other| hint.abs_diff(other.stack) < NEAR);
         if let Some(hint) = self.hint.filter(|hint| !theirs(hint))
@@ -221,7 +245,8 @@ impl Fence {
         if !self.range_equal(live, alive, near) {
             return false;
         }
-        let (Ok(now), Ok(then)) = (writable(live), writable(self.copy)) else { return false };
+        let (Ok(mut now), Ok(then)) = (writable(live), writable(self.copy)) else { return false };
+        now.retain(|(start, _)| ours.as_ref().is_none_or(|ours| !ours.contains(start)));
         if now != then {
             return false;
         }

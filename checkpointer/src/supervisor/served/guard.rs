@@ -10,10 +10,13 @@ pub(in crate::supervisor) enum Guard {
     /// It is not.
     #[default]
     Down,
-    /// It is.
-    Up,
-    /// It has come: what the program was before, or why that could not be kept.
-    Passed(Result<CopyId, String>),
+    /// It is, and the program is to be kept, or not.
+    Up {
+        /// To be kept.
+        keep: bool,
+    },
+    /// It has come: what the program was before if that was to be kept, or why it could not be.
+    Passed(Result<Option<CopyId>, String>),
 }
 
 impl Supervisor {
@@ -27,16 +30,17 @@ impl Supervisor {
 
     /// The debugger is about to change the program, or to let it go.
     pub(super) fn pass_guard(&mut self) {
-        if matches!(self.guard, Guard::Up) {
-            self.guard = Guard::Passed(self.checkpoint_program().map(|(copy, _)| copy));
+        if let Guard::Up { keep } = self.guard {
+            let kept = if keep { self.checkpoint_program().map(|(copy, _)| Some(copy)) } else { Ok(None) };
+            self.guard = Guard::Passed(kept);
         }
     }
 
-    /// Takes the guard away; the program as it was before the debugger has changed it, if it has.
-    pub(in crate::supervisor) fn end_guard(&mut self) -> Result<Option<CopyId>, String> {
+    /// Takes the guard away; if the debugger has changed the program, what it was before, if that was to be kept.
+    pub(in crate::supervisor) fn end_guard(&mut self) -> Result<Option<Option<CopyId>>, String> {
         match std::mem::take(&mut self.guard) {
             Guard::Passed(kept) => kept.map(Some),
-            Guard::Down | Guard::Up => Ok(None),
+            Guard::Down | Guard::Up { .. } => Ok(None),
         }
     }
 }

@@ -13,6 +13,7 @@ mod run;
 mod start;
 mod stepping;
 mod target;
+mod trampolines;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -30,6 +31,7 @@ pub(in crate::supervisor) use guard::Guard;
 pub(in crate::supervisor) use pinning::Pinned;
 pub(in crate::supervisor) use run::Running;
 pub(in crate::supervisor) use target::View;
+pub(in crate::supervisor) use trampolines::Trampolines;
 
 use crate::ptrace::{Change, How};
 use crate::raw::{self, SigInfo};
@@ -103,6 +105,8 @@ pub(in crate::supervisor) struct Served {
     pub(super) vforked: bool,
     /// Where the program's sequence of random bytes is.
     pub(super) random: u64,
+    /// Where the dynamic linker comes by when it has mapped or unmapped something, once that is known.
+    pub(super) linker: Option<u64>,
     /// Memory in the program that is the debugger's.
     pub(super) allocations: Allocations,
 }
@@ -207,6 +211,9 @@ impl Supervisor {
                 Trap::Done => None,
             };
         }
+        if self.signal_in_trampoline(tid, number) {
+            return None;
+        }
         if self.fence_met(tid) {
             self.control(tid).signal = signal;
             self.at_fence(tid);
@@ -248,6 +255,9 @@ impl Supervisor {
         let registers = raw::registers(tid).ok()?;
         if code == SI_KERNEL {
             let at = registers.rip.wrapping_sub(1);
+            if self.trampoline_trapped(tid, at) {
+                return Some(Trap::Done);
+            }
             let wanted = self.served.breakpoints.at(at).filter(|_| self.served.breakpoints.is_inserted(at))?;
             let mut back = registers;
             back.rip = at;
@@ -257,8 +267,8 @@ impl Supervisor {
         if code <= 0 {
             return None;
         }
-        if let Some((kind, address, internal)) = self.served.registers.met(tid) {
-            return Some(self.debug_register_met(tid, kind, address, internal));
+        if let Some((kind, address)) = self.served.registers.met(tid) {
+            return Some(self.debug_register_met(tid, kind, address));
         }
         if let Some(lifted) = self.control(tid).lifted.take() {
             self.insert_breakpoints();
@@ -318,17 +328,30 @@ impl Supervisor {
             return Trap::Done;
         }
         if self.running.is_some() {
-            if let Some(spot) = wanted.spot {
-                self.hit(tid, spot);
-            } else {
-                self.go_over(tid, at);
+            if wanted.mapped
+                && let Some(program) = &self.program
+            {
+                self.served.breakpoints.insert_again(&program.memory);
+                self.insert_jumps_again();
+            }
+            match wanted.spot {
+                Some(spot) => self.hit(tid, spot),
+                None if wanted.fence => self.go_past(tid, at),
+                None => self.go_over(tid, at),
             }
             return Trap::Done;
         }
         if wanted.debugger && self.condition_holds(tid, at) {
             return Trap::Told(Why::Software);
         }
-        self.go_over(tid, at);
+        if wanted.fence {
+            self.pass_fence(tid);
+        }
+        if self.served.breakpoints.is_inserted(at) {
+            self.go_over(tid, at)
+        } else {
+            self.go_on(tid)
+        }
         Trap::Done
     }
 
@@ -351,18 +374,7 @@ impl Supervisor {
         holds
     }
 
-    fn debug_register_met(&mut self, tid: Pid, kind: Kind, address: u64, internal: bool) -> Trap {
-        if internal {
-            let wanted = self.running.as_ref().and_then(|running| running.spot_at(address));
-            if self.fence_is_at(address) && self.fence_met(tid) {
-                self.at_fence(tid);
-            } else if let Some(spot) = wanted {
-                self.hit(tid, spot);
-            } else {
-                self.go_on(tid);
-            }
-            return Trap::Done;
-        }
+    fn debug_register_met(&mut self, tid: Pid, kind: Kind, address: u64) -> Trap {
         if self.running.is_some() {
             // The debugger's are not in force without it.
             self.go_on(tid);
@@ -392,6 +404,17 @@ impl Supervisor {
             *value = now;
         }
         changed
+    }
+
+    /// A thread goes on from the instruction of the fence, which it has not come to.
+    fn pass_fence(&mut self, tid: Pid) {
+        let continues = matches!(self.control(tid).motion, Some(Motion::Continue));
+        let Some(fence) = self.fence.as_mut().filter(|_| continues) else { return };
+        fence.missed += 1;
+        if fence.missed.is_multiple_of(run::OFTEN) && self.trampolines.as_ref().is_none_or(Trampolines::are_retired) {
+            self.put_up_trampolines();
+        }
+        self.enter_trampoline(tid);
     }
 
     /// Something that the debugger is to be told. Brings everything to a stop.
@@ -435,6 +458,13 @@ impl Supervisor {
                 self.await_served(tid);
             }
         }
+        for tid in self.served_threads() {
+            self.leave_trampoline(tid);
+        }
+        if self.running.is_none() {
+            // What its debugger does next may be a step.
+            self.do_without_trampolines();
+        }
         self.remove_breakpoints();
     }
 
@@ -469,6 +499,9 @@ impl Supervisor {
 
     /// A signal that came while everything was being stopped: told at the next chance.
     fn keep_signal(&mut self, tid: Pid, number: i32) {
+        if self.is_of_trampoline(tid, number) {
+            return;
+        }
         let mut signal = None;
         if let Some(task) = self.tasks.get_mut(&tid)
             && let Some(Activity::Stopped(stopped)) = &mut task.activity
@@ -491,7 +524,7 @@ impl Supervisor {
             let met = self.served.registers.met(tid);
             let motion = self.control(tid).motion;
             self.control(tid).pending = match met {
-                Some((kind, address, false)) if kind != Kind::Hardware => Some(Why::Watch { kind, address }),
+                Some((kind, address)) if kind != Kind::Hardware => Some(Why::Watch { kind, address }),
                 Some(_) => None,
                 None => matches!(motion, Some(Motion::Step)).then_some(Why::Stepped),
             };
@@ -520,6 +553,7 @@ impl Supervisor {
     /// A thread or a process has been made by the program.
     fn born(&mut self, parent: Pid, newborn: Pid) {
         if self.is_served(newborn) {
+            self.do_without_trampolines();
             let motion = self.control(parent).motion.map(|_| Motion::Continue);
             self.control(newborn).motion = motion;
             return;
@@ -529,6 +563,9 @@ impl Supervisor {
             self.served.breakpoints.clean(&memory);
         }
         let shared = self.tasks.get(&newborn).is_some_and(|task| shares_memory(task.pid, parent));
+        if let Ok(memory) = Memory::open(newborn) {
+            self.clean_jumps(&memory, shared);
+        }
         if shared {
             self.served.breakpoints.forget_inserted();
         }
@@ -536,6 +573,7 @@ impl Supervisor {
 
     fn served_exec(&mut self, tid: Pid) {
         self.served.breakpoints.clear();
+        (self.trampolines, self.served.linker) = (None, None);
         self.served.registers = DebugRegisters::default();
         self.served.threads.clear();
         if let Some(task) = self.tasks.get_mut(&tid) {
@@ -585,7 +623,12 @@ impl Supervisor {
     fn keep_origin(&mut self) {
         let kept = if self.server.is_some() { self.checkpoint() } else { self.checkpoint_program() };
         match kept.or_else(|_| self.checkpoint_program()) {
-            Ok((copy, _)) => self.tell(Event::Program(ProgramChange::Origin { copy })),
+            Ok((copy, _)) => {
+                if let Some(kept) = self.copies.get_mut(&copy) {
+                    kept.on_the_way = true;
+                }
+                self.tell(Event::Program(ProgramChange::Origin { copy }));
+            }
             Err(error) => tracing::info!("no checkpoint of the program's beginning: {error}"),
         }
     }
@@ -625,10 +668,8 @@ impl Supervisor {
     /// How a thread of the program goes when it is let go; called for every one that is.
     pub(in crate::supervisor) fn how_served(&mut self, tid: Pid) -> How {
         let registers = self.served.registers;
-        let applied = self.running.is_none() || self.running.as_ref().is_some_and(Running::uses_registers);
         if let Some(task) = self.tasks.get_mut(&tid) {
-            let wanted = if applied { registers } else { DebugRegisters::default() };
-            wanted.apply(tid, &mut task.debug).ok();
+            registers.apply(tid, &mut task.debug).ok();
         }
         let catching = self.served.caught != Caught::None && self.running.is_none();
         let control = self.control(tid);
@@ -739,12 +780,14 @@ impl Supervisor {
         if let Some(program) = &self.program {
             self.served.breakpoints.insert(&program.memory);
         }
+        self.insert_jumps();
     }
 
     pub(super) fn remove_breakpoints(&mut self) {
         if let Some(program) = &self.program {
             self.served.breakpoints.remove(&program.memory);
         }
+        self.remove_jumps();
     }
 
     /// The next bytes of the program's random sequence (SplitMix64).
@@ -762,6 +805,7 @@ impl Supervisor {
     /// The served process has ended.
     pub(in crate::supervisor) fn served_ended(&mut self, what: Change) {
         self.program = None;
+        self.trampolines = None;
         self.free_held();
         let loading = self.served.loading > 0;
         let known = std::mem::take(&mut self.served);

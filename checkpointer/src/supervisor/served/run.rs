@@ -5,15 +5,19 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::{Supervisor, raw};
+use super::{Supervisor, View, raw};
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
-use crate::rsp::target::{Caught, Kind, Motion, Why};
+use crate::rsp::libraries;
+use crate::rsp::target::{Caught, Motion, Why};
 use crate::supervisor::tasks::proc_text;
 use crate::wire::{CopyId, Event, FrameRegister, Hit, Ran, Run, RunEnd};
 
 /// What a run takes beside the program's own time, at most: to let it go, and to hear of its stop.
 const AWAKENING: Duration = Duration::from_micros(150);
+
+/// After so many stops at spots, or at a fence that is not met, there are trampolines.
+pub(super) const OFTEN: u32 = 16;
 
 /// A thread's time.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,27 +31,23 @@ struct Clock {
 /// A run that is going on.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Running {
-    wanted: Run,
-    hits: u64,
+    pub(super) wanted: Run,
+    pub(super) hits: u64,
     turns: u64,
-    last: VecDeque<Hit>,
+    pub(super) last: VecDeque<Hit>,
+    /// Stops at spots and at the fence so far.
+    stops: u32,
     kept: Vec<(u64, CopyId, i32)>,
     begun: Instant,
     /// Time spent on copies.
     aside: Duration,
     /// How long the program had been on a processor, and had waited for one, before.
     clock: Clock,
-    /// Spots are in debug registers.
-    registers: bool,
     /// Settings of the debugger that are out of force meanwhile.
     caught: Caught,
 }
 
 impl Running {
-    pub(super) fn uses_registers(&self) -> bool {
-        self.registers
-    }
-
     pub(super) fn spot_at(&self, address: u64) -> Option<u32> {
         let at = self.wanted.spots.iter().position(|spot| spot.address == address)?;
         u32::try_from(at).ok()
@@ -73,7 +73,7 @@ impl Supervisor {
         if self.served.running {
             return Err("cannot run the program: it runs already".to_owned());
         }
-        self.set_fence(wanted.fence)?;
+        self.set_fence(wanted.fence, wanted.functions.clone())?;
         // The debugger's own are not in force.
         let kept = self.served.breakpoints.clone();
         self.parked_breakpoints = Some(kept);
@@ -81,21 +81,18 @@ impl Supervisor {
             self.served.breakpoints.change(address, |wanted| wanted.debugger = false);
         }
         let places_are_none = wanted.spots.is_empty();
-        let places = wanted.spots.len() + usize::from(self.fence.is_some());
-        self.parked_registers = Some(self.served.registers);
-        self.served.registers = super::DebugRegisters::default();
-        let registers = places <= self.served.registers.free();
-        if registers {
-            for spot in &wanted.spots {
-                self.served.registers.insert(Kind::Hardware, spot.address, 1, true).ok();
+        // Not by debug registers: while one is armed for execution some processors run at a quarter of their speed (AMD EPYC).
+        self.parked_registers = Some(std::mem::take(&mut self.served.registers));
+        for (index, spot) in (0..).zip(&wanted.spots) {
+            self.served.breakpoints.change(spot.address, |wanted| wanted.spot = Some(index));
+        }
+        if !places_are_none || self.fence.is_some() {
+            // What is not mapped yet is met as soon as it is.
+            if self.served.linker.is_none() {
+                self.served.linker = libraries::after_changes(&mut View(self));
             }
-            if let Some(at) = self.fence.as_ref().map(|fence| fence.pc) {
-                self.served.breakpoints.change(at, |wanted| wanted.fence = false);
-                self.served.registers.insert(Kind::Hardware, at, 1, true).ok();
-            }
-        } else {
-            for (index, spot) in (0..).zip(&wanted.spots) {
-                self.served.breakpoints.change(spot.address, |wanted| wanted.spot = Some(index));
+            if let Some(at) = self.served.linker {
+                self.served.breakpoints.change(at, |wanted| wanted.mapped = true);
             }
         }
         let caught = std::mem::take(&mut self.served.caught);
@@ -104,11 +101,11 @@ impl Supervisor {
             hits: 0,
             turns: 0,
             last: VecDeque::new(),
+            stops: 0,
             kept: Vec::new(),
             begun: Instant::now(),
             aside: Duration::ZERO,
             clock: Clock::default(),
-            registers,
             caught,
         });
         self.served.running = true;
@@ -205,7 +202,11 @@ impl Supervisor {
             && running.wanted.thread.is_none_or(|wanted| wanted == known);
         let mut over = false;
         let mut keep = false;
-        if counts {
+        let counted = if counts { self.count_with_trampolines(spot, frame) } else { None };
+        let Some(running) = &mut self.running else { return };
+        if let Some(last) = counted {
+            over = last;
+        } else if counts {
             running.hits += 1;
             if running.last.len() == Ran::LAST {
                 running.last.pop_front();
@@ -214,14 +215,24 @@ impl Supervisor {
             over = running.wanted.hits == Some(running.hits);
             keep = running.wanted.keep_every.is_some_and(|every| running.hits.is_multiple_of(every));
         }
-        let registers = running.registers;
         if over {
             return self.run_over(RunEnd::Hits);
         }
         if keep {
             self.keep_on_the_way();
         }
-        if registers { self.go_on(tid) } else { self.go_over(tid, place.address) }
+        self.go_past(tid, place.address);
+    }
+
+    /// Lets a thread go on from a spot or the fence of a run.
+    pub(super) fn go_past(&mut self, tid: Pid, at: u64) {
+        let Some(running) = &mut self.running else { return };
+        running.stops += 1;
+        if running.stops == OFTEN {
+            self.put_up_trampolines();
+        }
+        self.enter_trampoline(tid);
+        if self.served.breakpoints.is_inserted(at) { self.go_over(tid, at) } else { self.go_on(tid) }
     }
 
     fn keep_on_the_way(&mut self) {
@@ -261,7 +272,10 @@ impl Supervisor {
         let Some(elapsed) = self.running.as_ref().map(|running| running.begun.elapsed()) else { return };
         // It is still the run's that threads take turns on their way to a stop, and one of them may end it.
         self.stop_served();
+        self.take_down_trampolines();
         let Some(running) = self.running.take() else { return };
+        // Time was over when the last hit had just come.
+        let end = if end == RunEnd::Time && running.wanted.hits == Some(running.hits) { RunEnd::Hits } else { end };
         let clock = self.clock();
         let waited = clock.waited.saturating_sub(running.clock.waited);
         let ran = elapsed.saturating_sub(running.aside + waited);
@@ -291,6 +305,7 @@ impl Supervisor {
             hits: running.hits,
             turns: running.turns,
             last: running.last.into(),
+            stops: running.stops,
             kept: running.kept,
             ran_us: u64::try_from(ran.as_micros()).unwrap_or(u64::MAX),
         }));

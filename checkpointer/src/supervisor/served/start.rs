@@ -204,6 +204,7 @@ impl Supervisor {
         self.served.passed = known.passed;
         self.served.caught = known.caught;
         self.running = None;
+        self.trampolines = None;
         self.tell(Event::Program(ProgramChange::Gone));
     }
 }

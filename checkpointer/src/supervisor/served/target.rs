@@ -154,7 +154,7 @@ impl Target for View<'_> {
             program.memory.read(address, &mut value);
             self.0.served.watched_values.insert((address, length), value);
         }
-        self.0.served.registers.insert(kind, address, length, false)
+        self.0.served.registers.insert(kind, address, length)
     }
 
     fn conditions(&mut self, address: u64, conditions: Vec<Vec<u8>>) {
@@ -343,6 +343,7 @@ impl Supervisor {
             Some(Some(Activity::Stopped(stopped))) => stopped.registers().ok().map(|registers| registers.rip),
             _ => None,
         };
+        self.enter_trampoline(tid);
         match at.and_then(|at| self.served.breakpoints.at(at).map(|wanted| (at, wanted))) {
             // It was stopped right where it is to be left.
             Some((_, wanted)) if wanted.spin && self.is_left_spinning(tid) => {}

@@ -2,7 +2,7 @@
 //! thousands of times. But *that* it varies is of use: among many tries some end right before the place, how far before it can be
 //! measured, and the best is where the next ones begin.
 
-use super::native::{After, Machine, Until};
+use super::{After, Machine, Until};
 
 /// Tries at most, and how many of them may lead nowhere in a row.
 const TRIES: u32 = 48;

@@ -1,0 +1,608 @@
+//! Trampolines: spots that are met often in a run, and its fence, are counted and compared by code in the program itself, some
+//! nanoseconds each instead of the ten to a hundred microseconds of a stop. A jump takes the place of the instructions at a
+//! spot; it leads to a copy of them behind code that counts, notes the hit, and traps when it is the one that was wanted. A fence compares
+//! registers, and the words in which it was found to differ before, and traps only if all of them are the same.
+//!
+//! They are there only while a run goes on (and it has one thread): whenever the program is stopped its code and its instruction
+//! pointer are its own.
+
+mod code;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+
+use iced_x86::Instruction;
+use nix::unistd::Pid;
+use syscalls::Sysno;
+
+use super::{Memory, Supervisor};
+use crate::inject::{PAGE, Remote};
+use crate::raw;
+use crate::wire::{Functions, Hit, Ran, RunEnd, Spot};
+use code::{Compared, JUMP, Known, LONGEST, ROOM, Writer, data};
+
+/// How far from the code they are: within the reach of a jump, and away from where the program's next mappings come.
+const AWAY: u64 = 0x7000_0000;
+
+/// Places that may have one, at most.
+const MOST_PLACES: usize = 4096;
+
+/// Instructions of a trampoline and of what it has displaced, at most.
+const MOST_STEPS: u32 = 256;
+
+/// A jump in the program's code.
+#[derive(Debug)]
+struct Patch {
+    address: u64,
+    /// The spots and the fence that are met in its trampoline.
+    places: Vec<u64>,
+    original: [u8; JUMP],
+    jump: [u8; JUMP],
+}
+
+impl Patch {
+    fn replace(&self, memory: &Memory, was: &[u8; JUMP], becomes: &[u8; JUMP]) {
+        let mut now = [0u8; JUMP];
+        // The program may have written something else there meanwhile, or unmapped it.
+        if memory.read(self.address, &mut now) == JUMP && now == *was {
+            memory.write(self.address, becomes).ok();
+        }
+    }
+}
+
+/// What a trap in a trampoline means.
+#[derive(Debug, Clone, Copy)]
+enum Trap {
+    /// The hit that was wanted, at this instruction.
+    Hit(u64),
+    /// At the fence all that is compared is the same; otherwise it goes on at `differs`.
+    Fence { pc: u64, differs: u64 },
+}
+
+/// Those of a run.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Trampolines {
+    range: Range<u64>,
+    data: u64,
+    patches: Vec<Patch>,
+    /// The jumps are in the program's code.
+    inserted: bool,
+    /// For instructions of the program that were displaced, where they are executed instead.
+    onward: BTreeMap<u64, u64>,
+    /// The other way round.
+    original: BTreeMap<u64, u64>,
+    traps: BTreeMap<u64, Trap>,
+    compared: Option<Compared>,
+    /// Hits that were left when they were put up.
+    left: u64,
+    /// Words that the fence looks at: the next to be replaced.
+    next_word: usize,
+    /// They are not used any more, and are still mapped.
+    retired: bool,
+}
+
+impl Trampolines {
+    /// Where they are in memory.
+    pub(super) fn range(&self) -> Range<u64> {
+        self.range.clone()
+    }
+
+    /// Whether they are not used any more.
+    pub(super) fn are_retired(&self) -> bool {
+        self.retired
+    }
+
+    fn contains(&self, address: u64) -> bool {
+        self.range.contains(&address)
+    }
+
+    fn word(&self, memory: &Memory, offset: u64) -> u64 {
+        let mut bytes = [0u8; 8];
+        memory.read(self.data + offset, &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn set_word(&self, memory: &Memory, offset: u64, value: u64) {
+        memory.write(self.data + offset, &value.to_le_bytes()).ok();
+    }
+
+    /// Puts the jumps into the code.
+    fn insert(&mut self, memory: &Memory) {
+        if !std::mem::replace(&mut self.inserted, true) {
+            for patch in &self.patches {
+                patch.replace(memory, &patch.original, &patch.jump);
+            }
+        }
+    }
+
+    /// Takes them out.
+    fn remove(&mut self, memory: &Memory) {
+        if std::mem::take(&mut self.inserted) {
+            self.clean(memory);
+        }
+    }
+
+    /// Takes them out of the memory of another process that has inherited it.
+    fn clean(&self, memory: &Memory) {
+        for patch in &self.patches {
+            patch.replace(memory, &patch.jump, &patch.original);
+        }
+    }
+
+    /// Hits that were counted since they were put up.
+    fn counted(&self, memory: &Memory) -> u64 {
+        self.left.saturating_sub(self.word(memory, data::LEFT))
+    }
+
+    /// Counts a hit that was met by a stop; true if it is the one that was wanted.
+    fn count(&self, memory: &Memory, spot: u32, frame: u64) -> bool {
+        let at = self.word(memory, data::NEXT);
+        let mut bytes = [0u8; 16];
+        bytes[..8].copy_from_slice(&frame.to_le_bytes());
+        bytes[8..12].copy_from_slice(&spot.to_le_bytes());
+        memory.write(at, &bytes).ok();
+        let next = at + data::HIT;
+        let next = if next >= self.word(memory, data::END) { self.word(memory, data::FIRST) } else { next };
+        self.set_word(memory, data::NEXT, next);
+        let left = self.word(memory, data::LEFT).wrapping_sub(1);
+        self.set_word(memory, data::LEFT, left);
+        left == 0
+    }
+
+    /// The last hits, of so many in all.
+    fn last(&self, memory: &Memory, hits: u64) -> VecDeque<Hit> {
+        let mut bytes = vec![0u8; Ran::LAST * 16];
+        memory.read(self.data + data::HITS, &mut bytes);
+        let next = (self.word(memory, data::NEXT) - self.data - data::HITS) / data::HIT;
+        let most = Ran::LAST as u64;
+        let count = hits.min(most);
+        let hit = |back: u64| {
+            let index = usize::try_from((next + most - back) % most).unwrap_or(0) * 16;
+            let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[index + at + byte]));
+            #[allow(clippy::cast_possible_truncation)]
+            Hit { number: hits + 1 - back, spot: word(8) as u32, frame: word(0) }
+        };
+        (1..=count).rev().map(hit).collect()
+    }
+}
+
+/// What is wanted of a run, for its trampolines.
+struct Wanted<'r> {
+    spots: &'r [Spot],
+    /// Its instruction, whether that is a call to the system, and its registers.
+    fence: Option<(u64, bool, [u64; 15])>,
+    last: &'r VecDeque<Hit>,
+    left: u64,
+    /// Where the debugger has breakpoints of its own.
+    taken: BTreeSet<u64>,
+}
+
+/// Code and data of trampolines that lie at `at`; `None` if there is nothing that they could do.
+fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> Option<(Trampolines, Vec<u8>)> {
+    let places: BTreeSet<u64> =
+        wanted.spots.iter().map(|spot| spot.address).chain(wanted.fence.map(|(pc, ..)| pc)).collect();
+    if places.len() > MOST_PLACES {
+        return None;
+    }
+    let size = (places.len() as u64 * ROOM).next_multiple_of(PAGE);
+    let base = at + size;
+    let end = base + (data::LEVELS + 8 * wanted.spots.len() as u64).next_multiple_of(PAGE);
+    let mut made = Trampolines {
+        range: at..end,
+        data: base,
+        patches: Vec::new(),
+        inserted: false,
+        onward: BTreeMap::new(),
+        original: BTreeMap::new(),
+        traps: BTreeMap::new(),
+        compared: None,
+        left: wanted.left,
+        next_word: 0,
+        retired: false,
+    };
+    let mut bytes = vec![0u8; usize::try_from(end - at).ok()?];
+    for &place in &places {
+        if made.onward.contains_key(&place) {
+            // Among the instructions of the one before.
+            continue;
+        }
+        let begin = at + made.patches.len() as u64 * ROOM;
+        made.add(place, Writer::new(begin, base), wanted, functions, (memory, &places), &mut bytes);
+    }
+    let mut set = |offset: u64, value: u64| {
+        #[allow(clippy::cast_possible_truncation)]
+        let index = (size + offset) as usize;
+        bytes[index..index + 8].copy_from_slice(&value.to_le_bytes());
+    };
+    let ring = base + data::HITS;
+    let first = wanted.last.len().saturating_sub(Ran::LAST);
+    for (index, hit) in (0u64..).zip(wanted.last.iter().skip(first)) {
+        set(data::HITS + data::HIT * index, hit.frame);
+        set(data::HITS + data::HIT * index + 8, hit.spot.into());
+    }
+    let noted = (wanted.last.len() - first) as u64 % Ran::LAST as u64;
+    set(data::LEFT, wanted.left);
+    set(data::NEXT, ring + data::HIT * noted);
+    set(data::FIRST, ring);
+    set(data::END, ring + data::HIT * Ran::LAST as u64);
+    for (index, spot) in (0u64..).zip(wanted.spots) {
+        set(data::LEVELS + 8 * index, spot.at_least);
+    }
+    if let Some((_, _, registers)) = wanted.fence {
+        for (index, register) in (0u64..).zip(registers) {
+            set(data::REGISTERS + 8 * index, register);
+        }
+    }
+    for index in 0..code::WORDS as u64 {
+        // Equal to itself.
+        set(data::WORD + 16 * index, base + data::FIRST);
+        set(data::WORD + 16 * index + 8, ring);
+    }
+    (!made.patches.is_empty()).then_some((made, bytes))
+}
+
+impl Trampolines {
+    /// Adds that of one place, if its instructions can be displaced.
+    fn add(
+        &mut self,
+        place: u64,
+        mut writer: Writer,
+        wanted: &Wanted<'_>,
+        functions: &Known,
+        (memory, places): (&Memory, &BTreeSet<u64>),
+        bytes: &mut [u8],
+    ) -> Option<()> {
+        let mut there = [0u8; JUMP + LONGEST];
+        let read = memory.read(place, &mut there);
+        let instructions = functions.displaced(place, &there[..read], &wanted.taken)?;
+        let begin = writer.at;
+        let mut traps = Vec::new();
+        let mut compared = None;
+        for instruction in &instructions {
+            let here = instruction.ip();
+            if let Some((_, in_call, _)) = wanted.fence.filter(|(pc, ..)| *pc == here) {
+                let made = writer.compare(in_call);
+                traps.push((made.trap, Trap::Fence { pc: here, differs: made.behind }));
+                compared = Some(made);
+            }
+            for (index, spot) in (0..).zip(wanted.spots).filter(|(_, spot)| spot.address == here) {
+                traps.push((writer.count(index, spot)?, Trap::Hit(here)));
+            }
+            writer.displaced(instruction)?;
+        }
+        writer.back(instructions.last()?.next_ip())?;
+        let met = instructions.iter().map(Instruction::ip).filter(|ip| places.contains(ip)).collect();
+        let code = writer.bytes;
+        if code.len() as u64 > ROOM {
+            return None;
+        }
+        let original = std::array::from_fn(|index| there[index]);
+        let patch = Patch { address: place, places: met, original, jump: code::jump(place, begin)? };
+        let index = usize::try_from(begin - self.range.start).ok()?;
+        bytes.get_mut(index..index + code.len())?.copy_from_slice(&code);
+        self.patches.push(patch);
+        self.traps.extend(traps);
+        self.original.extend(writer.onward.iter().map(|(original, moved)| (*moved, *original)));
+        self.onward.extend(writer.onward);
+        self.compared = compared.or(self.compared);
+        Some(())
+    }
+}
+
+impl Supervisor {
+    /// Puts trampolines up for a run, or for a fence while the debugger lets the program run; its one thread is stopped. What
+    /// cannot have one is met by stops as before.
+    pub(super) fn put_up_trampolines(&mut self) {
+        let Some(leader) = self.program.as_ref().map(|program| program.leader) else { return };
+        let counts = self.running.as_ref().is_none_or(|running| {
+            running.wanted.keep_every.is_none()
+                && running.wanted.thread.is_none_or(|thread| thread == self.virtual_id(leader))
+        });
+        if self.served_threads() != [leader] || !counts {
+            return;
+        }
+        self.take_down_trampolines();
+        // The bytes of breakpoints are not the program's.
+        self.remove_breakpoints();
+        let made = self.trampolines_for_run();
+        if let Some((trampolines, bytes)) = made {
+            let (start, length) = (trampolines.range.start, trampolines.range.end - trampolines.range.start);
+            let protection = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as u64;
+            let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
+            let mapped = self.injected(|injector| {
+                injector.call(Sysno::mmap, [start, length, protection, flags, u64::MAX, 0])?;
+                injector.write(start, &bytes)
+            });
+            if mapped.is_ok() {
+                self.meet_by_trampolines(&trampolines);
+                self.trampolines = Some(trampolines);
+                // There will be few stops.
+                self.unpin();
+            }
+        }
+        self.insert_breakpoints();
+    }
+
+    fn trampolines_for_run(&self) -> Option<(Trampolines, Vec<u8>)> {
+        let program = self.program.as_ref()?;
+        let none = (Vec::new(), VecDeque::new(), Functions::new());
+        let (spots, last, left, ranges, taken) = match &self.running {
+            Some(running) => {
+                let left = running.wanted.hits.map_or(u64::MAX >> 1, |wanted| wanted - running.hits);
+                (&running.wanted.spots, &running.last, left, &running.wanted.functions, BTreeSet::new())
+            }
+            None => {
+                let breakpoints = &self.served.breakpoints;
+                let wanted = |at: &u64| breakpoints.at(*at).is_some_and(|wanted| wanted.debugger);
+                let taken = breakpoints.addresses().into_iter().filter(wanted).collect();
+                (&none.0, &none.1, u64::MAX >> 1, self.fence.as_ref().map_or(&none.2, |fence| &fence.functions), taken)
+            }
+        };
+        let mut functions = Known::default();
+        for ranges in ranges {
+            let read = |&(start, end): &(u64, u64)| {
+                let mut bytes = vec![0u8; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
+                let read = program.memory.read(start, &mut bytes);
+                bytes.truncate(read);
+                (start, bytes)
+            };
+            let word = |address: u64| {
+                let mut bytes = [0u8; 8];
+                (program.memory.read(address, &mut bytes) == 8).then_some(bytes)
+            };
+            functions.read(&ranges.iter().map(read).collect::<Vec<_>>(), word);
+        }
+        let fence = self.fence.as_ref().map(|fence| (fence.pc, fence.in_call, code::compared(&fence.registers)));
+        let near = spots.first().map(|spot| spot.address).or(fence.map(|(pc, ..)| pc))?;
+        let wanted = Wanted { spots, fence, last, left, taken };
+        written(place_near(program.leader, near)?, &wanted, &functions, &program.memory)
+    }
+
+    /// Breakpoints are not needed where there is a jump.
+    fn meet_by_trampolines(&mut self, trampolines: &Trampolines) {
+        for &place in trampolines.patches.iter().flat_map(|patch| &patch.places) {
+            self.served.breakpoints.change(place, |wanted| {
+                wanted.spot = None;
+                wanted.fence = false;
+            });
+        }
+    }
+
+    pub(super) fn insert_jumps(&mut self) {
+        if let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) {
+            trampolines.insert(&program.memory);
+        }
+    }
+
+    /// Puts those in again whose code was mapped anew.
+    pub(super) fn insert_jumps_again(&mut self) {
+        if let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) {
+            trampolines.inserted = false;
+            trampolines.insert(&program.memory);
+        }
+    }
+
+    pub(super) fn remove_jumps(&mut self) {
+        if let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) {
+            trampolines.remove(&program.memory);
+        }
+    }
+
+    /// The same for a child that has inherited them.
+    pub(super) fn clean_jumps(&mut self, memory: &Memory, shared: bool) {
+        if let Some(trampolines) = &mut self.trampolines {
+            trampolines.clean(memory);
+            trampolines.inserted &= !shared;
+        }
+    }
+
+    /// Counts a hit that a stop has told of, if trampolines count; true if it is the one that was wanted.
+    pub(super) fn count_with_trampolines(&mut self, spot: u32, frame: u64) -> Option<bool> {
+        let trampolines = self.trampolines.as_ref().filter(|trampolines| !trampolines.retired)?;
+        let program = self.program.as_ref()?;
+        Some(trampolines.count(&program.memory, spot, frame))
+    }
+
+    /// A thread that is about to go on from a displaced instruction executes it where it is now.
+    pub(super) fn enter_trampoline(&mut self, tid: Pid) {
+        let Some(trampolines) = self.trampolines.as_ref().filter(|trampolines| trampolines.inserted) else { return };
+        let Ok(mut registers) = raw::registers(tid) else { return };
+        if let Some(onward) = trampolines.onward.get(&registers.rip) {
+            registers.rip = *onward;
+            raw::set_registers(tid, &registers).ok();
+        }
+    }
+
+    /// A thread has met an `int3`, at this address: whether it was one of a trampoline, and has been dealt with.
+    pub(super) fn trampoline_trapped(&mut self, tid: Pid, at: u64) -> bool {
+        let Some(trap) = self.trampolines.as_ref().and_then(|trampolines| trampolines.traps.get(&at).copied()) else {
+            return false;
+        };
+        let Ok(mut registers) = raw::registers(tid) else { return false };
+        match trap {
+            Trap::Hit(pc) => {
+                registers.rip = pc;
+                raw::set_registers(tid, &registers).ok();
+                self.run_over(RunEnd::Hits);
+            }
+            Trap::Fence { pc, differs } => {
+                registers.rip = pc;
+                raw::set_registers(tid, &registers).ok();
+                if self.fence_met(tid) {
+                    self.at_fence(tid);
+                } else {
+                    self.note_difference();
+                    registers.rip = differs;
+                    raw::set_registers(tid, &registers).ok();
+                    self.go_on(tid);
+                }
+            }
+        }
+        true
+    }
+
+    /// Has the fence look at the word in which the program has just differed.
+    fn note_difference(&mut self) {
+        let Some((address, value)) = self.fence.as_ref().and_then(super::Fence::difference) else { return };
+        let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return };
+        let index = trampolines.next_word as u64;
+        trampolines.next_word = (trampolines.next_word + 1) % code::WORDS;
+        trampolines.set_word(&program.memory, data::WORD + 16 * index, address);
+        trampolines.set_word(&program.memory, data::WORD + 16 * index + 8, value);
+    }
+
+    /// Whether a signal that came while everything was being stopped is one of a trampoline's own.
+    pub(super) fn is_of_trampoline(&self, tid: Pid, number: i32) -> bool {
+        let Some(trampolines) = &self.trampolines else { return false };
+        let Ok(mut registers) = raw::registers(tid) else { return false };
+        if number == libc::SIGTRAP && trampolines.traps.contains_key(&registers.rip.wrapping_sub(1)) {
+            registers.rip -= 1;
+            return raw::set_registers(tid, &registers).is_ok();
+        }
+        let comparing = |made: &Compared| (made.comparing.0..made.comparing.1).contains(&registers.rip);
+        matches!(number, libc::SIGSEGV | libc::SIGBUS) && trampolines.compared.as_ref().is_some_and(comparing)
+    }
+
+    /// A signal comes to a thread in a trampoline: the program is to see it where it is in its own code.
+    /// True if it was none of the program's, and has been dealt with.
+    pub(super) fn signal_in_trampoline(&mut self, tid: Pid, number: i32) -> bool {
+        let Some(trampolines) = &self.trampolines else { return false };
+        let Ok(mut registers) = raw::registers(tid) else { return false };
+        if !trampolines.contains(registers.rip) {
+            return false;
+        }
+        if let Some(compared) = trampolines.compared
+            && matches!(number, libc::SIGSEGV | libc::SIGBUS)
+            && (compared.comparing.0..compared.comparing.1).contains(&registers.rip)
+        {
+            // A word is not mapped any more, and was when the fence was.
+            registers.rip = compared.differs;
+            raw::set_registers(tid, &registers).ok();
+            self.go_on(tid);
+            return true;
+        }
+        self.leave_trampoline(tid);
+        // Its handler may return into the middle of what a jump has replaced.
+        let Ok(registers) = raw::registers(tid) else { return false };
+        let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return false };
+        let middle = |patch: &Patch| (patch.address + 1..patch.address + JUMP as u64).contains(&registers.rip);
+        if let Some(index) = trampolines.patches.iter().position(middle) {
+            let patch = trampolines.patches.remove(index);
+            patch.replace(&program.memory, &patch.jump, &patch.original);
+            let end = patch.address + (JUMP + LONGEST) as u64;
+            let others: Vec<u64> = trampolines.patches.iter().map(|patch| patch.address).collect();
+            let next = others.into_iter().filter(|other| *other > patch.address).min().unwrap_or(end);
+            trampolines.onward.retain(|original, _| !(patch.address..next.min(end)).contains(original));
+            self.meet_by_stops(&patch.places);
+        }
+        false
+    }
+
+    /// Spots and the fence at these addresses have no trampoline any more.
+    fn meet_by_stops(&mut self, places: &[u64]) {
+        for &place in places {
+            let spot = self.running.as_ref().and_then(|running| running.spot_at(place));
+            let fence = self.fence_is_at(place);
+            self.served.breakpoints.change(place, |wanted| {
+                wanted.spot = spot;
+                wanted.fence = fence;
+            });
+        }
+        self.insert_breakpoints();
+    }
+
+    /// Brings a stopped thread out of a trampoline: to the instruction of the program that it is about to execute.
+    pub(super) fn leave_trampoline(&mut self, tid: Pid) {
+        let Some(trampolines) = &self.trampolines else { return };
+        let inside = |tid: Pid| raw::registers(tid).is_ok_and(|registers| trampolines.contains(registers.rip));
+        if !inside(tid) {
+            return;
+        }
+        // None is to come in between.
+        let Ok(mask) = raw::signal_mask(tid) else { return };
+        raw::set_signal_mask(tid, u64::MAX).ok();
+        for _ in 0..MOST_STEPS {
+            let Ok(mut registers) = raw::registers(tid) else { break };
+            let pc = registers.rip;
+            let comparing = trampolines.compared.filter(|made| (made.comparing.0..made.comparing.1).contains(&pc));
+            let to = match (trampolines.original.get(&pc), trampolines.traps.get(&pc).copied(), comparing) {
+                (Some(original), ..) => Some((*original, true)),
+                (_, Some(Trap::Hit(pc) | Trap::Fence { pc, .. }), _) => Some((pc, true)),
+                // What it is compared with need not be mapped any more.
+                (.., Some(compared)) => Some((compared.differs, false)),
+                _ if !trampolines.contains(pc) => break,
+                _ => None,
+            };
+            if let Some((to, out)) = to {
+                registers.rip = to;
+                raw::set_registers(tid, &registers).ok();
+                if out {
+                    break;
+                }
+                continue;
+            }
+            let stepped = raw::resume(libc::PTRACE_SINGLESTEP, tid, 0).and_then(|()| raw::wait(Some(tid), true));
+            if !matches!(stepped, Ok(Some((_, status))) if libc::WIFSTOPPED(status)) {
+                break;
+            }
+        }
+        raw::set_signal_mask(tid, mask).ok();
+    }
+
+    /// Notes what trampolines have counted: hits of a run and the last of them.
+    pub(in crate::supervisor) fn take_counts(&mut self) {
+        let (Some(trampolines), Some(program), Some(running)) =
+            (&mut self.trampolines, &self.program, &mut self.running)
+        else {
+            return;
+        };
+        if trampolines.retired {
+            return;
+        }
+        running.hits += trampolines.counted(&program.memory);
+        trampolines.left = trampolines.word(&program.memory, data::LEFT);
+        running.last = trampolines.last(&program.memory, running.hits);
+    }
+
+    /// Takes the trampolines of a stopped program away.
+    pub(super) fn take_down_trampolines(&mut self) {
+        self.take_counts();
+        self.remove_jumps();
+        let Some(trampolines) = self.trampolines.take() else { return };
+        if self.program.is_some() {
+            let range = trampolines.range;
+            let unmap = [range.start, range.end - range.start, 0, 0, 0, 0];
+            self.injected(|injector| injector.call(Sysno::munmap, unmap)).ok();
+        }
+    }
+
+    /// There is another thread, which they are not made for: everything is met by stops again.
+    pub(super) fn do_without_trampolines(&mut self) {
+        self.take_counts();
+        self.remove_jumps();
+        let Some(trampolines) = &mut self.trampolines else { return };
+        let patches = std::mem::take(&mut trampolines.patches);
+        trampolines.retired = true;
+        for patch in patches {
+            self.meet_by_stops(&patch.places);
+        }
+    }
+}
+
+/// A free range of addresses near some code.
+fn place_near(pid: Pid, code: u64) -> Option<u64> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let range = |line: &str| {
+        let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+        Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+    };
+    let taken: Vec<(u64, u64)> = maps.lines().filter_map(range).collect();
+    const MOST: u64 = 16 << 20;
+    let page = code & !(PAGE - 1);
+    let below = page.checked_sub(AWAY).filter(|at| *at >= 1 << 20);
+    // Where the injector's pages are, a program that is linked to a fixed address has nothing, either.
+    let candidates = [below, Some(super::allocations::OURS.end), page.checked_add(AWAY)];
+    candidates.into_iter().flatten().find(|at| {
+        code::reach(code, *at).is_some() && !taken.iter().any(|(start, end)| *start < at + MOST && *end > *at)
+    })
+}

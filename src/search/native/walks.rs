@@ -1,0 +1,428 @@
+//! The last stop of a kind in a stretch: run over statements until few are left, then step.
+
+use super::chance::{self, Verdict};
+use super::{
+    After, Ground, Hit, Landing, Level, MANY_US, MOST_STEPS, Machine, Moved, PLENTY_US, Passed, SHORT_US, Until,
+};
+
+/// How many changes of line before the wanted place the debugger begins to step. The first stop after an arbitrary place need
+/// not be one that a forward run makes (it can be in the middle of a line); after one or two, the stops are the same.
+pub const RUN_UP: usize = 3;
+
+/// Hits that are passed at most in one run before time is used to come closer: about a tenth of a second of them.
+const MOST_HITS: u64 = 4_096;
+
+/// How often twice the time that a stretch is believed to take is tried, when it takes longer: on a busy machine.
+const LONGER: u32 = 16;
+
+/// The last stop before the end of a stretch at a level or further out; its beginning counts, if it is one.
+///
+/// # Errors
+/// As the machine's.
+pub fn last_within<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<Option<M::State>, M::Error> {
+    let first = machine.pass(from, until, level, MOST_HITS, None)?;
+    if let Some(found) = before_loop(machine, from, until, level, &first)? {
+        return Ok(found);
+    }
+    let (mut nearer, mut passed) = approach(machine, from, until, level, first)?;
+    loop {
+        let near = nearer.pop();
+        let found = last_of(machine, near.as_ref().unwrap_or(from), until, level, &passed)?;
+        if found.is_some() || near.is_none() {
+            return Ok(found);
+        }
+        // That was in the middle of the last statement: from further back.
+        passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
+    }
+}
+
+/// The last stop of a stretch that ends in or right behind a loop on one line, from which nothing else is done: it is looked for
+/// among what was before. `None` if this is not such a stretch, as its first hits show.
+fn before_loop<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    first: &Passed,
+) -> Result<Option<Option<M::State>>, M::Error> {
+    let Some(hit) = first.last.last().filter(|_| !first.reached && changes_of(&first.last).is_empty()) else {
+        return Ok(None);
+    };
+    let inside = machine.at_hit(from, level, first.count)?;
+    if machine.closed_line(&inside)? != Some(hit.line) {
+        return Ok(None);
+    }
+    let others = Level { without: Some(hit.line), ..level.clone() };
+    let passed = machine.pass(from, until, &others, MOST_HITS, None)?;
+    if !passed.reached {
+        return Ok(None);
+    }
+    let changes = changes_of(&passed.last);
+    if let Some(&number) = changes.len().checked_sub(RUN_UP - 1).and_then(|index| changes.get(index)) {
+        let begin = machine.at_hit(from, &others, number)?;
+        return walk(machine, &begin, None, until, level, Around::Often).map(Some);
+    }
+    // In the middle of the loop there is none: from further back.
+    if machine.is_stop(from) { walk_from(machine, from, until, level, Around::Often).map(Some) } else { Ok(Some(None)) }
+}
+
+/// The last stop of a stretch on which statements of the level were passed.
+fn last_of<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    passed: &Passed,
+) -> Result<Option<M::State>, M::Error> {
+    let Some(first) = passed.last.first() else {
+        // No line begins in between.
+        return counted(machine, from, level);
+    };
+    let changes = changes_of(&passed.last);
+    let whole = passed.count == passed.last.len() as u64;
+    // Where a function is one line, there are fewer stops than changes of line: its entry and the stop behind its prologue are one.
+    let mut run_up = RUN_UP;
+    while let Some(&number) = changes.len().checked_sub(run_up).and_then(|index| changes.get(index)) {
+        let begin = machine.at_hit(from, level, number)?;
+        if let Some(found) = walk(machine, &begin, None, until, level, Around::Once)? {
+            return Ok(Some(found));
+        }
+        run_up *= 2;
+    }
+    let begin = if whole && machine.is_stop(from) {
+        return walk_from(machine, from, until, level, Around::Once);
+    } else if whole {
+        // Steps from there on might go through a long loop; the first statement that was met need not be a stop.
+        machine.at_hit(from, level, first.number)?
+    } else if changes.len() >= RUN_UP {
+        return walk_from(machine, from, until, level, Around::Often);
+    } else {
+        // One line, over and over: what was before it?
+        let other = Level { without: passed.last.last().map(|hit| hit.line), ..level.clone() };
+        let passed = machine.pass(from, until, &other, MOST_HITS, None)?;
+        let changes = changes_of(&passed.last);
+        match changes.len().checked_sub(RUN_UP - 1).and_then(|index| changes.get(index)) {
+            Some(&number) if passed.reached => machine.at_hit(from, &other, number)?,
+            _ => return walk_from(machine, from, until, level, Around::Often),
+        }
+    };
+    let around = if whole { Around::Once } else { Around::Often };
+    walk(machine, &begin, None, until, level, around)
+}
+
+/// How often the last line of a stretch is gone round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Around {
+    /// No more often than can be stepped over.
+    Once,
+    /// Maybe a million times, each instruction of which a step would go over one by one.
+    Often,
+}
+
+/// Whether a stop is the last one of a stretch: from its line nothing is called, and no other line of it or of its callers is
+/// met before the end. The debugger then need not step over it.
+fn is_last<M: Machine>(machine: &mut M, at: &M::State, until: &Until<M::State>) -> Result<bool, M::Error> {
+    let Some(line) = machine.closed_line(at)? else { return Ok(false) };
+    let frames = machine.frames(at)?;
+    let Some(level) = Level::of(&frames, 0) else { return Ok(false) };
+    let others = Level { without: Some(line), ..level.whole() };
+    let passed = machine.pass(at, until, &others, 1, None)?;
+    Ok(passed.reached && passed.count == 0)
+}
+
+/// A beginning, if it is a stop at a level, with all inlined calls entered that are of the level.
+fn counted<M: Machine>(machine: &mut M, from: &M::State, level: &Level) -> Result<Option<M::State>, M::Error> {
+    match machine.frames(from)?.first().filter(|frame| level.has(frame)) {
+        Some(frame) if machine.is_stop(from) => machine.entered(from, level.most_inlined(frame)).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The numbers of the hits at which another line, or the same in another frame, begins.
+fn changes_of(hits: &[Hit]) -> Vec<u64> {
+    let same = |pair: &&[Hit]| (pair[0].frame, pair[0].line) != (pair[1].frame, pair[1].line);
+    hits.windows(2).filter(same).map(|pair| pair[1].number).collect()
+}
+
+/// States after `from`, nearer and nearer to the end, and the hits from the last of them (or from `from`, if there are none) to
+/// the end, which are not too many. `first` are the first ones of all.
+fn approach<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    first: Passed,
+) -> Result<(Vec<M::State>, Passed), M::Error> {
+    let mut nearer: Vec<M::State> = Vec::new();
+    if first.reached {
+        return Ok((nearer, first));
+    }
+    let mut span = time_to(machine, from, until)?;
+    if span <= PLENTY_US {
+        let passed = machine.pass(from, until, level, u64::MAX, Some(MANY_US))?;
+        if passed.reached {
+            return Ok((nearer, passed));
+        }
+    }
+    while span > SHORT_US {
+        // Close before the end, with room for the clock's error.
+        let ahead = span - (span / 4).max(SHORT_US / 2);
+        match machine.part_way(nearer.last().unwrap_or(from), ahead, until)? {
+            After::End(micros) => span = micros.min(ahead),
+            After::At(middle) => match machine.reaches(&middle, (span - ahead) * 4 + 20_000, until)? {
+                Some(micros) => {
+                    span = micros.min(span - 1);
+                    let (most, time) = if span <= PLENTY_US { (u64::MAX, Some(MANY_US)) } else { (MOST_HITS, None) };
+                    let passed = machine.pass(&middle, until, level, most, time)?;
+                    nearer.push(middle);
+                    if passed.reached {
+                        return Ok((nearer, passed));
+                    }
+                }
+                None => span = ahead,
+            },
+        }
+    }
+    if ends_at_stop(machine, until) {
+        let begin = nearer.last().unwrap_or(from).clone();
+        let found = chance::nearer(machine, begin, until, span, |_, _| Ok(Verdict::Nearer))?;
+        nearer.extend(found.moved.then_some(found.from));
+    }
+    let passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
+    Ok((nearer, passed))
+}
+
+/// How long a stretch takes, in microseconds: what is known of it errs, and a busy machine takes longer.
+pub(super) fn time_to<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::State>) -> Result<u64, M::Error> {
+    let mut span = machine.span(from, until);
+    for _ in 0..LONGER {
+        match machine.after(from, span * 2 + 10_000, until)? {
+            After::End(micros) => return Ok(micros),
+            After::At(_) => span = span * 2 + 10_000,
+        }
+    }
+    Ok(span)
+}
+
+/// Whether a stretch ends where the debugger has stopped, and not wherever the program was at some time.
+pub(super) fn ends_at_stop<M: Machine>(machine: &M, until: &Until<M::State>) -> bool {
+    match until {
+        Until::State(state) => machine.is_stop(state),
+        Until::End => true,
+    }
+}
+
+/// Steps from a state, which counts if the debugger stops there, to the end; the last stop before that at a level.
+fn walk_from<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    around: Around,
+) -> Result<Option<M::State>, M::Error> {
+    let last = counted(machine, from, level)?;
+    if around == Around::Often && last.is_some() && is_last(machine, from, until)? {
+        return Ok(last);
+    }
+    walk(machine, from, last, until, level, around)
+}
+
+/// Steps from a state to the end, over what is deeper than the level; the last stop before the end that is not, or `last`.
+fn walk<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    mut last: Option<M::State>,
+    until: &Until<M::State>,
+    level: &Level,
+    around: Around,
+) -> Result<Option<M::State>, M::Error> {
+    let mut first = Some(set_out(machine, from, until)?);
+    for _ in 0..MOST_STEPS {
+        let mut moved = match first.take() {
+            Some(moved) => moved,
+            None => machine.step(until)?,
+        };
+        while let Moved::Stop(frame) = moved
+            && !(level.has(&frame) && frame.lands)
+        {
+            if frame.lands && !level.called(&frame) {
+                // In an inlined call.
+                moved = machine.step(until)?;
+                continue;
+            }
+            moved = machine.finish(until)?;
+            // gdb goes on from the middle of a line after a call; where a row of the line table begins, be it of the same line,
+            // it stops. lldb always does.
+            if let Moved::Stop(frame) = moved
+                && !level.called(&frame)
+                && !frame.begins
+            {
+                moved = machine.step(until)?;
+            }
+        }
+        match moved {
+            Moved::End => return Ok(last),
+            Moved::Stop(_) => {
+                let here = machine.here()?;
+                if around == Around::Often {
+                    if is_last(machine, &here, until)? {
+                        return Ok(Some(here));
+                    }
+                    machine.stand(&here)?;
+                }
+                last = Some(here);
+            }
+        }
+    }
+    Err(machine.astray("stepping does not come to the end of the stretch"))
+}
+
+/// The first step from a state. Where that is in code without lines it is left first.
+///
+/// # Errors
+/// As the machine's.
+pub fn set_out<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::State>) -> Result<Moved, M::Error> {
+    let frames = machine.frames(from)?;
+    machine.stand(from)?;
+    let mut moved = Moved::End;
+    for frame in frames.iter().take_while(|frame| !frame.lines).take(frames.len().saturating_sub(1)) {
+        moved = match moved {
+            Moved::Stop(now) if now.address > frame.address => continue,
+            _ => machine.finish(until)?,
+        };
+        match moved {
+            Moved::Stop(frame) if frame.lines && frame.begins => return Ok(moved),
+            Moved::Stop(frame) if frame.lines => break,
+            Moved::Stop(_) => {}
+            Moved::End => return Ok(moved),
+        }
+    }
+    machine.step(until)
+}
+
+/// The stop before the end of a stretch that `step` would have made, whatever its depth; the beginning of the stretch
+/// if there is none.
+///
+/// # Errors
+/// As the machine's.
+pub fn last_step<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<M::State, M::Error> {
+    Ok(step_within(machine, from, until, level)?.unwrap_or_else(|| from.clone()))
+}
+
+/// The same; `None` if there is no stop in the stretch, and its beginning is none.
+fn step_within<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<Option<M::State>, M::Error> {
+    let level = level.clone().whole();
+    let mut found = last_within(machine, from, until, &level)?;
+    if found.is_none() {
+        // It begins inside a call that returns before the end: from its outermost frame inwards.
+        let frames = machine.frames(from)?;
+        for index in (0..frames.len()).rev().filter(|index| frames[*index].address < level.at_least) {
+            let Some(level) = Level::of(&frames, index).filter(|_| frames[index].lines) else { continue };
+            found = last_within(machine, from, until, &level.whole())?;
+            if found.is_some() {
+                break;
+            }
+        }
+    }
+    let Some(mut found) = found.or_else(|| machine.is_stop(from).then(|| from.clone())) else { return Ok(None) };
+    loop {
+        if is_last(machine, &found, until)? {
+            return Ok(Some(found));
+        }
+        machine.stand(&found)?;
+        if machine.step(until)? == Moved::End {
+            return Ok(Some(found));
+        }
+        // It goes into a call that is over when the end comes: the stop is in there.
+        let inside = machine.here()?;
+        let frames = machine.frames(&inside)?;
+        found = match Level::of(&frames, 0) {
+            Some(level) => last_within(machine, &inside, until, &level.whole())?.unwrap_or(inside),
+            None if frames.first().is_some_and(|frame| !frame.lands) => return Ok(Some(found)),
+            None => inside,
+        };
+    }
+}
+
+/// The last hit of a level in a stretch.
+///
+/// # Errors
+/// As the machine's.
+pub fn last_hit<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+) -> Result<Option<M::State>, M::Error> {
+    let first = machine.pass(from, until, level, MOST_HITS, None)?;
+    let (nearer, passed) = approach(machine, from, until, level, first)?;
+    match passed.last.last() {
+        Some(hit) => machine.at_hit(nearer.last().unwrap_or(from), level, hit.number).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Which stop a move goes back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Back {
+    /// The one before, as `step` makes them.
+    Step,
+    /// The last one at this level or further out.
+    Within(Level),
+}
+
+/// One move backwards over a ground. `level` is that of the present, for [`Back::Step`].
+///
+/// # Errors
+/// As the machine's.
+pub fn back<M: Machine>(
+    machine: &mut M,
+    ground: &Ground<M::State>,
+    how: &Back,
+    level: &Level,
+) -> Result<Option<Landing<M::State>>, M::Error> {
+    over_runs(machine, ground, |machine, from, until| match how {
+        Back::Step => step_within(machine, from, until, level),
+        Back::Within(level) => last_within(machine, from, until, level),
+    })
+}
+
+/// Looks for the last place of a kind, stretch by stretch backwards. A stretch ends where the debugger has stopped, and begins
+/// further and further back among the states that were kept on the way there, so that twice of it is run at most.
+///
+/// # Errors
+/// As those of `look`.
+pub fn over_runs<M: Machine>(
+    machine: &mut M,
+    ground: &Ground<M::State>,
+    mut look: impl FnMut(&mut M, &M::State, &Until<M::State>) -> Result<Option<M::State>, M::Error>,
+) -> Result<Option<Landing<M::State>>, M::Error> {
+    let mut next = ground.anchors.len().checked_sub(1);
+    while let Some(index) = next {
+        let end = ground.next_stop(machine, index);
+        let begin = ground.stop_before(machine, index);
+        if ground.runs[index]
+            && let Some(state) = look(machine, &ground.anchors[index], &ground.end(end - 1))?
+        {
+            return Ok(Some(Landing { state, anchor: index }));
+        }
+        let further = end.saturating_sub(2 * (end - index)).max(begin);
+        next = if index == begin { index.checked_sub(1) } else { Some(further) };
+    }
+    Ok(None)
+}
