@@ -318,7 +318,13 @@ impl Supervisor {
                             self.back_out_if_entering(tid);
                         }
                     }
-                    Change::Born => drop(self.await_newborn(tid)),
+                    Change::Born => {
+                        let own = self.tasks.get(&tid).map(|task| task.pid);
+                        let newborn = self.await_newborn(tid).map(|(newborn, _)| newborn);
+                        if newborn.is_some_and(|newborn| self.tasks.get(&newborn).map(|task| task.pid) == own) {
+                            self.leave_birth(tid);
+                        }
+                    }
                     Change::Ending => self.let_end(tid),
                     _ => {}
                 }
@@ -326,6 +332,16 @@ impl Supervisor {
             _ => {
                 self.tasks.remove(&tid);
             }
+        }
+    }
+
+    /// A thread has made another one and is still in that call, whose result would overwrite what is done to its registers: it
+    /// leaves the call.
+    pub(super) fn leave_birth(&mut self, tid: Pid) {
+        if raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
+            && let Ok(Some((tid, status))) = raw::wait(Some(tid), true)
+        {
+            self.record(tid, status);
         }
     }
 

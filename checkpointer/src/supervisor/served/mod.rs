@@ -483,7 +483,11 @@ impl Supervisor {
             Change::Ending => self.let_end(tid),
             Change::Born => {
                 let newborn = self.await_newborn(tid);
+                let thread = newborn.is_some_and(|(newborn, _)| self.is_served(newborn));
                 self.control(tid).pending = self.served_birth(tid, newborn);
+                if thread {
+                    self.leave_birth(tid);
+                }
             }
             Change::VforkDone if std::mem::take(&mut self.served.vforked) => {
                 self.control(tid).pending = Some(Why::VforkDone);

@@ -332,7 +332,8 @@ impl Supervisor {
 
     /// Lets a thread go from where it stands; over a fence, if one is there.
     pub(in crate::supervisor) fn begin_from(&mut self, tid: Pid) {
-        if !self.may_go(tid) {
+        // It may have become another's turn, and that the end of the run, when the thread before was let go.
+        if !self.served.running || !self.may_go(tid) {
             return;
         }
         if let Some(task) = self.tasks.get_mut(&tid) {
