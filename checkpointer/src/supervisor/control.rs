@@ -270,6 +270,10 @@ impl Supervisor {
         for id in ids {
             self.drop_copy(id);
         }
+        // One that was about to end by itself, and had been stopped there, is not woken by being killed.
+        for &tid in &self.dying {
+            crate::raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+        }
         // In any order: the leaders' ends come when those of their threads have been taken.
         while !self.dying.is_empty() {
             match crate::raw::wait(None, true) {
