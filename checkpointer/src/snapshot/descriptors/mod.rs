@@ -130,7 +130,7 @@ pub fn capture(remote: &mut dyn Remote, hints: &Hints) -> Result<Descriptors, In
     let table = Table::of(remote)?;
     let fail = |source| trouble("its descriptors", remote, source);
     let mut state = Descriptors::default();
-    let (mut fifos, mut sockets) = (Vec::new(), Vec::new());
+    let (mut fifos, mut sockets, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for number in table.numbers().map_err(fail)? {
         let open = table.open(number).map_err(fail)?;
         if open.flags & libc::O_PATH != 0 {
@@ -147,13 +147,13 @@ pub fn capture(remote: &mut dyn Remote, hints: &Hints) -> Result<Descriptors, In
         match open.stat.st_mode & libc::S_IFMT {
             libc::S_IFIFO => fifos.push(open),
             libc::S_IFSOCK => sockets.push(open),
+            libc::S_IFREG | libc::S_IFBLK => files.push(number),
             _ => {}
         }
     }
     state.pipes = pipe::capture(&fifos, &mut state.lost).map_err(fail)?;
     state.pairs = socketpair::capture(&sockets, &mut state.lost).map_err(fail)?;
-    let numbers = state.table.iter().map(|descriptor| descriptor.number);
-    state.locks = record_locks::capture(&table, numbers).map_err(fail)?;
+    state.locks = record_locks::capture(&table, &files).map_err(fail)?;
     Ok(state)
 }
 

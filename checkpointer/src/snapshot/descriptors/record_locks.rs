@@ -22,19 +22,29 @@ pub struct Lock {
     length: u64,
 }
 
-/// Lists the locks. fdinfo is read only if /proc/locks names the process at all.
-pub(crate) fn capture(table: &Table, numbers: impl Iterator<Item = i32>) -> io::Result<Vec<Lock>> {
+/// With more files than this, /proc/locks is asked first whether the process holds any lock.
+const MANY: usize = 32;
+
+/// Lists the locks on the files `numbers`. The list of the whole system is asked only for processes with many files: opening
+/// it waits until every processor has passed a grace period (7 to 20 ms here), one file's fdinfo takes 0.05 ms.
+pub(crate) fn capture(table: &Table, numbers: &[i32]) -> io::Result<Vec<Lock>> {
     let pid = table.pid.to_string();
-    let all = fs::read_to_string("/proc/locks").unwrap_or_default();
-    if !all.lines().any(|line| line.split_whitespace().nth(4) == Some(&pid)) {
-        return Ok(Vec::new());
+    if numbers.len() > MANY {
+        let all = fs::read_to_string("/proc/locks").unwrap_or_default();
+        if !all.lines().any(|line| line.split_whitespace().nth(4) == Some(&pid)) {
+            return Ok(Vec::new());
+        }
     }
     let mut locks: Vec<(String, Lock)> = Vec::new();
-    for number in numbers {
+    for &number in numbers {
         for line in table.information(number)?.lines().filter_map(|line| line.strip_prefix("lock:")) {
             // 1: POSIX  ADVISORY  WRITE 8547 fe:00:10010788 1 5
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let [_, "POSIX", _, mode, _, file, start, end] = fields[..] else { continue };
+            let [_, "POSIX", _, mode, owner, file, start, end] = fields[..] else { continue };
+            // Another process that has the same open file shows its own there.
+            if owner != pid {
+                continue;
+            }
             let Ok(start) = start.parse::<u64>() else { continue };
             let length = end.parse::<u64>().map_or(0, |end| end - start + 1);
             let lock = Lock { number, exclusive: mode == "WRITE", start, length };
