@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nix::unistd::Pid;
 
-use super::tape::Pending;
+use super::tape::{Pending, Printing};
 use crate::ptrace::{Running, Stopped};
 
 /// A thread that waits for input with its call not yet made.
@@ -43,6 +43,8 @@ pub struct Task {
     pub clear_tid: Option<u64>,
     /// The call that it has been let into and that is looked at when it is done.
     pub pending: Option<Pending>,
+    /// What it prints.
+    pub printing: Option<Printing>,
     /// The entry of the notes whose descriptors it has been given.
     pub given: Option<usize>,
     /// Every call of it is looked at (while it has the terminal silent).
@@ -63,6 +65,7 @@ impl Task {
             restarting: None,
             clear_tid: None,
             pending: None,
+            printing: None,
             given: None,
             watched: false,
             group_stopped: false,

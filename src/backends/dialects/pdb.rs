@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::backends::dialect::{Belief, Dialect, Hosting, Prompt, PromptKind, Reading};
+use crate::backends::dialect::{Belief, Dialect, Hosting, Own, Prompt, PromptKind, Reading};
 use crate::history::entry::{Effect, Reason, Stop};
 
 /// Every command of pdb.py (and ipdb), with what it does when it has an argument and when it has none.
@@ -42,6 +42,22 @@ const LINE_PROMPTS: &[(&str, PromptKind)] = &[
     ("... ", PromptKind::Continuation),
     ("Clear all breaks? ", PromptKind::Continuation),
 ];
+
+/// How pdb's own text is told from the program's. ipdb colours its headers.
+const OWN: Own = Own {
+    stop: concat!(
+        r"(?-u)> (?:\x1b\[[0-9;]*m)*(?:<[^<>\n]*>|/[^\n]*?)(?:\x1b\[[0-9;]*m)*\((?:\d+|None)\)(?:\x1b\[[0-9;]*m)*",
+        r"[^\s()]+\((?:\x1b\[[0-9;]*m)*\)(?:\x1b\[[0-9;]*m)*(?:->[^\n]*)?(?:\n-> |\n?\z)",
+    ),
+    before: concat!(
+        r"(?-u)(?:\A|\n)(?:(?:--Call--|--Return--|Deleted breakpoint [^\n]*|\n?Program interrupted\. [^\n]*",
+        r"|The program (?:finished|exited) [^\n]*|Post mortem debugger finished\. [^\n]*|Restarting [^\n]* with arguments:\n[^\n]*",
+        r"|Uncaught exception\. [^\n]*|Running 'cont' or 'step' [^\n]*|Internal [^\n]*|\*\*\* [^\n]*",
+        r"|[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Iteration|Warning|Group|Quit|Fault|Failure)(?:: [^\n]*(?:\n[^\n]+){0,8}?)?",
+        r")\n)+\z",
+    ),
+    prompt: r"(?-u)(?:\(+Pdb(?:\+\+)?\)+ |ipdb> |\(com\) |>>> |\.\.\. +|Clear all breaks\? )\z",
+};
 
 /// How far from its end output is searched for a stop. A header has a path, a name and one line of source.
 const TAIL: usize = 64 * 1024;
@@ -120,7 +136,7 @@ impl Pdb {
     fn read_command(&mut self, line: &str) -> Reading {
         let send = if line.trim().is_empty() { self.last.clone() } else { line.to_owned() };
         self.continued = None;
-        let mut reading = Reading { effect: Effect::Queries, quits: false, send };
+        let mut reading = Reading { effect: Effect::Queries, quits: false, send, asks: false };
         if reading.send.is_empty() {
             return reading;
         }
@@ -132,6 +148,7 @@ impl Pdb {
             if matches!(word, "commands" | "cl" | "clear") {
                 self.continued = Some(Effect::Configures);
             }
+            reading.asks |= effect != Effect::Moves;
             define(&mut self.aliases, &command);
             match word {
                 "" if command.is_empty() || command.starts_with('!') => {}
@@ -140,6 +157,7 @@ impl Pdb {
                 _ => self.last = command,
             }
         }
+        reading.asks &= reading.effect == Effect::Moves;
         reading
     }
 }
@@ -169,9 +187,11 @@ impl Dialect for Pdb {
             PromptKind::Command => self.read_command(line),
             PromptKind::Continuation => {
                 let effect = self.continued.unwrap_or(Effect::Mutates);
-                Reading { effect, quits: false, send: line.to_owned() }
+                Reading { effect, quits: false, send: line.to_owned(), asks: false }
             }
-            PromptKind::Interpreter => Reading { effect: Effect::Mutates, quits: false, send: line.to_owned() },
+            PromptKind::Interpreter => {
+                Reading { effect: Effect::Mutates, quits: false, send: line.to_owned(), asks: false }
+            }
         }
     }
 
@@ -213,6 +233,10 @@ impl Dialect for Pdb {
         }
         text.push('\n');
         text
+    }
+
+    fn own(&self) -> Option<Own> {
+        Some(OWN)
     }
 
     fn runs_on(&self, sent: &str) -> bool {
