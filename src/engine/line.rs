@@ -45,7 +45,7 @@ impl Engine {
         let live = match dialect.hosting() {
             Hosting::InDebugger => {
                 Live::start(&to_execute(&options.argv, None), options.size, options.record.then(|| dialect.own()))
-            },
+            }
             Hosting::Served => {
                 let arguments = dialect.first_arguments(&options.argv);
                 Live::start_served(&*dialect, options.size, arguments.as_deref(), options.record, |doors| {

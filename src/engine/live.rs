@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
-use fred_checkpointer::wire::{self, CopyId, Event, Functions, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run};
+use fred_checkpointer::wire::{
+    self, CopyId, Event, Functions, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::backends::dialect::{Dialect, Own, Reach};
@@ -191,14 +193,7 @@ impl Live {
             told: String::new(),
             narrow,
         };
-        Ok(Live {
-            client,
-            pty,
-            output: String::new(),
-            served: Some(served),
-            news: Vec::new(),
-            purpose: <_>::default(),
-        })
+        Ok(Live { client, pty, output: String::new(), served: Some(served), news: Vec::new(), purpose: <_>::default() })
     }
 
     /// Notes arguments of a program as they were typed.

@@ -236,7 +236,12 @@ impl Dialect for Lldb {
     fn read_line(&mut self, line: &str, at: PromptKind) -> Reading {
         if at != PromptKind::Command {
             let agreed = line.trim().is_empty() || line.trim_start().starts_with(['y', 'Y']);
-            return Reading { effect: self.continued, quits: self.quitting && agreed, send: line.to_owned(), asks: false };
+            return Reading {
+                effect: self.continued,
+                quits: self.quitting && agreed,
+                send: line.to_owned(),
+                asks: false,
+            };
         }
         let repeats = line.trim().is_empty();
         let meant = if repeats { self.last.clone() } else { line.to_owned() };

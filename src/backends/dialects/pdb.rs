@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::pdb_own::OWN;
 use crate::backends::dialect::{Belief, Dialect, Hosting, Own, Prompt, PromptKind, Reading};
 use crate::history::entry::{Effect, Reason, Stop};
 
@@ -42,22 +43,6 @@ const LINE_PROMPTS: &[(&str, PromptKind)] = &[
     ("... ", PromptKind::Continuation),
     ("Clear all breaks? ", PromptKind::Continuation),
 ];
-
-/// How pdb's own text is told from the program's. ipdb colours its headers.
-const OWN: Own = Own {
-    stop: concat!(
-        r"(?-u)> (?:\x1b\[[0-9;]*m)*(?:<[^<>\n]*>|/[^\n]*?)(?:\x1b\[[0-9;]*m)*\((?:\d+|None)\)(?:\x1b\[[0-9;]*m)*",
-        r"[^\s()]+\((?:\x1b\[[0-9;]*m)*\)(?:\x1b\[[0-9;]*m)*(?:->[^\n]*)?(?:\n-> |\n?\z)",
-    ),
-    before: concat!(
-        r"(?-u)(?:\A|\n)(?:(?:--Call--|--Return--|Deleted breakpoint [^\n]*|\n?Program interrupted\. [^\n]*",
-        r"|The program (?:finished|exited) [^\n]*|Post mortem debugger finished\. [^\n]*|Restarting [^\n]* with arguments:\n[^\n]*",
-        r"|Uncaught exception\. [^\n]*|Running 'cont' or 'step' [^\n]*|Internal [^\n]*|\*\*\* [^\n]*",
-        r"|[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Iteration|Warning|Group|Quit|Fault|Failure)(?:: [^\n]*(?:\n[^\n]+){0,8}?)?",
-        r")\n)+\z",
-    ),
-    prompt: r"(?-u)(?:\(+Pdb(?:\+\+)?\)+ |ipdb> |\(com\) |>>> |\.\.\. +|Clear all breaks\? )\z",
-};
 
 /// How far from its end output is searched for a stop. A header has a path, a name and one line of source.
 const TAIL: usize = 64 * 1024;

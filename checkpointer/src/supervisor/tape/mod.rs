@@ -34,12 +34,12 @@ use crate::inject::{InjectError, Remote};
 use crate::wire::{self, Event, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 pub(in crate::supervisor) use clocks::install as install_clocks;
-pub(in crate::supervisor) use prints::Printing;
 use gift::Counter;
 use held::Held;
 use kinds::Kinds;
 use line::{Line, Places, Rule, SCHEDULE};
 use printed::{Own, Reader};
+pub(in crate::supervisor) use prints::Printing;
 use schedule::{Cause, Schedule, Turn};
 use store::Store;
 

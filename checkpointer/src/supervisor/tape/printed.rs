@@ -157,8 +157,11 @@ impl Reader {
 
     /// A thread is about to write this. `new`: what has not been noted is to be.
     pub fn hears(&mut self, descriptor: i32, text: &[u8], own: &Own, new: bool) -> Heard {
+        if text.is_empty() {
+            return Heard::Again(0);
+        }
         self.last = descriptor;
-        if self.own || text.is_empty() {
+        if self.own {
             return Heard::Shown;
         }
         let stop = own.stop.find(text).map(|found| found.start());
@@ -525,7 +528,11 @@ mod tests {
         assert_eq!(shown(&mut other, &["x is 3\n", "end\n", STOP, "\n"], true), format!("x is 3\nend\n{STOP}\n"));
         let mut other = start.clone();
         other.change();
-        assert_eq!(shown(&mut other, &["one\n", "x", " is ", "5", "\n", STOP, "\n"], true), format!("x is 5\n{STOP}\n"));
+        assert_eq!(
+            shown(&mut other, &["one\n", "x", " is ", "5", "\n", STOP, "\n"], true),
+            format!("x is 5\n{STOP}\n")
+        );
+        assert_eq!(other.hears(1, b"", &own(), true), Heard::Again(0));
         // Once more, it is known.
         let mut again = start.clone();
         again.change();
