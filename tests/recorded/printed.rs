@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::native::Sample;
 use crate::world::{PDB, World};
 use crate::{Dice, sessions};
 
@@ -79,4 +80,47 @@ fn every_line_is_shown_once() {
         assert_eq!(OWN.replace_all(&output, ""), plain(&world), "seed {seed}: {lines:?}\n{output}");
         assert_eq!(world.diverged(), 0, "{lines:?}");
     }
+}
+
+const CHANGED: &str = "\
+x = 4
+print('one')
+print('x is', x)
+print('two')
+end = 1
+";
+
+#[test]
+fn what_differs_after_a_change_is_shown_and_known_from_then_on() {
+    let world = World::new().file("prog.py", CHANGED);
+    let lines =
+        ["tbreak 5", "continue", "fred-reverse-next 2", "!x = 5", "next", "next", "fred-undo 2", "next", "next"];
+    world.fred_in(&[("PYTHONUNBUFFERED", "")], &[], PDB, &["prog.py"], &lines.map(str::to_owned));
+    assert_eq!(OWN.replace_all(&world.output(), ""), "one\nx is 4\ntwo\nx is 5\ntwo\n", "{}", world.output());
+}
+
+const ASKS: &str = r#"
+#include <stdio.h>
+
+int main(void)
+{
+    char name[20];
+    printf("hello\nname? ");
+    fflush(stdout);
+    if (!fgets(name, sizeof name, stdin))
+        printf("nobody\n");
+    return 0;
+}
+"#;
+
+/// Nobody is there, so that the answer is the end of input each time.
+#[test]
+fn a_native_programs_question_is_shown_where_it_is_asked_again() {
+    let sample = Sample::of("program.c", ASKS);
+    let world = World::at(sample.path());
+    let lines = ["break 8", "run", "next", "next", "fred-undo 3", "run", "next", "next"];
+    world.fred(&["gdb", "-q", "-nx"], &["./program"], &lines.map(str::to_owned));
+    let output = world.output();
+    let times = |text: &str| output.matches(text).count();
+    assert_eq!((times("hello\n"), times("name? "), times("nobody\n")), (1, 2, 1), "{output}");
 }
