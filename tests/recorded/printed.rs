@@ -118,7 +118,7 @@ int main(void)
 fn a_native_programs_question_is_shown_where_it_is_asked_again() {
     let sample = Sample::of("program.c", ASKS);
     let world = World::at(sample.path());
-    let lines = ["break 8", "run", "next", "next", "fred-undo 3", "run", "next", "next"];
+    let lines = ["break 8", "run", "next", "next", "fred-undo 2", "next", "next", "next"];
     world.fred(&["gdb", "-q", "-nx"], &["./program"], &lines.map(str::to_owned));
     let output = world.output();
     let times = |text: &str| output.matches(text).count();
