@@ -456,7 +456,10 @@ impl<'e> Native<'e> {
     fn leave_loop(&mut self, until: &Until<State>, micros: u64) -> Result<RunEnd, Failure> {
         let frames = self.stack(None, OUTER_FRAMES)?;
         let Some(served) = &mut self.engine.served else { return Ok(RunEnd::Time) };
-        let returns = frames.iter().skip(1).filter_map(|(frame, _)| {
+        // What is inlined where it stands has no return: an instruction that it is in the midst of would be broken.
+        let innermost = frames.first().map(|(frame, _)| frame.address);
+        let outer = frames.iter().skip_while(|(frame, _)| Some(frame.address) == innermost);
+        let returns = outer.filter_map(|(frame, _)| {
             let address = frame.pc + 1;
             let frame_at = served.symbols.frame_rule(address).map(|rule| match rule {
                 Rule::StackPointer(offset) => (FrameRegister::StackPointer, offset),
