@@ -46,8 +46,24 @@ __attribute__((noinline, optimize("O2"))) unsigned long tight(long rounds)
     return sum;
 }
 
+/* Loops as most programs have them: what counts is four bytes long, and behind it is what the loop begins with. */
+__attribute__((noinline)) unsigned narrow(int rounds)
+{
+    unsigned sum = 0;
+    for (int i = 0; i < rounds; i++) {
+        for (int j = 0; j < 3; j++)
+            sum += j;
+        for (int j = 3; j > 0; j--)
+            if (sum & 1)
+                sum ^= i;
+            else
+                sum++;
+    }
+    return sum;
+}
+
 int main(void)
 {
-    unsigned long one = plain(40), other = tight(100);
+    unsigned long one = plain(40), other = tight(100) + narrow(60);
     return one == other;
 }

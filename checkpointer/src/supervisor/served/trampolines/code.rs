@@ -2,12 +2,14 @@
 //! below the stack pointer would be read by whoever uses a variable before it has set it, and the program would not be the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use iced_x86::{
     BlockEncoder, BlockEncoderOptions, Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionBlock,
     Mnemonic,
 };
 
+use super::plan::SHORT;
 use crate::raw::Registers;
 use crate::wire::{FrameRegister, Ran, Spot};
 
@@ -59,15 +61,19 @@ pub(super) struct Known {
     targets: BTreeSet<u64>,
     /// Ranges of functions of which all jumps are known.
     known: Vec<(u64, u64)>,
+    /// Their instructions.
+    starts: BTreeSet<u64>,
 }
 
 impl Known {
     /// Reads the ranges of one function. `word` reads the program's memory: tables of jumps are there.
     pub(super) fn read(&mut self, ranges: &[(u64, Vec<u8>)], word: impl Fn(u64) -> Option<[u8; 8]>) {
         let mut known = true;
+        let mut starts = Vec::new();
         let (mut tables, mut by_table) = (BTreeSet::new(), false);
         for (start, bytes) in ranges {
             for instruction in Decoder::with_ip(64, bytes, *start, DecoderOptions::NONE).iter() {
+                starts.push(instruction.ip());
                 match instruction.flow_control() {
                     FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch | FlowControl::Call => {
                         self.targets.insert(instruction.near_branch_target());
@@ -92,17 +98,29 @@ impl Known {
         }
         if known {
             self.known.extend(ranges.iter().map(|(start, bytes)| (*start, start + bytes.len() as u64)));
+            self.starts.extend(starts);
         }
     }
 
-    /// The instructions that a jump at an address would take the place of, if they can be executed elsewhere and nothing leads
+    /// Where instructions begin of which all is known.
+    pub(super) fn starts(&self, within: Range<u64>) -> impl Iterator<Item = u64> {
+        self.starts.range(within).copied()
+    }
+
+    /// The instructions that `need` bytes at an address would take the place of, if they can be executed elsewhere and nothing leads
     /// into their middle. `taken` are addresses that must stay.
-    pub(super) fn displaced(&self, at: u64, bytes: &[u8], taken: &BTreeSet<u64>) -> Option<Vec<Instruction>> {
+    pub(super) fn displaced(
+        &self,
+        at: u64,
+        bytes: &[u8],
+        taken: &BTreeSet<u64>,
+        need: usize,
+    ) -> Option<Vec<Instruction>> {
         let mut found: Vec<Instruction> = Vec::new();
         let known = self.known.iter().any(|(start, end)| (*start..*end).contains(&at));
         for instruction in Decoder::with_ip(64, bytes, at, DecoderOptions::NONE).iter() {
             let here = instruction.ip();
-            if here >= at + JUMP as u64 {
+            if here >= at + need as u64 {
                 return Some(found);
             }
             if taken.contains(&here) || here != at && (!known || self.targets.contains(&here)) {
@@ -114,7 +132,7 @@ impl Known {
             found.push(instruction);
         }
         let end = found.last().map_or(at, Instruction::next_ip);
-        (end >= at + JUMP as u64).then_some(found)
+        (end >= at + need as u64).then_some(found)
     }
 }
 
@@ -358,4 +376,10 @@ fn distance(from: u64, to: u64) -> i32 {
 pub(super) fn jump(from: u64, to: u64) -> Option<[u8; JUMP]> {
     let [a, b, c, d] = reach(from + JUMP as u64, to)?.to_le_bytes();
     Some([0xe9, a, b, c, d])
+}
+
+/// The same in two bytes.
+pub(super) fn short_jump(from: u64, to: u64) -> Option<[u8; SHORT]> {
+    let [distance] = i8::try_from(reach(from + SHORT as u64, to)?).ok()?.to_le_bytes();
+    Some([0xeb, distance])
 }

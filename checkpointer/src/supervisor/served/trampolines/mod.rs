@@ -7,6 +7,7 @@
 //! pointer are its own.
 
 mod code;
+mod plan;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -19,7 +20,8 @@ use super::{Memory, Supervisor};
 use crate::inject::{PAGE, Remote};
 use crate::raw;
 use crate::wire::{Functions, Hit, Ran, RunEnd, Spot};
-use code::{Compared, JUMP, Known, LONGEST, ROOM, Writer, data};
+use code::{Compared, Known, LONGEST, ROOM, Writer, data};
+use plan::Planned;
 
 /// How far from the code they are: within the reach of a jump, and away from where the program's next mappings come.
 const AWAY: u64 = 0x7000_0000;
@@ -36,15 +38,22 @@ struct Patch {
     address: u64,
     /// The spots and the fence that are met in its trampoline.
     places: Vec<u64>,
-    original: [u8; JUMP],
-    jump: [u8; JUMP],
+    original: Vec<u8>,
+    /// The jump, and the boards behind it.
+    jump: Vec<u8>,
+    /// Where the board is to which it leads, in another one.
+    board: Option<u64>,
 }
 
 impl Patch {
-    fn replace(&self, memory: &Memory, was: &[u8; JUMP], becomes: &[u8; JUMP]) {
-        let mut now = [0u8; JUMP];
+    fn range(&self) -> Range<u64> {
+        self.address..self.address + self.jump.len() as u64
+    }
+
+    fn replace(&self, memory: &Memory, was: &[u8], becomes: &[u8]) {
+        let mut now = vec![0u8; was.len()];
         // The program may have written something else there meanwhile, or unmapped it.
-        if memory.read(self.address, &mut now) == JUMP && now == *was {
+        if memory.read(self.address, &mut now) == was.len() && now == *was {
             memory.write(self.address, becomes).ok();
         }
     }
@@ -94,6 +103,21 @@ impl Trampolines {
 
     fn contains(&self, address: u64) -> bool {
         self.range.contains(&address)
+    }
+
+    /// Whose board lies at an address.
+    fn by_board(&self, address: u64) -> Option<u64> {
+        self.patches.iter().find(|patch| patch.board == Some(address)).map(|patch| patch.address)
+    }
+
+    /// Brings a thread that is on its way from a short jump to a trampoline back to that jump.
+    fn leave_board(&self, tid: Pid) {
+        if let Ok(mut registers) = raw::registers(tid)
+            && let Some(address) = self.by_board(registers.rip)
+        {
+            registers.rip = address;
+            raw::set_registers(tid, &registers).ok();
+        }
     }
 
     fn word(&self, memory: &Memory, offset: u64) -> u64 {
@@ -184,7 +208,8 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
     if places.len() > MOST_PLACES {
         return None;
     }
-    let size = (places.len() as u64 * ROOM).next_multiple_of(PAGE);
+    let plan = plan::planned(&places, functions, &wanted.taken, memory);
+    let size = (plan.len() as u64 * ROOM).next_multiple_of(PAGE);
     let base = at + size;
     let end = base + (data::LEVELS + 8 * wanted.spots.len() as u64).next_multiple_of(PAGE);
     let mut made = Trampolines {
@@ -201,13 +226,13 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
         retired: false,
     };
     let mut bytes = vec![0u8; usize::try_from(end - at).ok()?];
-    for &place in &places {
-        if made.onward.contains_key(&place) {
-            // Among the instructions of the one before.
-            continue;
+    let begins: BTreeMap<u64, u64> =
+        plan.iter().zip(0..).map(|(planned, index)| (planned.address, at + index * ROOM)).collect();
+    // Those of two bytes lead to others, which must be there.
+    for short in [false, true] {
+        for planned in plan.iter().filter(|planned| planned.board.is_some() == short) {
+            made.add(planned, &begins, wanted, (memory, &places), &mut bytes);
         }
-        let begin = at + made.patches.len() as u64 * ROOM;
-        made.add(place, Writer::new(begin, base), wanted, functions, (memory, &places), &mut bytes);
     }
     let mut set = |offset: u64, value: u64| {
         #[allow(clippy::cast_possible_truncation)]
@@ -238,27 +263,42 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
         set(data::WORD + 16 * index, base + data::FIRST);
         set(data::WORD + 16 * index + 8, ring);
     }
+    let by_stops = places.iter().filter(|place| !made.onward.contains_key(place));
+    tracing::debug!("trampolines for {} places, by stops: {:x?}", places.len(), by_stops.collect::<Vec<_>>());
     (!made.patches.is_empty()).then_some((made, bytes))
 }
 
 impl Trampolines {
-    /// Adds that of one place, if its instructions can be displaced.
+    /// Adds what has been planned.
     fn add(
         &mut self,
-        place: u64,
-        mut writer: Writer,
+        planned: &Planned,
+        begins: &BTreeMap<u64, u64>,
         wanted: &Wanted<'_>,
-        functions: &Known,
         (memory, places): (&Memory, &BTreeSet<u64>),
         bytes: &mut [u8],
     ) -> Option<()> {
-        let mut there = [0u8; JUMP + LONGEST];
-        let read = memory.read(place, &mut there);
-        let instructions = functions.displaced(place, &there[..read], &wanted.taken)?;
-        let begin = writer.at;
+        let jump = match planned.board {
+            Some(board) if !self.patches.iter().any(|host| host.range().contains(&board)) => return None,
+            Some(board) => code::short_jump(planned.address, board)?.to_vec(),
+            None => {
+                let to = |place: u64| begins.get(&place).copied();
+                let mut jump = code::jump(planned.address, to(planned.address)?)?.to_vec();
+                for &place in &planned.boards {
+                    jump.extend(code::jump(planned.address + jump.len() as u64, to(place)?)?);
+                }
+                jump
+            }
+        };
+        let mut original = vec![0u8; jump.len()];
+        if memory.read(planned.address, &mut original) != jump.len() {
+            return None;
+        }
+        let begin = *begins.get(&planned.address)?;
+        let mut writer = Writer::new(begin, self.data);
         let mut traps = Vec::new();
         let mut compared = None;
-        for instruction in &instructions {
+        for instruction in &planned.instructions {
             let here = instruction.ip();
             if let Some((_, in_call, _)) = wanted.fence.filter(|(pc, ..)| *pc == here) {
                 let made = writer.compare(in_call);
@@ -270,14 +310,13 @@ impl Trampolines {
             }
             writer.displaced(instruction)?;
         }
-        writer.back(instructions.last()?.next_ip())?;
-        let met = instructions.iter().map(Instruction::ip).filter(|ip| places.contains(ip)).collect();
+        writer.back(planned.instructions.last()?.next_ip())?;
+        let met = planned.instructions.iter().map(Instruction::ip).filter(|ip| places.contains(ip)).collect();
         let code = writer.bytes;
         if code.len() as u64 > ROOM {
             return None;
         }
-        let original = std::array::from_fn(|index| there[index]);
-        let patch = Patch { address: place, places: met, original, jump: code::jump(place, begin)? };
+        let patch = Patch { address: planned.address, places: met, original, jump, board: planned.board };
         let index = usize::try_from(begin - self.range.start).ok()?;
         bytes.get_mut(index..index + code.len())?.copy_from_slice(&code);
         self.patches.push(patch);
@@ -467,6 +506,7 @@ impl Supervisor {
     /// True if it was none of the program's, and has been dealt with.
     pub(super) fn signal_in_trampoline(&mut self, tid: Pid, number: i32) -> bool {
         let Some(trampolines) = &self.trampolines else { return false };
+        trampolines.leave_board(tid);
         let Ok(mut registers) = raw::registers(tid) else { return false };
         if !trampolines.contains(registers.rip) {
             return false;
@@ -485,15 +525,24 @@ impl Supervisor {
         // Its handler may return into the middle of what a jump has replaced.
         let Ok(registers) = raw::registers(tid) else { return false };
         let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return false };
-        let middle = |patch: &Patch| (patch.address + 1..patch.address + JUMP as u64).contains(&registers.rip);
-        if let Some(index) = trampolines.patches.iter().position(middle) {
-            let patch = trampolines.patches.remove(index);
-            patch.replace(&program.memory, &patch.jump, &patch.original);
-            let end = patch.address + (JUMP + LONGEST) as u64;
-            let others: Vec<u64> = trampolines.patches.iter().map(|patch| patch.address).collect();
-            let next = others.into_iter().filter(|other| *other > patch.address).min().unwrap_or(end);
-            trampolines.onward.retain(|original, _| !(patch.address..next.min(end)).contains(original));
-            self.meet_by_stops(&patch.places);
+        let middle = |patch: &Patch| registers.rip != patch.address && patch.range().contains(&registers.rip);
+        if let Some(found) = trampolines.patches.iter().find(|patch| middle(patch)).map(Patch::range) {
+            // With those whose boards are there.
+            let with_it =
+                |patch: &Patch| patch.address == found.start || patch.board.is_some_and(|board| found.contains(&board));
+            let (gone, kept) = std::mem::take(&mut trampolines.patches).into_iter().partition(with_it);
+            trampolines.patches = kept;
+            let gone: Vec<Patch> = gone;
+            for patch in &gone {
+                patch.replace(&program.memory, &patch.jump, &patch.original);
+                let end = patch.range().end + LONGEST as u64;
+                let others = trampolines.patches.iter().chain(&gone).map(|other| other.address);
+                let next = others.filter(|other| *other > patch.address).min().unwrap_or(end);
+                trampolines.onward.retain(|original, _| !(patch.address..next.min(end)).contains(original));
+            }
+            for patch in gone {
+                self.meet_by_stops(&patch.places);
+            }
         }
         false
     }
@@ -514,6 +563,7 @@ impl Supervisor {
     /// Brings a stopped thread out of a trampoline: to the instruction of the program that it is about to execute.
     pub(super) fn leave_trampoline(&mut self, tid: Pid) {
         let Some(trampolines) = &self.trampolines else { return };
+        trampolines.leave_board(tid);
         let inside = |tid: Pid| raw::registers(tid).is_ok_and(|registers| trampolines.contains(registers.rip));
         if !inside(tid) {
             return;
