@@ -63,6 +63,8 @@ pub(super) struct Known {
     known: Vec<(u64, u64)>,
     /// Their instructions.
     starts: BTreeSet<u64>,
+    /// Targets with the branches that lead to them, other than calls and tables.
+    branches: BTreeSet<(u64, u64)>,
 }
 
 impl Known {
@@ -77,6 +79,9 @@ impl Known {
                 match instruction.flow_control() {
                     FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch | FlowControl::Call => {
                         self.targets.insert(instruction.near_branch_target());
+                        if instruction.flow_control() != FlowControl::Call {
+                            self.branches.insert((instruction.near_branch_target(), instruction.ip()));
+                        }
                     }
                     FlowControl::IndirectBranch => by_table = true,
                     FlowControl::Exception if instruction.is_invalid() => known = false,
@@ -105,6 +110,11 @@ impl Known {
     /// Where instructions begin of which all is known.
     pub(super) fn starts(&self, within: Range<u64>) -> impl Iterator<Item = u64> {
         self.starts.range(within).copied()
+    }
+
+    /// The branches that lead to an address.
+    pub(super) fn branches_to(&self, target: u64) -> impl Iterator<Item = u64> {
+        self.branches.range((target, 0)..=(target, u64::MAX)).map(|(_, from)| *from)
     }
 
     /// The instructions that `need` bytes at an address would take the place of, if they can be executed elsewhere and nothing leads
@@ -168,20 +178,22 @@ fn can_be_moved(instruction: &Instruction) -> bool {
 
 /// A piece of code that is being written.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct Writer<'a> {
     pub(super) at: u64,
     data: u64,
     pub(super) bytes: Vec<u8>,
     /// For instructions of the program, where they are executed instead.
     pub(super) onward: BTreeMap<u64, u64>,
+    /// Where branches lead to that would lead to these.
+    redirected: &'a BTreeMap<u64, u64>,
 }
 
 /// A relative branch whose target is not known yet.
 struct Branch(usize);
 
-impl Writer {
-    pub(super) fn new(at: u64, data: u64) -> Writer {
-        Writer { at, data, bytes: Vec::new(), onward: BTreeMap::new() }
+impl<'a> Writer<'a> {
+    pub(super) fn new(at: u64, data: u64, redirected: &'a BTreeMap<u64, u64>) -> Self {
+        Writer { at, data, bytes: Vec::new(), onward: BTreeMap::new(), redirected }
     }
 
     pub(super) fn here(&self) -> u64 {
@@ -334,7 +346,12 @@ impl Writer {
 
     /// One instruction, by itself: a branch to its neighbours leads to where they are in the program.
     fn moved(&mut self, instruction: &Instruction) -> Option<()> {
-        let one = [*instruction];
+        let mut one = [*instruction];
+        if let Some(to) = self.redirected.get(&instruction.near_branch_target())
+            && matches!(instruction.flow_control(), FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch)
+        {
+            one[0].set_near_branch64(*to);
+        }
         let block = InstructionBlock::new(&one, self.here());
         let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE).ok()?;
         self.bytes.extend(encoded.code_buffer);

@@ -21,7 +21,7 @@ use crate::inject::{PAGE, Remote};
 use crate::raw;
 use crate::wire::{Functions, Hit, Ran, RunEnd, Spot};
 use code::{Compared, Known, LONGEST, ROOM, Writer, data};
-use plan::Planned;
+use plan::{Kind, Planned};
 
 /// How far from the code they are: within the reach of a jump, and away from where the program's next mappings come.
 const AWAY: u64 = 0x7000_0000;
@@ -228,10 +228,15 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
     let mut bytes = vec![0u8; usize::try_from(end - at).ok()?];
     let begins: BTreeMap<u64, u64> =
         plan.iter().zip(0..).map(|(planned, index)| (planned.address, at + index * ROOM)).collect();
-    // Those of two bytes lead to others, which must be there.
-    for short in [false, true] {
-        for planned in plan.iter().filter(|planned| planned.board.is_some() == short) {
-            made.add(planned, &begins, wanted, (memory, &places), &mut bytes);
+    let begin = |planned: &Planned| Some((planned.address, *begins.get(&planned.address)?));
+    // Branches lead to those first, others lead by their boards to the last.
+    let mut redirected = BTreeMap::new();
+    for kind in [Kind::ByBranches, Kind::Long, Kind::Short] {
+        for planned in plan.iter().filter(|planned| planned.kind() == kind) {
+            let added = made.add(planned, (&begins, &redirected), wanted, (memory, &places), &mut bytes);
+            if kind == Kind::ByBranches && added.is_some() {
+                redirected.extend(begin(planned));
+            }
         }
     }
     let mut set = |offset: u64, value: u64| {
@@ -263,7 +268,7 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
         set(data::WORD + 16 * index, base + data::FIRST);
         set(data::WORD + 16 * index + 8, ring);
     }
-    let by_stops = places.iter().filter(|place| !made.onward.contains_key(place));
+    let by_stops = places.iter().filter(|place| !made.onward.contains_key(place) && !redirected.contains_key(place));
     tracing::debug!("trampolines for {} places, by stops: {:x?}", places.len(), by_stops.collect::<Vec<_>>());
     (!made.patches.is_empty()).then_some((made, bytes))
 }
@@ -273,12 +278,13 @@ impl Trampolines {
     fn add(
         &mut self,
         planned: &Planned,
-        begins: &BTreeMap<u64, u64>,
+        (begins, redirected): (&BTreeMap<u64, u64>, &BTreeMap<u64, u64>),
         wanted: &Wanted<'_>,
         (memory, places): (&Memory, &BTreeSet<u64>),
         bytes: &mut [u8],
     ) -> Option<()> {
         let jump = match planned.board {
+            None if planned.bytes == 0 => Vec::new(),
             Some(board) if !self.patches.iter().any(|host| host.range().contains(&board)) => return None,
             Some(board) => code::short_jump(planned.address, board)?.to_vec(),
             None => {
@@ -295,7 +301,7 @@ impl Trampolines {
             return None;
         }
         let begin = *begins.get(&planned.address)?;
-        let mut writer = Writer::new(begin, self.data);
+        let mut writer = Writer::new(begin, self.data, redirected);
         let mut traps = Vec::new();
         let mut compared = None;
         for instruction in &planned.instructions {
@@ -319,10 +325,12 @@ impl Trampolines {
         let patch = Patch { address: planned.address, places: met, original, jump, board: planned.board };
         let index = usize::try_from(begin - self.range.start).ok()?;
         bytes.get_mut(index..index + code.len())?.copy_from_slice(&code);
-        self.patches.push(patch);
         self.traps.extend(traps);
         self.original.extend(writer.onward.iter().map(|(original, moved)| (*moved, *original)));
-        self.onward.extend(writer.onward);
+        if planned.kind() != Kind::ByBranches {
+            self.patches.push(patch);
+            self.onward.extend(writer.onward);
+        }
         self.compared = compared.or(self.compared);
         Some(())
     }

@@ -1,6 +1,8 @@
 //! Where jumps go. A jump to a trampoline is five bytes long, and often there is no room for it: gcc begins a loop by a jump to its
 //! condition, right behind an instruction of four bytes that counts. There a jump of two bytes leads to a *board*, a long jump near
 //! by that nobody else comes to: it lies among instructions that have been displaced, behind the jump that leads to them.
+//! An instruction of one byte (`continue` and `return` are a `nop`) is left as it is, and what branches to it is displaced and leads
+//! to its trampoline; whoever comes to it otherwise is stopped.
 
 use std::collections::BTreeSet;
 
@@ -27,11 +29,30 @@ pub(super) struct Planned {
     pub(super) boards: Vec<u64>,
     /// Where the board is by which this one is reached.
     pub(super) board: Option<u64>,
-    /// How many bytes of the program are replaced, boards included.
+    /// How many bytes of the program are replaced, boards included; none if branches lead to it.
     pub(super) bytes: usize,
 }
 
+/// How a thread comes to a trampoline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// By a jump.
+    Long,
+    /// By a jump of two bytes and a board.
+    Short,
+    /// By what branches to it.
+    ByBranches,
+}
+
 impl Planned {
+    pub(super) fn kind(&self) -> Kind {
+        match (self.board, self.bytes) {
+            (Some(_), _) => Kind::Short,
+            (None, 0) => Kind::ByBranches,
+            (None, _) => Kind::Long,
+        }
+    }
+
     fn new(address: u64, instructions: Vec<Instruction>, bytes: usize) -> Planned {
         Planned { address, instructions, boards: Vec::new(), board: None, bytes }
     }
@@ -93,19 +114,32 @@ pub(super) fn planned(
             plan_narrow(place, &code, &mut plan);
         }
     }
+    let mut by_branches = Vec::new();
     for &place in places {
         if plan.iter().any(|planned| planned.has(place)) {
             continue;
         }
-        let end = place + JUMP as u64;
-        let instructions = code.displaced(place, JUMP).filter(|_| !overlap(&plan, place, end));
-        match instructions {
-            Some(instructions) => plan.push(Planned::new(place, instructions, JUMP)),
-            // One of those others is where it would end.
-            None => _ = plan_narrow(place, &code, &mut plan),
+        // One of those others may be where it would end.
+        let jump = plan_wide(place, &code, &mut plan).or_else(|| plan_narrow(place, &code, &mut plan));
+        if jump.is_none() {
+            by_branches.extend(code.displaced(place, 1).map(|instructions| Planned::new(place, instructions, 0)));
         }
     }
+    for from in by_branches.iter().flat_map(|planned| functions.branches_to(planned.address)) {
+        if !plan.iter().any(|planned| planned.has(from)) {
+            plan_wide(from, &code, &mut plan).or_else(|| plan_narrow(from, &code, &mut plan));
+        }
+    }
+    plan.extend(by_branches);
     plan
+}
+
+/// Plans a jump of the usual length.
+fn plan_wide(place: u64, code: &Code<'_>, plan: &mut Vec<Planned>) -> Option<()> {
+    let free = !overlap(plan, place, place + JUMP as u64);
+    let instructions = code.displaced(place, JUMP).filter(|_| free)?;
+    plan.push(Planned::new(place, instructions, JUMP));
+    Some(())
 }
 
 /// Whether something is planned for bytes in a range.
