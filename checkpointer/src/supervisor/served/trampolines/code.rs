@@ -50,8 +50,10 @@ pub(super) mod data {
     /// The hits that are noted: the frame, and the number of the spot.
     pub(in super::super) const HITS: u64 = WORD + 16 * WORDS as u64;
     pub(in super::super) const HIT: u64 = 16;
+    /// One more than is told: the last may be taken back.
+    pub(in super::super) const KEPT: u64 = Ran::LAST as u64 + 1;
     /// The lowest frame of each spot.
-    pub(in super::super) const LEVELS: u64 = HITS + HIT * Ran::LAST as u64;
+    pub(in super::super) const LEVELS: u64 = HITS + HIT * KEPT;
 }
 
 /// What is known of the functions whose code may be moved.

@@ -30,7 +30,7 @@ const AWAY: u64 = 0x7000_0000;
 const MOST_PLACES: usize = 4096;
 
 /// Instructions of a trampoline and of what it has displaced, at most.
-const MOST_STEPS: u32 = 256;
+const MOST_STEPS: u32 = 512;
 
 /// A jump in the program's code.
 #[derive(Debug)]
@@ -50,6 +50,11 @@ impl Patch {
         self.address..self.address + self.jump.len() as u64
     }
 
+    /// Whether an address is that of something that the jump has replaced, other than what begins where the jump does.
+    fn has_in_middle(&self, address: u64) -> bool {
+        address != self.address && self.range().contains(&address)
+    }
+
     fn replace(&self, memory: &Memory, was: &[u8], becomes: &[u8]) {
         let mut now = vec![0u8; was.len()];
         // The program may have written something else there meanwhile, or unmapped it.
@@ -61,11 +66,22 @@ impl Patch {
 
 /// What a trap in a trampoline means.
 #[derive(Debug, Clone, Copy)]
-enum Trap {
-    /// The hit that was wanted, at this instruction.
-    Hit(u64),
+pub(super) enum Trap {
+    /// The hit that was wanted, of this spot at this instruction.
+    Hit { pc: u64, spot: u32 },
     /// At the fence all that is compared is the same; otherwise it goes on at `differs`.
     Fence { pc: u64, differs: u64 },
+}
+
+/// Where a thread has left a trampoline.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Met {
+    /// It was in none, or has left by itself.
+    Nothing,
+    /// Before a trap.
+    Trap(Trap),
+    /// Before an instruction of the program, whose hits have been counted.
+    Instruction,
 }
 
 /// Those of a run.
@@ -103,6 +119,10 @@ impl Trampolines {
 
     fn contains(&self, address: u64) -> bool {
         self.range.contains(&address)
+    }
+
+    fn is_in_middle(&self, address: u64) -> bool {
+        self.patches.iter().any(|patch| patch.has_in_middle(address))
     }
 
     /// Whose board lies at an address.
@@ -173,13 +193,22 @@ impl Trampolines {
         left == 0
     }
 
+    /// Forgets the last so many hits.
+    fn take_back(&self, memory: &Memory, hits: u64) {
+        self.set_word(memory, data::LEFT, self.word(memory, data::LEFT).wrapping_add(hits));
+        let first = self.word(memory, data::FIRST);
+        let all = self.word(memory, data::END) - first;
+        let next = self.word(memory, data::NEXT) - first;
+        self.set_word(memory, data::NEXT, first + (next + all - hits * data::HIT % all) % all);
+    }
+
     /// The last hits, of so many in all.
     fn last(&self, memory: &Memory, hits: u64) -> VecDeque<Hit> {
-        let mut bytes = vec![0u8; Ran::LAST * 16];
+        let most = data::KEPT;
+        let mut bytes = vec![0u8; (most * data::HIT) as usize];
         memory.read(self.data + data::HITS, &mut bytes);
         let next = (self.word(memory, data::NEXT) - self.data - data::HITS) / data::HIT;
-        let most = Ran::LAST as u64;
-        let count = hits.min(most);
+        let count = hits.min(most - 1);
         let hit = |back: u64| {
             let index = usize::try_from((next + most - back) % most).unwrap_or(0) * 16;
             let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[index + at + byte]));
@@ -250,11 +279,11 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
         set(data::HITS + data::HIT * index, hit.frame);
         set(data::HITS + data::HIT * index + 8, hit.spot.into());
     }
-    let noted = (wanted.last.len() - first) as u64 % Ran::LAST as u64;
+    let noted = (wanted.last.len() - first) as u64;
     set(data::LEFT, wanted.left);
     set(data::NEXT, ring + data::HIT * noted);
     set(data::FIRST, ring);
-    set(data::END, ring + data::HIT * Ran::LAST as u64);
+    set(data::END, ring + data::HIT * data::KEPT);
     for (index, spot) in (0u64..).zip(wanted.spots) {
         set(data::LEVELS + 8 * index, spot.at_least);
     }
@@ -312,7 +341,7 @@ impl Trampolines {
                 compared = Some(made);
             }
             for (index, spot) in (0..).zip(wanted.spots).filter(|(_, spot)| spot.address == here) {
-                traps.push((writer.count(index, spot)?, Trap::Hit(here)));
+                traps.push((writer.count(index, spot)?, Trap::Hit { pc: here, spot: index }));
             }
             writer.displaced(instruction)?;
         }
@@ -450,6 +479,14 @@ impl Supervisor {
         Some(trampolines.count(&program.memory, spot, frame))
     }
 
+    /// Forgets the last so many hits, if trampolines count.
+    pub(super) fn take_back_with_trampolines(&mut self, hits: u64) -> bool {
+        let counting = self.trampolines.as_ref().filter(|trampolines| !trampolines.retired);
+        let (Some(trampolines), Some(program)) = (counting, &self.program) else { return false };
+        trampolines.take_back(&program.memory, hits);
+        true
+    }
+
     /// A thread that is about to go on from a displaced instruction executes it where it is now.
     pub(super) fn enter_trampoline(&mut self, tid: Pid) {
         let Some(trampolines) = self.trampolines.as_ref().filter(|trampolines| trampolines.inserted) else { return };
@@ -467,7 +504,7 @@ impl Supervisor {
         };
         let Ok(mut registers) = raw::registers(tid) else { return false };
         match trap {
-            Trap::Hit(pc) => {
+            Trap::Hit { pc, .. } => {
                 registers.rip = pc;
                 raw::set_registers(tid, &registers).ok();
                 self.run_over(RunEnd::Hits);
@@ -529,12 +566,18 @@ impl Supervisor {
             self.go_on(tid);
             return true;
         }
-        self.leave_trampoline(tid);
+        // What an instruction has caused is told of that instruction.
+        let exactly = matches!(number, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP);
+        match self.leave_trampoline(tid, exactly) {
+            Met::Instruction => self.take_hits_back(tid, None),
+            Met::Trap(Trap::Hit { spot, .. }) => self.take_hits_back(tid, Some(spot)),
+            Met::Trap(Trap::Fence { .. }) | Met::Nothing => {}
+        }
         // Its handler may return into the middle of what a jump has replaced.
         let Ok(registers) = raw::registers(tid) else { return false };
         let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return false };
-        let middle = |patch: &Patch| registers.rip != patch.address && patch.range().contains(&registers.rip);
-        if let Some(found) = trampolines.patches.iter().find(|patch| middle(patch)).map(Patch::range) {
+        let middle = |patch: &&Patch| patch.has_in_middle(registers.rip);
+        if let Some(found) = trampolines.patches.iter().find(middle).map(Patch::range) {
             // With those whose boards are there.
             let with_it =
                 |patch: &Patch| patch.address == found.start || patch.board.is_some_and(|board| found.contains(&board));
@@ -568,24 +611,36 @@ impl Supervisor {
         self.insert_breakpoints();
     }
 
-    /// Brings a stopped thread out of a trampoline: to the instruction of the program that it is about to execute.
-    pub(super) fn leave_trampoline(&mut self, tid: Pid) {
-        let Some(trampolines) = &self.trampolines else { return };
+    /// Brings a stopped thread out of a trampoline: to the instruction of the program that it is about to execute, exactly, or to one
+    /// soon after it that no jump has replaced.
+    pub(super) fn leave_trampoline(&mut self, tid: Pid, exactly: bool) -> Met {
+        let mut met = Met::Nothing;
+        let Some(trampolines) = &self.trampolines else { return met };
         trampolines.leave_board(tid);
         let inside = |tid: Pid| raw::registers(tid).is_ok_and(|registers| trampolines.contains(registers.rip));
         if !inside(tid) {
-            return;
+            return met;
         }
         // None is to come in between.
-        let Ok(mask) = raw::signal_mask(tid) else { return };
+        let Ok(mask) = raw::signal_mask(tid) else { return met };
         raw::set_signal_mask(tid, u64::MAX).ok();
-        for _ in 0..MOST_STEPS {
+        for steps in (0..MOST_STEPS).rev() {
             let Ok(mut registers) = raw::registers(tid) else { break };
             let pc = registers.rip;
             let comparing = trampolines.compared.filter(|made| (made.comparing.0..made.comparing.1).contains(&pc));
             let to = match (trampolines.original.get(&pc), trampolines.traps.get(&pc).copied(), comparing) {
-                (Some(original), ..) => Some((*original, true)),
-                (_, Some(Trap::Hit(pc) | Trap::Fence { pc, .. }), _) => Some((pc, true)),
+                // Signals come in between instructions; what has been displaced is better left by its end than in its middle.
+                (Some(original), ..) if !exactly && steps > MOST_STEPS / 2 && trampolines.is_in_middle(*original) => {
+                    None
+                }
+                (Some(original), ..) => {
+                    met = Met::Instruction;
+                    Some((*original, true))
+                }
+                (_, Some(trap @ (Trap::Hit { pc, .. } | Trap::Fence { pc, .. })), _) => {
+                    met = Met::Trap(trap);
+                    Some((pc, true))
+                }
                 // What it is compared with need not be mapped any more.
                 (.., Some(compared)) => Some((compared.differs, false)),
                 _ if !trampolines.contains(pc) => break,
@@ -605,6 +660,7 @@ impl Supervisor {
             }
         }
         raw::set_signal_mask(tid, mask).ok();
+        met
     }
 
     /// Notes what trampolines have counted: hits of a run and the last of them.
