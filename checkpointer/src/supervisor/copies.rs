@@ -182,7 +182,7 @@ impl Supervisor {
         if self.served.running {
             self.note_turn_of_stop();
         }
-        let mut served = self.served.clone();
+        let mut served = self.served_of_copy();
         served.breakpoints.forget_inserted();
         let mark = self.recording.mark();
         Copy {
@@ -414,12 +414,14 @@ impl Supervisor {
         let real_ids = ids.iter().map(|tid| tid.as_raw()).collect();
         for tid in ids {
             let virtual_id = self.virtual_id(tid);
+            let at_signal = role == Role::Program && self.stands_at_noted_signal(tid);
             let Some(task) = self.tasks.get_mut(&tid) else {
                 return Err(InjectError::Unsupported(
                     "the main thread of the process has ended before the others".to_owned(),
                 ));
             };
-            let state = threads::capture(leader, tid, virtual_id, task.restarting, tid == leader, task.clear_tid)?;
+            let (original, known) = (task.restarting, task.clear_tid);
+            let state = threads::capture(leader, tid, virtual_id, original, tid == leader, known, at_signal)?;
             task.clear_tid = Some(state.clear_tid);
             captured.push(state);
         }

@@ -253,7 +253,9 @@ impl Supervisor {
             self.run_over(RunEnd::Dying(number));
             return None;
         }
-        self.deliver(tid, signal);
+        // Where its debugger has kept it from the program it is kept from it again.
+        let dropped = self.control(tid).fate.take().is_some_and(|fate| fate.get() == Some(0));
+        self.deliver(tid, signal.filter(|_| !dropped));
         self.go_on(tid);
         None
     }

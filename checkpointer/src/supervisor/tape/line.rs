@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::held::Held;
 use super::schedule::Turn;
+use super::signals::Noted;
 use super::store::{Kept, Store};
 use crate::syscalls;
 
@@ -37,6 +38,9 @@ impl Asked {
         if self.number == syscalls::FLUSH {
             return "a reading of a clock".to_owned();
         }
+        if self.number == SIGNAL {
+            return "a signal".to_owned();
+        }
         let [a, b, c, ..] = self.arguments;
         format!("{}({a:#x}, {b:#x}, {c:#x}, ...)", syscalls::name(self.number.into()))
     }
@@ -49,6 +53,9 @@ pub(super) struct Reading {
     result: i32,
     words: [u64; 3],
 }
+
+/// Stands for a call's number where a signal is noted by itself.
+pub(super) const SIGNAL: u32 = u32::MAX;
 
 const TIME_OF_DAY: u32 = 0x100;
 const TIME: u32 = 0x101;
@@ -142,6 +149,8 @@ pub(super) struct Entry {
     pub effect: Option<Rc<str>>,
     /// It is no call but clocks that were read without a stop, this often.
     pub readings: usize,
+    /// The signal that came in the call, or, if it is none, by itself.
+    pub signal: Option<Noted>,
     store: Rc<Store>,
 }
 
@@ -162,6 +171,7 @@ impl Entry {
             still: false,
             effect: None,
             readings: 0,
+            signal: None,
             store: Rc::clone(store),
         }
     }
@@ -365,6 +375,28 @@ impl Line {
             index += 1;
         }
         Found::End
+    }
+
+    /// The signal that is noted next for a thread, by itself, and where.
+    pub fn signal(&self, thread: i32, at: usize, rule: Rule) -> Option<(usize, Rc<Entry>)> {
+        let queue = self.queues.get(&thread)?;
+        let mut index = at;
+        loop {
+            let entry = queue.get(index)?;
+            if entry.asked.number == SIGNAL {
+                return Some((index, Rc::clone(entry)));
+            }
+            if rule == Rule::Exact || !entry.asked.query {
+                return None;
+            }
+            index += 1;
+        }
+    }
+
+    /// The call that is noted before a place.
+    pub fn call_before(&self, thread: i32, at: usize) -> Option<u32> {
+        let entry = self.queues.get(&thread)?.get(at.checked_sub(1)?)?;
+        Some(entry.asked.number)
     }
 
     /// Whether threads that are at these places in `other` can as well be in this line.

@@ -16,9 +16,11 @@ mod held;
 mod kinds;
 mod line;
 pub(in crate::supervisor) mod schedule;
+mod signals;
 mod store;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
@@ -37,6 +39,7 @@ use held::Held;
 use kinds::Kinds;
 use line::{Line, Places, Rule, SCHEDULE};
 use schedule::{Cause, Schedule, Turn};
+pub(in crate::supervisor) use signals::{Deferred, Fate, Place};
 use store::Store;
 
 /// Bytes of notes in memory, and in their file, beyond which nothing is noted any more.
@@ -58,6 +61,8 @@ pub(in crate::supervisor) struct Mark {
     filtered: bool,
     /// Whose turn it is.
     schedule: Schedule,
+    /// Masks of threads that stand at a signal in a call with a mask of its own, which is in force.
+    masks: BTreeMap<i32, u64>,
 }
 
 impl Mark {
@@ -315,6 +320,7 @@ impl Supervisor {
             return;
         }
         self.sync_clocks();
+        self.hold_arriving(leader);
         if !self.recording.on {
             if self.recording.mark.line.borrow().ended.is_some() {
                 return;
