@@ -184,7 +184,15 @@ impl Supervisor {
         }
         let mut served = self.served_of_copy();
         served.breakpoints.forget_inserted();
-        let mark = self.recording.mark();
+        let recorded = if self.recording.served { &program } else { &main };
+        let timers = recorded.as_ref().map(|part| {
+            let known = |real: i32| {
+                let index = part.snapshot.real_ids.iter().position(|id| *id == real);
+                index.and_then(|index| part.snapshot.threads.get(index)).map_or(real, |state| state.virtual_id)
+            };
+            part.snapshot.state.timers.renamed(&known)
+        });
+        let mark = self.recording.mark_of_copy(timers);
         Copy {
             main,
             program,
@@ -590,7 +598,9 @@ impl Supervisor {
             ids.iter().find(|(_, id)| Some(**id) == known).map_or(then, |(real, _)| real.as_raw())
         };
         let only = self.put_back_only(role);
-        let warnings = state::put_back_all(&snapshot.state, &mut leader, &real, &only)?;
+        // Along the notes timers' signals come as they came.
+        let noted = self.recording.on && self.recording.served == (role == Role::Program);
+        let warnings = state::put_back_all(&snapshot.state, &mut leader, &real, &only, !noted)?;
         leader.finish()?;
         if self.recording.served == (role == Role::Program) {
             self.set_clocks_up();

@@ -174,6 +174,12 @@ impl Supervisor {
             // They come where they are noted.
             return;
         }
+        if !self.recording.is_live() {
+            self.go_live();
+        }
+        if self.tasks.get(&pid).is_some_and(|task| task.is_stopped()) {
+            self.put_timers_back(pid, pid);
+        }
         let mut waiting: Vec<i32> = self.recording.schedule().waits().iter().map(|wait| wait.thread).collect();
         // The first thread is the first choice for one that is the process's (kernel/signal.c, complete_signal).
         let leader = self.virtual_id(pid);

@@ -12,6 +12,7 @@ use super::super::events::{is_ended_by_stops, signal_on_its_way};
 use super::Supervisor;
 use super::kinds::Kind;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
+use super::timers::changes_timers;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
 use crate::raw::{self, ClockMode, Registers};
@@ -294,6 +295,9 @@ impl Supervisor {
                     let end = self.recording.mark.line.borrow().end(known);
                     self.recording.mark.at.insert(known, end);
                     self.go_live();
+                    if self.timers_come_first(pid, tid) {
+                        return Taken::Again;
+                    }
                     let ended = self.recording.mark.line.borrow().ended.clone();
                     if let Some(why) = ended {
                         self.stop_recording(&why);
@@ -380,6 +384,9 @@ impl Supervisor {
     ) -> Taken {
         let thread = view(tid, pid);
         let known = self.virtual_id(tid);
+        if entry.timers.is_some() {
+            self.recording.mark.timers.clone_from(&entry.timers);
+        }
         if entry.signal.is_some() {
             self.leaves_call(tid);
             for (address, bytes) in places_now(&thread, &call, entry) {
@@ -536,6 +543,7 @@ impl Supervisor {
         if result >= 0 {
             entry.effect = pending.effect;
         }
+        entry.timers = changes_timers(row).then(|| self.timers_of(pid, tid)).flatten();
         // A signal that comes now comes at a place with a name.
         let makes = matches!(shape.class, Class::Descriptor(_) | Class::Process);
         let may_be_missing = self.recording.rule() == Rule::Shared && entry.asked.query;

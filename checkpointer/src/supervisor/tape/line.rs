@@ -8,6 +8,8 @@ use super::held::Held;
 use super::schedule::Turn;
 use super::signals::Noted;
 use super::store::{Kept, Store};
+use super::timers::Newest;
+use crate::snapshot::timers::Timers;
 use crate::syscalls;
 
 /// A descriptor that a call made, with what it stands for.
@@ -151,6 +153,8 @@ pub(super) struct Entry {
     pub readings: usize,
     /// The signal that came in the call, or, if it is none, by itself.
     pub signal: Option<Noted>,
+    /// Timers after it, where it has changed them.
+    pub timers: Option<Rc<Timers>>,
     store: Rc<Store>,
 }
 
@@ -172,6 +176,7 @@ impl Entry {
             effect: None,
             readings: 0,
             signal: None,
+            timers: None,
             store: Rc::clone(store),
         }
     }
@@ -282,6 +287,8 @@ pub(super) struct Line {
     before: Vec<(Held, i64)>,
     /// Why nothing is noted behind its end.
     pub ended: Option<String>,
+    /// What waited for the newest process when it was left.
+    pub newest: Option<Newest>,
 }
 
 fn set(offsets: &mut Vec<(Held, i64)>, file: &Held, at: i64) {
@@ -425,7 +432,7 @@ impl Line {
         };
         let queues = self.queues.iter().map(up_to).collect();
         let turns = self.turns.up_to(place(places, SCHEDULE));
-        Line { queues, turns, before: self.before.clone(), ended: None }
+        Line { queues, turns, before: self.before.clone(), ended: None, newest: None }
     }
 
     /// What was done outside behind these places: names, each once, and how often.

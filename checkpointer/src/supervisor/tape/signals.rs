@@ -80,6 +80,12 @@ impl Deferred {
         }
     }
 
+    pub(super) fn extend(&mut self, others: &Deferred) {
+        for (number, information) in &others.signals {
+            self.push(*number, *information);
+        }
+    }
+
     fn take(&mut self, index: usize) -> (i32, SigInfo) {
         let taken = self.signals.remove(index);
         self.since = self.since.filter(|_| !self.signals.is_empty());
@@ -473,7 +479,11 @@ impl Supervisor {
     }
 
     /// How long signals may be held that threads have not got.
-    pub(in crate::supervisor) fn signals_patience(&self) -> Option<Duration> {
+    pub(in crate::supervisor) fn signals_patience(&mut self) -> Option<Duration> {
+        self.held_patience().into_iter().chain(self.timers_patience()).min()
+    }
+
+    fn held_patience(&self) -> Option<Duration> {
         if !self.recording.on || self.is_aside() {
             return None;
         }
@@ -483,7 +493,8 @@ impl Supervisor {
 
     /// A thread that has made no call for long gets its signals where it is. That place has no name.
     pub(in crate::supervisor) fn deliver_overdue(&mut self) {
-        if self.signals_patience() != Some(Duration::ZERO) {
+        self.put_overdue_timers_back();
+        if self.held_patience() != Some(Duration::ZERO) {
             return;
         }
         let late = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= HELD);
@@ -512,7 +523,7 @@ impl Supervisor {
     }
 
     /// Interrupts one thread. False if it had something to tell.
-    fn stop_alone(&mut self, tid: Pid) -> bool {
+    pub(super) fn stop_alone(&mut self, tid: Pid) -> bool {
         let interrupted = match self.tasks.get(&tid).and_then(|task| task.activity.as_ref()) {
             Some(Activity::Running(running)) => running.interrupt().is_ok(),
             _ => false,
