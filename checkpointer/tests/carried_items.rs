@@ -30,7 +30,8 @@ fn survives(name: &str) -> Vec<String> {
     for (order, answer) in [("mutate", "mutated"), ("check", "ok")] {
         let mut copy = checkpoint.fork();
         let pid = copy.pid().as_raw();
-        let warnings = put_back_all(&state, &mut copy, &|id| if id == captured { pid } else { id }, &|_| true, true).unwrap();
+        let warnings =
+            put_back_all(&state, &mut copy, &|id| if id == captured { pid } else { id }, &|_| true, true).unwrap();
         let running = copy.let_go();
         sample.say(order);
         assert_eq!(sample.hear(), answer, "{name}, warnings: {warnings:?}");

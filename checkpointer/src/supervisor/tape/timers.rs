@@ -64,7 +64,8 @@ impl Supervisor {
         let line = Rc::clone(&self.recording.mark.line);
         let line = line.borrow();
         let newest = line.newest.as_ref().filter(|_| newest);
-        self.recording.timers_due = newest.map(|newest| &newest.timers).or(self.recording.mark.timers.as_ref()).cloned();
+        self.recording.timers_due =
+            newest.map(|newest| &newest.timers).or(self.recording.mark.timers.as_ref()).cloned();
         let leader = self.recorded_leader();
         if let (Some(newest), Some(task)) = (newest, leader.and_then(|leader| self.tasks.get_mut(&leader))) {
             task.deferred.extend(&newest.deferred);
