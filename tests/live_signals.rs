@@ -75,6 +75,15 @@ fn the_debugger_decides_about_signals_as_ever() {
     assert_eq!(values, ["0", "128", "1", "0", "128", "1", "0", "12"], "{events:#?}");
 }
 
+#[test]
+fn a_timer_ticks_while_the_program_computes() {
+    let search = ["fred-reverse-watch ticks < 5", "print ticks", "next", "print ticks", "continue", "print at"];
+    let events = recorded("computing.c", &[&["break 28", "run", "print at"], &search[..]].concat());
+    assert_eq!((place(&events[3]), value(&events[4])), ((Some(12), Some("on_alarm")), "4"), "{events:#?}");
+    assert_eq!((value(&events[6]), place(&events[7]).0), ("5", Some(28)), "{events:#?}");
+    assert_eq!(value(&events[8]), value(&events[2]), "{events:#?}");
+}
+
 const PYTHON: &str = "\
 import os, signal, subprocess, time
 ticks, seen = 0, []

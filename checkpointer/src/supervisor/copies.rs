@@ -128,6 +128,18 @@ impl Supervisor {
         Ok((self.keep(copy), self.pid_of_last))
     }
 
+    /// Forks the served program, and leaves it stopped.
+    pub(super) fn keep_program_stopped(&mut self) -> Result<CopyId, String> {
+        let leader = self.program_leader().ok_or("there is none")?;
+        self.stop_served();
+        if self.program_leader() != Some(leader) {
+            return Err("it has just ended".to_owned());
+        }
+        let made = self.forked(leader, Role::Program).map_err(|error| error.to_string())?;
+        let copy = self.copy_of(None, Some(made));
+        Ok(self.keep(copy))
+    }
+
     fn program_leader(&self) -> Option<Pid> {
         self.program.as_ref().map(|program| program.leader)
     }
@@ -709,7 +721,12 @@ impl Supervisor {
             self.dying.insert(part.leader);
             self.dying.extend(part.threads.keys());
         }
-        self.recording.forget(self.copies.values().filter_map(|copy| copy.mark.as_ref()));
+        let of_notes = self.recording.copies_of_notes();
+        let needed = self.copies.iter().filter(|(id, _)| !of_notes.contains(id));
+        self.recording.forget(needed.filter_map(|(_, copy)| copy.mark.as_ref()));
+        for gone in self.places_forgotten() {
+            self.drop_copy(gone);
+        }
     }
 
     /// Whether a thread belongs to a stopped copy.

@@ -249,6 +249,22 @@ impl Supervisor {
         self.control(tid).fate = Some(fate);
     }
 
+    /// What the debugger, or a run without it, has let a thread go for.
+    pub(in crate::supervisor) fn motion_of(&mut self, tid: Pid) -> Option<Motion> {
+        self.control(tid).motion
+    }
+
+    /// A place for a signal is looked for at an instruction, or not any more.
+    pub(in crate::supervisor) fn seek_at(&mut self, at: u64, sought: bool) {
+        self.served.breakpoints.change(at, |wanted| wanted.sought = sought);
+        let Some(program) = &self.program else { return };
+        if sought && self.served.running {
+            self.served.breakpoints.insert(&program.memory);
+        } else if self.served.breakpoints.at(at).is_none() {
+            self.served.breakpoints.lift(at, &program.memory);
+        }
+    }
+
     /// A thread gets this signal, or with 0 none.
     pub(super) fn decide(&mut self, tid: Pid, number: i32) {
         let live = self.recording.is_live();
@@ -365,6 +381,9 @@ impl Supervisor {
         }
         if wanted.fence && self.fence_met(tid) {
             self.at_fence(tid);
+            return Trap::Done;
+        }
+        if wanted.sought && self.sought_met(tid, at) {
             return Trap::Done;
         }
         if wanted.spin && self.is_left_spinning(tid) {
@@ -802,6 +821,10 @@ impl Supervisor {
     pub(in crate::supervisor) fn expect_spin(&mut self) {
         let at = self.spin_awaited();
         let Some(before) = self.served.breakpoints.expect_spin(at) else { return };
+        if at.is_some() {
+            // A breakpoint could be in what they have displaced.
+            self.do_without_trampolines();
+        }
         let Some(program) = self.program.as_ref().filter(|_| self.served.running) else { return };
         if let Some(before) = before
             && self.served.breakpoints.at(before).is_none()

@@ -400,6 +400,16 @@ impl Line {
         }
     }
 
+    /// The same, if at most readings of clocks come before it.
+    pub fn signal_ahead(&self, thread: i32, at: usize) -> Option<Rc<Entry>> {
+        let queue = self.queues.get(&thread)?;
+        let mut index = at;
+        while queue.get(index)?.readings > 0 {
+            index += 1;
+        }
+        queue.get(index).filter(|entry| entry.asked.number == SIGNAL).cloned()
+    }
+
     /// The call that is noted before a place.
     pub fn call_before(&self, thread: i32, at: usize) -> Option<u32> {
         let entry = self.queues.get(&thread)?.get(at.checked_sub(1)?)?;

@@ -15,6 +15,7 @@ mod gift;
 mod held;
 mod kinds;
 mod line;
+mod places;
 pub(in crate::supervisor) mod schedule;
 mod signals;
 mod store;
@@ -152,6 +153,12 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) watch: Option<Watch>,
     /// Loops that change nothing, by the instructions on their way round.
     pub(in crate::supervisor) loops: std::collections::HashSet<Vec<u64>>,
+    /// What the place of a signal is compared with.
+    pub(in crate::supervisor) place: Option<(crate::wire::CopyId, super::served::Fence)>,
+    /// Where a place for a signal is looked for.
+    sought: Option<places::Sought>,
+    /// Copies that name places of signals, as long as those are noted.
+    places: Vec<(std::rc::Weak<()>, crate::wire::CopyId)>,
     /// What is to be put back, now that the notes have ended.
     timers_due: Option<Rc<Timers>>,
     /// Since when a thread makes no call behind the end of the notes, and behind which tick.
@@ -180,6 +187,9 @@ impl Recording {
             loosened: false,
             watch: None,
             loops: Default::default(),
+            place: None,
+            sought: None,
+            places: Vec::new(),
             timers_due: None,
             without_timers: None,
             looked_at: (0, std::time::Instant::now()),
@@ -292,6 +302,11 @@ impl Recording {
             Purpose::Question => true,
             Purpose::Change => !newest(),
         };
+    }
+
+    /// Copies that are kept for the notes alone.
+    pub(in crate::supervisor) fn copies_of_notes(&self) -> Vec<crate::wire::CopyId> {
+        self.places.iter().map(|(_, copy)| *copy).collect()
     }
 
     /// Forgets what no copy needs.

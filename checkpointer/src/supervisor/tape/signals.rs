@@ -24,9 +24,11 @@ use crate::record::outputs;
 use crate::record::recorder::saved_mask;
 use crate::record::thread::is_fault;
 use crate::supervisor::tasks::Activity;
+use crate::wire::CopyId;
 
-/// How long a signal is held for a thread that makes no call.
-const HELD: Duration = Duration::from_millis(30);
+/// How long a signal is held for a thread that makes no call; and for one of a process with a debugger in it, for whose places there is
+/// no name at all.
+const HELD: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
 
 /// Signals that glibc's threads use among themselves (SIGCANCEL and SIGSETXID, nptl/internaltypes.h).
 const OF_THREADS: [i32; 2] = [32, 33];
@@ -44,6 +46,8 @@ pub(in crate::supervisor) enum Place {
     After,
     /// While the thread waited for a futex.
     Waiting,
+    /// Behind a tick, at an instruction, where the state is that of a copy.
+    Here { tick: u64, pc: u64, copy: CopyId },
 }
 
 /// What a debugger has made of a signal: the number that was delivered, 0 if none was; `None` as long as it has not decided.
@@ -56,11 +60,17 @@ pub(in crate::supervisor) struct Noted {
     information: Vec<u8>,
     pub place: Place,
     pub fate: Fate,
+    /// Keeps the copy that names the place.
+    _kept: Option<Rc<()>>,
 }
 
 impl Noted {
     fn new(number: i32, information: &SigInfo, place: Place) -> Noted {
-        Noted { number, information: raw::signal_bytes(information), place, fate: Fate::default() }
+        Noted { number, information: raw::signal_bytes(information), place, fate: Fate::default(), _kept: None }
+    }
+
+    pub(super) fn at_copy(number: i32, information: &SigInfo, place: Place, kept: Rc<()>) -> Noted {
+        Noted { _kept: Some(kept), ..Noted::new(number, information, place) }
     }
 }
 
@@ -86,7 +96,12 @@ impl Deferred {
         }
     }
 
-    fn take(&mut self, index: usize) -> (i32, SigInfo) {
+    /// Whether there are any.
+    pub(super) fn any(&self) -> bool {
+        !self.signals.is_empty()
+    }
+
+    pub(super) fn take(&mut self, index: usize) -> (i32, SigInfo) {
         let taken = self.signals.remove(index);
         self.since = self.since.filter(|_| !self.signals.is_empty());
         taken
@@ -349,6 +364,7 @@ impl Supervisor {
             self.sync_clocks();
             self.go_live();
         }
+        self.forget_sought();
         if !self.back_out(tid) {
             return true;
         }
@@ -371,7 +387,7 @@ impl Supervisor {
     }
 
     /// What is noted next for a thread, if it is a signal.
-    fn signal_next(&mut self, known: i32) -> Option<(usize, Rc<Entry>)> {
+    pub(super) fn signal_next(&mut self, known: i32) -> Option<(usize, Rc<Entry>)> {
         self.sync_clocks();
         let mark = &self.recording.mark;
         let rule = self.recording.rule();
@@ -437,7 +453,7 @@ impl Supervisor {
     }
 
     /// Puts a noted signal in where a thread stands, and lets it go. The call is the one that it stands in, and what it was made with.
-    fn put_signal(&mut self, tid: Pid, entry: &Rc<Entry>, call: Option<(u32, Registers)>) {
+    pub(super) fn put_signal(&mut self, tid: Pid, entry: &Rc<Entry>, call: Option<(u32, Registers)>) {
         let Some(signal) = &entry.signal else { return };
         let known = self.virtual_id(tid);
         tracing::debug!("signal {} to {known} again: {:?}", signal.number, signal.place);
@@ -451,7 +467,7 @@ impl Supervisor {
     }
 
     /// A thread that is stopped anywhere is made to stand at a signal; its registers stay what they are.
-    fn inject_signal(&mut self, tid: Pid, number: i32, information: SigInfo, mask: Option<u64>) {
+    pub(super) fn inject_signal(&mut self, tid: Pid, number: i32, information: SigInfo, mask: Option<u64>) {
         let pid = self.tasks.get(&tid).map_or(tid, |task| task.pid);
         // The stop behind an injected call is one at a signal, and takes another one in its place.
         let there = || -> Result<(), InjectError> {
@@ -488,7 +504,15 @@ impl Supervisor {
             return None;
         }
         let since = self.tasks.values().filter(|task| !task.is_stopped()).filter_map(|task| task.deferred.since);
-        since.map(|since| HELD.saturating_sub(since.elapsed())).min()
+        if let Some(sought) = self.recording.sought.as_ref().filter(|_| since.clone().next().is_some()) {
+            return Some(sought.patience());
+        }
+        let held = self.longest_held();
+        since.map(|since| held.saturating_sub(since.elapsed())).min()
+    }
+
+    fn longest_held(&self) -> Duration {
+        if self.recording.served { HELD.0 } else { HELD.1 }
     }
 
     /// A thread that has made no call for long gets its signals where it is. That place has no name.
@@ -497,7 +521,8 @@ impl Supervisor {
         if self.held_patience() != Some(Duration::ZERO) {
             return;
         }
-        let late = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= HELD);
+        let held = self.longest_held();
+        let late = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= held);
         let due = self.tasks.iter().find(|(_, task)| !task.is_stopped() && late(task.deferred.since));
         let Some(tid) = due.map(|(tid, _)| *tid) else { return };
         let served = self.is_served(tid);
@@ -507,6 +532,9 @@ impl Supervisor {
             return;
         }
         let free = if served { self.has_met_nothing(tid) } else { true };
+        if served && free && self.recording.is_live() && self.seek_place(tid) {
+            return self.restart_served();
+        }
         let stopped = self.tasks.get_mut(&tid).filter(|task| free && task.is_stopped() && late(task.deferred.since));
         if let Some(task) = stopped {
             let (number, information) = task.deferred.take(0);
@@ -543,7 +571,7 @@ impl Supervisor {
 
 impl Entry {
     /// A signal that belongs to no call.
-    fn of_signal(store: &Rc<super::Store>) -> Entry {
+    pub(super) fn of_signal(store: &Rc<super::Store>) -> Entry {
         let asked = Asked { number: SIGNAL, arguments: [0; 6], given: 0, query: false };
         Entry::new(asked, 0, Vec::new(), store)
     }
