@@ -45,8 +45,9 @@ impl Supervisor {
             }
             let unknown = !self.tasks.contains_key(&tid);
             let what = self.record(tid, status);
-            if unknown && what == Change::Interrupted && self.program.is_some() && !self.is_served(tid) {
-                // Breakpoints may be in its memory: its parent's stop comes, and then it is seen to.
+            if unknown && what == Change::Interrupted && (self.program.is_some() || self.takes_turns(tid)) {
+                // Breakpoints may be in its memory, and by which id it goes its parent's call says: its parent's stop comes, and
+                // then it is seen to.
                 self.early.insert(tid);
                 continue;
             }

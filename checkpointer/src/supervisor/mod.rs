@@ -85,7 +85,7 @@ pub(crate) struct Supervisor {
     server: Option<Server>,
     /// A stop that it has not been told yet.
     waiting: Option<Stop>,
-    /// Processes whose first stop was reported before their parent's call; they are let go with it.
+    /// Processes and threads whose first stop was reported before their parent's call; they are let go with it.
     early: std::collections::BTreeSet<Pid>,
     /// Whether the debugger is told of children of the program.
     fork_events: bool,

@@ -249,6 +249,11 @@ impl Supervisor {
     /// A signal comes while the debugger does not look.
     pub(super) fn signal_in_run(&mut self, tid: Pid, number: i32, signal: Option<(i32, SigInfo)>) -> Option<Why> {
         if deadly(tid, number) {
+            let at = raw::registers(tid).map(|registers| (registers.rip, registers.rsp, registers.rax));
+            tracing::debug!(
+                "signal {number} would end {tid} at {at:x?}: {:?}",
+                signal.as_ref().map(|(_, info)| info.0)
+            );
             self.control(tid).signal = signal;
             self.run_over(RunEnd::Dying(number));
             return None;
