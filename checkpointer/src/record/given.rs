@@ -68,7 +68,7 @@ fn vector(sum: &mut impl Hasher, thread: &Thread, address: u64, count: u64) {
 }
 
 /// Reads an array of `struct iovec`.
-pub(super) fn vectors(thread: &Thread, address: u64, count: u64) -> Vec<(u64, u64)> {
+pub(crate) fn vectors(thread: &Thread, address: u64, count: u64) -> Vec<(u64, u64)> {
     // UIO_MAXIOV
     #[allow(clippy::cast_possible_truncation)]
     let bytes = thread.read(address, 16 * count.min(1024) as usize);
