@@ -162,3 +162,13 @@ fn a_hot_loop_is_gone_back_into_and_found_in() {
         "{events:#?}"
     );
 }
+
+#[test]
+fn runs_end_in_the_midst_of_what_is_inlined() {
+    let sample = Sample::made(&["inlined.c"], "gcc -g -O2 -o program inlined.c");
+    let events = gdb(&sample, &["break 26", "run", "fred-reverse-watch level < 60", "print level"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(events[2]["result"]["after"], "0", "{}", events[2]);
+    assert_eq!(events[2]["result"]["changed_by"]["line"], 20, "{}", events[2]);
+    assert!(said(&events[3]).contains("= 59"), "{}", events[3]);
+}

@@ -42,6 +42,17 @@ fn one_of_five_threads_breaks_a_counter() {
 }
 
 #[test]
+fn a_variable_on_the_stack_of_the_first_thread_is_changed_by_another() {
+    let looks =
+        ["print bank.count", "fred-reverse-watch bank.count < 50", "print bank->count", "next", "print bank->count"];
+    let events = recorded("local.c", &[&["break 32", "run"], &looks[..]].concat());
+    assert_eq!(value(&events[2]), "120", "{events:#?}");
+    assert_eq!(events[3]["result"]["before"], "1", "{}", events[3]);
+    // The debugger itself steps over bsearch, which has no lines, and all that it calls back.
+    assert_eq!(culprit(&events, 3, 11, "visit"), ["49", "", "50"], "{events:#?}");
+}
+
+#[test]
 fn the_schedule_is_the_same_each_time() {
     // How far the others are when one has done its third is the schedule's to say.
     let states = ["print total", "print counters", "fred-undo", "continue", "print total", "print counters"];

@@ -196,6 +196,16 @@ pub trait Aide: Send {
         None
     }
 
+    /// Asks which thread it looks at; `None` if that need not be known.
+    fn selected_thread(&self) -> Option<Question> {
+        None
+    }
+
+    /// The id in the answer, as the program knows it.
+    fn thread_id(&self, _text: &str) -> Option<i32> {
+        None
+    }
+
     /// Has it look at a thread, by its number.
     fn select_thread(&self, number: u32) -> Question;
 

@@ -234,6 +234,10 @@ impl Supervisor {
         for task in tasks.values() {
             crate::ptrace::kill(task.pid).ok();
         }
+        // One that was about to end by itself, and is stopped there, is not woken by being killed.
+        for (&tid, _) in tasks.iter().filter(|(_, task)| task.is_stopped()) {
+            crate::raw::resume(libc::PTRACE_CONT, tid, 0).ok();
+        }
         // Leaders last: their end is reported when all other threads of the process have ended.
         for (&tid, task) in tasks
             .iter()

@@ -85,7 +85,7 @@ pub(crate) struct Supervisor {
     server: Option<Server>,
     /// A stop that it has not been told yet.
     waiting: Option<Stop>,
-    /// Processes whose first stop was reported before their parent's call; they are let go with it.
+    /// Processes and threads whose first stop was reported before their parent's call; they are let go with it.
     early: std::collections::BTreeSet<Pid>,
     /// Whether the debugger is told of children of the program.
     fork_events: bool,
@@ -203,6 +203,7 @@ impl Supervisor {
             self.pump();
             self.run_timed_out();
             self.keep_turns();
+            self.deliver_overdue();
             self.unpin_what_computes();
             if self.orphaned {
                 return Ok(());
@@ -232,7 +233,7 @@ impl Supervisor {
 
     /// Waits for a child, the client, a debugger that wants to be served, or one that is.
     fn wait_for_something(&mut self, news: &SignalFd) -> io::Result<(bool, bool, bool, bool)> {
-        let turns = self.turns_patience();
+        let turns = self.turns_patience().into_iter().chain(self.signals_patience()).min();
         let mut wanted =
             vec![PollFd::new(news.as_fd(), PollFlags::POLLIN), PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
         let door = self.door.as_ref().map(|door| {

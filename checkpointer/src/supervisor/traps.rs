@@ -35,7 +35,7 @@ impl Supervisor {
         {
             self.before_call(tid, special, registers);
         }
-        if matches!(taken, Taken::Left) {
+        if matches!(taken, Taken::Left) || matches!(taken, Taken::Answered) && self.signal_follows(tid) {
             return;
         }
         self.let_go(tid, How::Continue);

@@ -346,6 +346,8 @@ fn effect_of(line: &str) -> Effect {
         "break" | "tbreak" | "display" | "frame" | "tty" if rest.is_empty() && name == "frame" => Effect::Queries,
         "display" if rest.is_empty() => Effect::Queries,
         "info" | "show" | "list" => Effect::Queries,
+        // The program goes on without the signal at which it stands.
+        "signal" if rest == "0" => Effect::Moves,
         "thread" => match split(rest) {
             ("apply", rest) => {
                 effect_of(rest.split_once(' ').map_or("", |(_, command)| command.trim_start_matches("-q ")))

@@ -309,6 +309,16 @@ impl Aide for GdbAide {
         line.strip_prefix("Thread ")?.split_whitespace().next()?.parse().ok()
     }
 
+    fn selected_thread(&self) -> Option<Question> {
+        Some(Question::Tell("thread".to_owned()))
+    }
+
+    fn thread_id(&self, text: &str) -> Option<i32> {
+        // [Current thread is 2 (Thread 17.19)], or (Thread 17.19 "name")]
+        let (_, id) = text.split_once("(Thread ")?.1.split_once('.')?;
+        id.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+
     fn select_thread(&self, number: u32) -> Question {
         Question::Tell(format!("thread {number}"))
     }

@@ -104,6 +104,17 @@ impl From<Break> for BreakpointFact {
     }
 }
 
+/// Number and id of the thread that a line tells of: `* thread #2: tid = 19, 0x000055555555519d`, or `tid = 0x13`.
+fn thread_of(line: &str) -> Option<(u32, i32)> {
+    let (number, rest) = line.split_once("thread #")?.1.split_once(": tid = ")?;
+    let id = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
+    let id = match id.strip_prefix("0x") {
+        Some(hexadecimal) => i32::from_str_radix(hexadecimal, 16).ok()?,
+        None => id.parse().ok()?,
+    };
+    Some((number.parse().ok()?, id))
+}
+
 impl Aide for LldbAide {
     fn write(&mut self, question: &Question) -> String {
         self.id += 1;
@@ -202,15 +213,15 @@ impl Aide for LldbAide {
 
     fn found_thread(&self, id: i32, text: &str) -> Option<u32> {
         // * thread #2: tid = 19, 0x000055555555519d program`work(...
-        text.lines().find_map(|line| {
-            let (number, rest) = line.split_once("thread #")?.1.split_once(": tid = ")?;
-            let known = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
-            let known = match known.strip_prefix("0x") {
-                Some(hexadecimal) => i32::from_str_radix(hexadecimal, 16).ok()?,
-                None => known.parse().ok()?,
-            };
-            (known == id).then(|| number.parse().ok()).flatten()
-        })
+        text.lines().filter_map(thread_of).find(|(_, known)| *known == id).map(|(number, _)| number)
+    }
+
+    fn selected_thread(&self) -> Option<Question> {
+        Some(Question::Tell("thread info".to_owned()))
+    }
+
+    fn thread_id(&self, text: &str) -> Option<i32> {
+        text.lines().find_map(thread_of).map(|(_, id)| id)
     }
 
     fn select_thread(&self, number: u32) -> Question {

@@ -82,6 +82,8 @@ struct Mapping {
 pub struct Symbols {
     text: String,
     mappings: Vec<Mapping>,
+    /// Where code is, of files or not.
+    code: Vec<(u64, u64)>,
     modules: HashMap<PathBuf, Option<Rc<Module>>>,
     /// Where separate debugging information is looked for.
     folders: Vec<PathBuf>,
@@ -113,6 +115,11 @@ impl Symbols {
         }
         self.text = text.to_owned();
         self.mappings = text.lines().filter_map(mapping).collect();
+        self.code = text.lines().filter_map(code).collect();
+    }
+
+    fn is_code(&self, pc: u64) -> bool {
+        self.code.iter().any(|(start, end)| (*start..*end).contains(&pc))
     }
 
     /// The module at an address, and by how much it is moved from where it was linked.
@@ -250,8 +257,18 @@ impl Symbols {
             let function = self.module_at(at).and_then(|(module, bias)| module.name_at(at.wrapping_sub(bias)));
             let row = self.module_at(at).and_then(|(module, bias)| module.row_at(at.wrapping_sub(bias), |row| row));
             let caller = match row {
-                Some(row) => row.unwind(&known, read),
-                None => by_base_pointer(&known, read, innermost),
+                // What a thread begins with has no caller, and moves its stack pointer as it likes: one address for all of it.
+                // Its very first instructions can have no information at all (clone3 of glibc).
+                Some(row) if row.is_first() => Err(()),
+                Some(row) => Ok(row.unwind(&known, read)),
+                None => match by_base_pointer(&known, read, innermost) {
+                    Some((_, back, ..)) if innermost && !self.is_code(back) => Err(()),
+                    caller => Ok(caller),
+                },
+            };
+            let Ok(caller) = caller else {
+                frames.push(UnwoundFrame { pc, cfa: known[RSP].unwrap_or(0) | FIRST_FRAME, function });
+                break;
             };
             let Some((cfa, back, signal, saved)) = caller else {
                 frames.push(UnwoundFrame { pc, cfa: known[RSP].unwrap_or(0), function });
@@ -270,6 +287,9 @@ impl Symbols {
         frames
     }
 }
+
+/// The first frame of a thread is taken to lie within so many bytes, which is more than it takes for arguments.
+const FIRST_FRAME: u64 = 0xfff;
 
 /// Canonical address, return address, whether it is a signal's frame, and the registers of the caller.
 type Caller = (u64, u64, bool, [Option<u64>; 16]);
@@ -302,19 +322,30 @@ fn by_base_pointer(
     Some((rbp + 16, back, false, saved))
 }
 
+fn range(text: &str) -> Option<(u64, u64)> {
+    let (start, end) = text.split_once('-')?;
+    Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+}
+
+/// The range of a mapping that can be executed, of a file or not.
+fn code(line: &str) -> Option<(u64, u64)> {
+    let mut words = line.split(' ');
+    let (addresses, rights) = (words.next()?, words.next()?);
+    rights.contains('x').then(|| range(addresses)).flatten()
+}
+
 fn mapping(line: &str) -> Option<Mapping> {
     let mut words = line.splitn(6, ' ');
-    let (range, rights, offset) = (words.next()?, words.next()?, words.next()?);
+    let (addresses, rights, offset) = (words.next()?, words.next()?, words.next()?);
     let path = words.nth(2)?.trim_start();
     if !rights.contains('x') && !rights.starts_with("r--") || !path.starts_with('/') {
         return None;
     }
-    let (start, end) = range.split_once('-')?;
-    let number = |text: &str| u64::from_str_radix(text, 16).ok();
+    let (start, end) = range(addresses)?;
     Some(Mapping {
-        start: number(start)?,
-        end: number(end)?,
-        offset: number(offset)?,
+        start,
+        end,
+        offset: u64::from_str_radix(offset, 16).ok()?,
         path: Path::new(path.strip_suffix(" (deleted)").unwrap_or(path)).to_owned(),
     })
 }

@@ -91,6 +91,11 @@ enum Kept {
 }
 
 impl Row {
+    /// Whether nobody has called the function.
+    pub(super) fn is_first(&self) -> bool {
+        self.back == Kept::Lost
+    }
+
     pub(super) fn rule(self) -> Option<Rule> {
         match self.cfa.0 {
             RSP => Some(Rule::StackPointer(self.cfa.1)),

@@ -114,6 +114,8 @@ pub(super) struct Watched {
     pub(super) expression: String,
     /// The function in whose innermost frame it means something; `None` if it names no variable of a function.
     pub(super) scope: Option<String>,
+    /// The thread that runs it, by the id that the program knows; `None` if there is only one.
+    pub(super) thread: Option<i32>,
 }
 
 /// A search that is going on. The debugger that runs is a throw-away copy.
@@ -421,7 +423,7 @@ impl<'e> Native<'e> {
     }
 
     /// A run to an end over statements of a level, with what must be known of the functions that these are in.
-    fn run_until(&mut self, until: &Until<State>, level: &Level) -> Run {
+    pub(super) fn run_until(&mut self, until: &Until<State>, level: &Level) -> Run {
         let fence = Native::until(until);
         // Among many places none is met often.
         let instructions = if level.instructions.len() > FEW_PLACES { &[] } else { &level.instructions[..] };
@@ -454,7 +456,10 @@ impl<'e> Native<'e> {
     fn leave_loop(&mut self, until: &Until<State>, micros: u64) -> Result<RunEnd, Failure> {
         let frames = self.stack(None, OUTER_FRAMES)?;
         let Some(served) = &mut self.engine.served else { return Ok(RunEnd::Time) };
-        let returns = frames.iter().skip(1).filter_map(|(frame, _)| {
+        // What is inlined where it stands has no return: an instruction that it is in the midst of would be broken.
+        let innermost = frames.first().map(|(frame, _)| frame.address);
+        let outer = frames.iter().skip_while(|(frame, _)| Some(frame.address) == innermost);
+        let returns = outer.filter_map(|(frame, _)| {
             let address = frame.pc + 1;
             let frame_at = served.symbols.frame_rule(address).map(|rule| match rule {
                 Rule::StackPointer(offset) => (FrameRegister::StackPointer, offset),
@@ -823,17 +828,38 @@ impl Machine for Native<'_> {
 
     fn value(&mut self) -> Result<Value, Failure> {
         let Some(watched) = &self.watched else { return Err(self.engine.failure("nothing is watched")) };
-        let (expression, scope) = (watched.expression.clone(), watched.scope.clone());
+        let (expression, scope, thread) = (watched.expression.clone(), watched.scope.clone(), watched.thread);
         self.engine.cost.evaluations += 1;
+        let back = match thread.filter(|_| scope.is_some()) {
+            Some(thread) => match self.engine.look_from(thread, &mut *self.console)? {
+                Some(back) => back,
+                None => return Ok(Value::Unknown(format!("thread {thread} is not running"))),
+            },
+            None => None,
+        };
+        let value = self.value_there(&expression, scope.as_deref());
+        if let Some(back) = back {
+            self.engine.look_at_thread(back, &mut *self.console)?;
+        }
+        value
+    }
+
+    fn astray(&self, what: &str) -> Failure {
+        self.engine.failure(format!("the program did not replay the same way: {what}"))
+    }
+}
+
+impl Native<'_> {
+    /// The value of an expression in the innermost frame of a function (`None`: the innermost of all) of the thread that the
+    /// debugger looks at.
+    fn value_there(&mut self, expression: &str, scope: Option<&str>) -> Result<Value, Failure> {
         let mut frame = 0;
         if let Some(scope) = scope {
             match self.ask(&Question::Frames { most: 256 })?.0 {
-                Answer::Frames(frames) => {
-                    match frames.iter().find(|frame| frame.function.as_deref() == Some(&*scope)) {
-                        Some(found) => frame = found.level,
-                        None => return Ok(Value::Unknown(format!("{scope} is not running"))),
-                    }
-                }
+                Answer::Frames(frames) => match frames.iter().find(|frame| frame.function.as_deref() == Some(scope)) {
+                    Some(found) => frame = found.level,
+                    None => return Ok(Value::Unknown(format!("{scope} is not running"))),
+                },
                 Answer::Refused(why) => return Ok(Value::Unknown(why)),
                 _ => {}
             }
@@ -846,7 +872,7 @@ impl Machine for Native<'_> {
             .live
             .guard(standing.is_none())
             .map_err(|error| self.engine.failed("guarding the program", &error))?;
-        let answer = self.ask(&Question::Evaluate { expression, frame });
+        let answer = self.ask(&Question::Evaluate { expression: expression.to_owned(), frame });
         let before = self.engine.live.end_guard();
         let answer = answer?.0;
         let (changed, copy) = before.map_err(|error| self.engine.failed("keeping the program as it was", &error))?;
@@ -864,9 +890,5 @@ impl Machine for Native<'_> {
             Answer::Refused(why) => Value::Unknown(why),
             _ => Value::Unknown("the debugger does not say".to_owned()),
         })
-    }
-
-    fn astray(&self, what: &str) -> Failure {
-        self.engine.failure(format!("the program did not replay the same way: {what}"))
     }
 }

@@ -77,8 +77,32 @@ impl Engine {
         Ok(Some((stop, shown)))
     }
 
+    /// Has it look at a thread, where they take turns: the one that it looked at, if it was another. The outer `None`: there
+    /// is no such thread.
+    pub(super) fn look_from(&mut self, id: i32, console: &mut dyn Console) -> Result<Option<Option<i32>>, Failure> {
+        let now = self.live.registers(None).ok().filter(|registers| registers.turns.is_some());
+        match now.map(|registers| registers.tid) {
+            Some(turn) if turn != id => Ok(self.look_at_thread(id, console)?.map(|_| Some(turn))),
+            Some(_) => Ok(Some(None)),
+            None => Ok(Some(None)),
+        }
+    }
+
+    /// The id of the thread that the user has selected, as the program knows it; `None` where it need not be known.
+    pub(super) fn selected_thread(&mut self, console: &mut dyn Console) -> Result<Option<i32>, Failure> {
+        let Some(question) = self.served.as_ref().and_then(|served| served.aide.selected_thread()) else {
+            return Ok(None);
+        };
+        let Answer::Text(text) = self.ask_served(&question, None, console)?.0 else { return Ok(None) };
+        Ok(self.served.as_ref().and_then(|served| served.aide.thread_id(&text)))
+    }
+
     /// Selects a thread by the id that the program knows: the debugger's number of it, and what it showed.
-    fn look_at_thread(&mut self, id: i32, console: &mut dyn Console) -> Result<Option<(u32, String)>, Failure> {
+    pub(super) fn look_at_thread(
+        &mut self,
+        id: i32,
+        console: &mut dyn Console,
+    ) -> Result<Option<(u32, String)>, Failure> {
         let Some(find) = self.served.as_ref().and_then(|served| served.aide.find_thread(id)) else { return Ok(None) };
         let Answer::Text(found) = self.ask_served(&find, None, console)?.0 else { return Ok(None) };
         let Some(number) = self.served.as_ref().and_then(|served| served.aide.found_thread(id, &found)) else {

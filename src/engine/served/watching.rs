@@ -35,7 +35,11 @@ impl Native<'_> {
     }
 
     fn watch_back(&mut self, field: &Field, expression: &str, scope: Option<String>) -> Result<Found, Failure> {
-        self.watched = Some(Watched { expression: expression.to_owned(), scope });
+        let thread = match scope {
+            Some(_) => self.engine.selected_thread(&mut *self.console)?,
+            None => None,
+        };
+        self.watched = Some(Watched { expression: expression.to_owned(), scope, thread });
         self.be_quiet()?;
         let ground = field.ground();
         let now = match &ground.present {

@@ -13,6 +13,9 @@ const SHORTEST_US: u64 = 20;
 /// Up to this many hits are stepped over by the debugger; among more, the change is found by bisection first.
 const FEW: u64 = 4;
 
+/// So many functions are looked into that one step has run by calls back.
+const MOST_CALLED_BACK: u32 = 8;
+
 /// A change of the watched expression.
 #[derive(Debug, Clone)]
 pub struct Change<S> {
@@ -156,6 +159,8 @@ struct Found<S> {
     at: S,
     before: Value,
     after: Value,
+    /// The next stop, at which the value is that of now; the end of the stretch if none comes before it.
+    next: Until<S>,
 }
 
 /// A change in a stretch at whose beginning the value differs from now, and at whose end it does not.
@@ -324,7 +329,10 @@ fn change_at_level<M: Machine>(
             from = if begin == base.1 { base.0 } else { machine.at_hit(&base.0, &level, begin - base.1)? };
         }
         match step_to_change(machine, from, &until, &level, now)? {
-            Stepped::Found(found) => return Ok(found),
+            Stepped::Found(found) => {
+                let hidden = hidden_change(machine, &found, now)?;
+                return Ok(hidden.unwrap_or(found));
+            }
             Stepped::Inside { from: inside, until: out } => {
                 let frames = machine.frames(&inside)?;
                 let Some(deeper) = Level::of(&frames, 0).map(Level::whole) else {
@@ -376,13 +384,15 @@ fn step_to_change<M: Machine>(
         let next = match moved {
             Moved::End => {
                 // The end, where the value is that of now.
-                return found_before(machine, at, before, left, until.clone(), now.clone());
+                let found = Found { at, before, after: now.clone(), next: until.clone() };
+                return found_before(machine, found, left);
             }
             Moved::Stop(_) => machine.here()?,
         };
         let value = machine.value()?;
         if value.same(now) {
-            return found_before(machine, at, before, left, Until::State(next), value);
+            let found = Found { at, before, after: value, next: Until::State(next) };
+            return found_before(machine, found, left);
         }
         let deeper = matches!(moved, Moved::Stop(frame) if level.called(&frame));
         if !deeper {
@@ -416,18 +426,50 @@ fn step_to_change<M: Machine>(
 /// The change is made between the last stop before a place and that place.
 fn found_before<M: Machine>(
     machine: &mut M,
-    at: M::State,
-    before: Value,
+    found: Found<M::State>,
     left: Option<M::State>,
-    until: Until<M::State>,
-    after: Value,
 ) -> Result<Stepped<M::State>, M::Error> {
-    let Some(inside) = left else { return Ok(Stepped::Found(Found { at, before, after })) };
+    let Some(inside) = left else { return Ok(Stepped::Found(found)) };
     let frames = machine.frames(&inside)?;
     let at = match Level::of(&frames, 0) {
-        Some(level) => last_step(machine, &inside, &until, &level)?,
+        Some(level) => last_step(machine, &inside, &found.next, &level)?,
         None => inside,
     };
     let before = value_at(machine, &at)?;
-    Ok(Stepped::Found(Found { at, before, after }))
+    Ok(Stepped::Found(Found { at, before, ..found }))
+}
+
+/// The debugger steps over code without lines, and so over what that calls back: a thread of Rust runs below such code all its
+/// life, and so do handlers of signals. The change in a function with lines that was run in the midst of one step; `None` if it was
+/// not made in one.
+fn hidden_change<M: Machine>(
+    machine: &mut M,
+    found: &Found<M::State>,
+    now: &Value,
+) -> Result<Option<Found<M::State>>, M::Error> {
+    let mut at = found.at.clone();
+    for _ in 0..MOST_CALLED_BACK {
+        let Some(from) = first_entry(machine, &at, &found.next)? else { return Ok(None) };
+        if value_at(machine, &from)?.same(now) {
+            return Ok(None);
+        }
+        let Some(level) = Level::of(&machine.frames(&from)?, 0).map(Level::whole) else { return Ok(None) };
+        // It may be called back more than once: these are the statements of all its calls.
+        let passed = machine.pass(&from, &found.next, &level, u64::MAX, Some(MANY_US))?;
+        if !passed.reached || passed.turns > 0 {
+            return Ok(None);
+        }
+        let inner = change_at_level(machine, from, found.next.clone(), level, passed.count, now)?;
+        let innermost = |machine: &mut M, at: &M::State| -> Result<u64, M::Error> {
+            Ok(machine.frames(at)?.first().map_or(0, |frame| frame.address))
+        };
+        // Behind the last statement of a function code without lines has gone on.
+        if let Until::State(next) = &inner.next
+            && innermost(machine, next)? <= innermost(machine, &inner.at)?
+        {
+            return Ok(Some(inner));
+        }
+        at = inner.at;
+    }
+    Ok(None)
 }

@@ -8,9 +8,11 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
+use super::super::events::{is_ended_by_stops, signal_on_its_way};
 use super::Supervisor;
 use super::kinds::Kind;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
+use super::timers::changes_timers;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
 use crate::raw::{self, ClockMode, Registers};
@@ -20,7 +22,7 @@ use crate::record::{given, outputs};
 use crate::syscalls::{self as table, Class, Harmless, Irregular, Row, Shape};
 
 /// The restart codes that the kernel leaves in rax when a call is interrupted (include/linux/errno.h).
-const RESTART_CODES: std::ops::RangeInclusive<i64> = -516..=-512;
+pub(super) const RESTART_CODES: std::ops::RangeInclusive<i64> = -516..=-512;
 
 /// What becomes of a call that a thread is about to make.
 pub(in crate::supervisor) enum Taken {
@@ -41,11 +43,11 @@ pub(in crate::supervisor) enum Taken {
 pub(in crate::supervisor) struct Pending {
     /// The thread is in the kernel with it; otherwise it was interrupted and may go on with it.
     pub(in crate::supervisor) inside: bool,
-    rip: u64,
+    pub(super) rip: u64,
     row: &'static Row,
-    shape: Shape,
-    asked: Asked,
-    capacities: Vec<u64>,
+    pub(super) shape: Shape,
+    pub(super) asked: Asked,
+    pub(super) capacities: Vec<u64>,
     /// It is noted.
     noted: bool,
     /// A file is opened again of which this is noted, and that it did not change.
@@ -55,6 +57,13 @@ pub(in crate::supervisor) struct Pending {
     effect: Option<Rc<str>>,
     /// It keeps nobody waiting.
     pub(in crate::supervisor) short: bool,
+}
+
+impl Pending {
+    /// Whether it is made for the first time, and noted.
+    pub(super) fn is_plain(&self) -> bool {
+        self.noted && self.again.is_none() && self.unchanged.is_none()
+    }
 }
 
 /// What is known of a call before it is looked up.
@@ -104,7 +113,7 @@ impl Supervisor {
                 None => Taken::Live,
             };
         }
-        task.pending = None;
+        (task.pending, task.made) = (None, None);
         if !self.recording.on || self.recorded_leader() != Some(pid) {
             return Taken::Live;
         }
@@ -295,6 +304,9 @@ impl Supervisor {
                     if !asked.query {
                         self.recording.mark.reader.go_live();
                     }
+                    if self.timers_come_first(pid, tid) {
+                        return Taken::Again;
+                    }
                     let ended = self.recording.mark.line.borrow().ended.clone();
                     if let Some(why) = ended {
                         self.stop_recording(&why);
@@ -381,6 +393,18 @@ impl Supervisor {
     ) -> Taken {
         let thread = view(tid, pid);
         let known = self.virtual_id(tid);
+        if entry.timers.is_some() {
+            self.recording.mark.timers.clone_from(&entry.timers);
+        }
+        if entry.signal.is_some() {
+            self.leaves_call(tid);
+            for (address, bytes) in places_now(&thread, &call, entry) {
+                raw::write_remote(pid, address, &bytes);
+            }
+            self.advance(known, index + 1);
+            self.interrupted_again(tid, registers, entry);
+            return Taken::Left;
+        }
         if call.shape.class == Class::Process && ids(&thread, call.row, &call.arguments).thread && entry.result > 0 {
             return self.let_in(tid, registers, call, None, None, Some((index, Rc::clone(entry))));
         }
@@ -444,7 +468,9 @@ impl Supervisor {
         let Some(pending) = task.pending.as_mut().filter(|pending| pending.inside && !stays) else { return };
         let Ok(registers) = raw::registers(tid) else { return };
         let result = registers.rax.cast_signed();
-        if registers.rip != pending.rip || RESTART_CODES.contains(&result) {
+        // Only our stop has ended it: it is made again ([`Supervisor::mend_interrupted`]).
+        let by_us = what == Change::Interrupted && is_ended_by_stops(&registers) && !signal_on_its_way(tid);
+        if registers.rip != pending.rip || RESTART_CODES.contains(&result) || by_us {
             pending.inside = false;
             return;
         }
@@ -534,6 +560,13 @@ impl Supervisor {
         if result >= 0 {
             entry.effect = pending.effect;
         }
+        entry.timers = changes_timers(row).then(|| self.timers_of(pid, tid)).flatten();
+        // A signal that comes now comes at a place with a name.
+        let makes = matches!(shape.class, Class::Descriptor(_) | Class::Process);
+        let may_be_missing = self.recording.rule() == Rule::Shared && entry.asked.query;
+        if let Some(task) = self.tasks.get_mut(&tid).filter(|_| !makes && !may_be_missing) {
+            task.made = Some(registers);
+        }
         #[allow(clippy::cast_possible_truncation)]
         if let Some(index) = row.descriptor
             && let Some(Kind::Noted { held, regular: true, .. }) =
@@ -541,6 +574,11 @@ impl Supervisor {
         {
             entry.offset = held.offset().map(|at| (Rc::clone(held), at));
         }
+        self.push_entry(known, entry);
+    }
+
+    /// Notes something at the end.
+    pub(super) fn push_entry(&mut self, known: i32, entry: Entry) {
         let end = {
             let mut line = self.recording.mark.line.borrow_mut();
             line.push(known, entry);

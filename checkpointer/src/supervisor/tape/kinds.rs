@@ -98,6 +98,7 @@ impl Supervisor {
         }
         if self.tasks.values().all(|task| task.pid != leader || task.is_stopped()) {
             self.sync_clocks();
+            self.keep_newest_timers(leader);
         }
         let Ok(handle) = raw::pidfd_open(leader.as_raw()) else { return };
         for (number, kind) in &self.recording.mark.kinds {

@@ -15,12 +15,16 @@ mod gift;
 mod held;
 mod kinds;
 mod line;
+mod places;
 mod printed;
 mod prints;
 pub(in crate::supervisor) mod schedule;
+mod signals;
 mod store;
+mod timers;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
@@ -31,6 +35,7 @@ use super::Supervisor;
 use super::spinning::Watch;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
+use crate::snapshot::timers::Timers;
 use crate::wire::{self, Event, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 pub(in crate::supervisor) use clocks::install as install_clocks;
@@ -41,6 +46,7 @@ use line::{Line, Places, Rule, SCHEDULE};
 use printed::{Own, Reader};
 pub(in crate::supervisor) use prints::Printing;
 use schedule::{Cause, Schedule, Turn};
+pub(in crate::supervisor) use signals::{Deferred, Fate, Place};
 use store::Store;
 
 /// Bytes of notes in memory, and in their file, beyond which nothing is noted any more.
@@ -64,6 +70,10 @@ pub(in crate::supervisor) struct Mark {
     filtered: bool,
     /// Whose turn it is.
     schedule: Schedule,
+    /// Masks of threads that stand at a signal in a call with a mask of its own, which is in force.
+    masks: BTreeMap<i32, u64>,
+    /// Its timers when they were last known, with threads by the ids that the program knows.
+    timers: Option<Rc<Timers>>,
 }
 
 impl Mark {
@@ -155,6 +165,16 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) watch: Option<Watch>,
     /// Loops that change nothing, by the instructions on their way round.
     pub(in crate::supervisor) loops: std::collections::HashSet<Vec<u64>>,
+    /// What the place of a signal is compared with.
+    pub(in crate::supervisor) place: Option<(crate::wire::CopyId, super::served::Fence)>,
+    /// Where a place for a signal is looked for.
+    sought: Option<places::Sought>,
+    /// Copies that name places of signals, as long as those are noted.
+    places: Vec<(std::rc::Weak<()>, crate::wire::CopyId)>,
+    /// What is to be put back, now that the notes have ended.
+    timers_due: Option<Rc<Timers>>,
+    /// Since when a thread makes no call behind the end of the notes, and behind which tick.
+    without_timers: Option<(u64, std::time::Instant)>,
     /// Calls that were looked at since, to see how closely they follow each other.
     looked_at: (u32, std::time::Instant),
 }
@@ -182,6 +202,11 @@ impl Recording {
             loosened: false,
             watch: None,
             loops: Default::default(),
+            place: None,
+            sought: None,
+            places: Vec::new(),
+            timers_due: None,
+            without_timers: None,
             looked_at: (0, std::time::Instant::now()),
         }
     }
@@ -210,6 +235,11 @@ impl Recording {
         if self.served { Rule::Exact } else { Rule::Shared }
     }
 
+    /// The place now, for a copy that is made of a process with these timers.
+    pub(in crate::supervisor) fn mark_of_copy(&self, timers: Option<Timers>) -> Option<Mark> {
+        self.mark().map(|mark| Mark { timers: timers.map(Rc::new), ..mark })
+    }
+
     /// The place now, if there is one.
     pub(in crate::supervisor) fn mark(&self) -> Option<Mark> {
         self.on.then(|| self.mark.clone())
@@ -217,6 +247,7 @@ impl Recording {
 
     /// A process runs that is at this place.
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
+        self.timers_due = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         if self.mark.live {
@@ -226,6 +257,7 @@ impl Recording {
 
     /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
+        self.timers_due = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         self.mark.live = false;
@@ -235,6 +267,7 @@ impl Recording {
 
     /// Another program: nothing is noted of it yet.
     pub(in crate::supervisor) fn begin_anew(&mut self) {
+        self.timers_due = None;
         self.on = false;
         self.mark = Mark::default();
         self.loops.clear();
@@ -304,6 +337,11 @@ impl Recording {
         }
     }
 
+    /// Copies that are kept for the notes alone.
+    pub(in crate::supervisor) fn copies_of_notes(&self) -> Vec<crate::wire::CopyId> {
+        self.places.iter().map(|(_, copy)| *copy).collect()
+    }
+
     /// Forgets what no copy needs.
     pub(in crate::supervisor) fn forget<'m>(&mut self, marks: impl Iterator<Item = &'m Mark>) {
         let mut marks: Vec<&Mark> = marks.collect();
@@ -349,6 +387,7 @@ impl Supervisor {
             return;
         }
         self.sync_clocks();
+        self.hold_arriving(leader);
         if !self.recording.on {
             if self.recording.mark.line.borrow().ended.is_some() {
                 return;
@@ -437,6 +476,7 @@ impl Supervisor {
         let offsets = self.recording.mark.line.borrow().offsets();
         set_offsets(&offsets);
         self.recording.mark.release();
+        self.expect_timers(true);
         self.empty_clocks();
     }
 
@@ -456,6 +496,7 @@ impl Supervisor {
         self.recording.mark.reader.part();
         self.recording.mark.live = true;
         self.recording.mark.release();
+        self.expect_timers(false);
         self.empty_clocks();
         let at = self.recording.mark.schedule.tick;
         let kept = kept
