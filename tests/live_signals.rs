@@ -133,3 +133,27 @@ fn handlers_in_python_run_again_where_they_ran() {
     assert_eq!([said(&events[6]), said(&events[13])], [said(&events[2]); 2], "{events:#?}");
     assert_eq!(std::fs::read_to_string(sample.path().join("log")).ok().as_deref(), Some("once\n"));
 }
+
+const COMPUTING: &str = "\
+import signal
+n = ticks = 0
+def on(number, frame):
+    global ticks
+    ticks += 1
+signal.signal(signal.SIGALRM, on)
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+while ticks < 3:
+    n += 1
+end = n
+";
+
+#[test]
+fn where_no_place_has_a_name_the_recording_stops_and_the_search_does_not() {
+    let sample = Sample::at(tempfile::tempdir().expect("a directory"));
+    std::fs::write(sample.path().join("program"), COMPUTING).expect("the source");
+    let lines = ["p 1", "break 10", "continue", "p ticks >= 3", "fred-reverse-watch ticks < 2"];
+    let events = sample.fred_with(&["--record"], &["python3", "-m", "pdb"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(said(&events[2]).trim(), "True", "{events:#?}");
+    assert_eq!(events[3]["result"]["before"], "True", "{events:#?}");
+}

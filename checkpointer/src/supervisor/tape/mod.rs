@@ -432,7 +432,9 @@ impl Supervisor {
         }
         self.recording.loosened = true;
         self.tune_clocks();
-        self.recording.mark.line.borrow_mut().ended = Some(why.to_owned());
+        let mut line = self.recording.mark.line.borrow_mut();
+        (line.ended, line.newest) = (Some(why.to_owned()), None);
+        drop(line);
         self.tell(Event::Unrecorded(why.to_owned()));
     }
 
