@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nix::unistd::Pid;
 
-use super::tape::{Deferred, Pending, Place};
+use super::tape::{Deferred, Pending, Place, Printing};
 use crate::ptrace::{Running, Stopped};
 use crate::raw::Registers;
 
@@ -46,6 +46,8 @@ pub struct Task {
     pub pending: Option<Pending>,
     /// Registers at the end of the call that it has made last, if that has been noted.
     pub made: Option<Registers>,
+    /// What it prints.
+    pub printing: Option<Printing>,
     /// The entry of the notes whose descriptors it has been given.
     pub given: Option<usize>,
     /// Every call of it is looked at (while it has the terminal silent).
@@ -71,6 +73,7 @@ impl Task {
             clear_tid: None,
             pending: None,
             made: None,
+            printing: None,
             given: None,
             watched: false,
             group_stopped: false,

@@ -423,7 +423,7 @@ impl<'e> Native<'e> {
     }
 
     /// A run to an end over statements of a level, with what must be known of the functions that these are in.
-    fn run_until(&mut self, until: &Until<State>, level: &Level) -> Run {
+    pub(super) fn run_until(&mut self, until: &Until<State>, level: &Level) -> Run {
         let fence = Native::until(until);
         // Among many places none is met often.
         let instructions = if level.instructions.len() > FEW_PLACES { &[] } else { &level.instructions[..] };

@@ -500,20 +500,19 @@ impl Native<'_> {
             return Ok(field);
         }
         let Some(address) = self.main_address() else { return Ok(field) };
-        let until = loop {
-            let until = field.ground().end(0);
-            // A copy on the way that was taken before main is no place to begin at, either.
-            match &until {
-                Until::State(next)
-                    if !self.is_stop(next) && before(self, next)? && self.meets(&origin, address, &until)? =>
-                {
-                    field.anchors.remove(1);
-                    field.runs.remove(1);
-                }
-                _ => break until,
-            }
-        };
+        let ground = field.ground();
+        let until = ground.end(ground.next_stop(self, 0) - 1);
         let Some(begin) = self.first_execution(&origin, address, &until)? else { return Ok(field) };
+        // A copy on the way that was taken before main is no place to begin at, either.
+        while let Until::State(next) = field.ground().end(0)
+            && !self.is_stop(&next)
+            && !self.is_in_function(&next, address)?
+            && self.comes_to(&next, address, &until)?
+        {
+            field.anchors.remove(1);
+            field.runs.remove(1);
+        }
+        let until = field.ground().end(0);
         // A breakpoint at main stops at the very same place.
         let same = match &until {
             Until::State(next) => self.same_registers(&begin, next)?,
@@ -579,23 +578,28 @@ impl Native<'_> {
         self.engine.served.as_mut()?.symbols.main_statement()
     }
 
-    /// Whether an end is met before an instruction is executed.
-    fn meets(&mut self, from: &State, address: u64, until: &Until<State>) -> Result<bool, Failure> {
-        let Until::State(state) = until else { return Ok(false) };
+    /// Whether the function of an instruction is being executed.
+    fn is_in_function(&mut self, state: &State, address: u64) -> Result<bool, Failure> {
+        let frames = self.frames(state)?;
+        let symbols = self.engine.served.as_mut().map(|served| &mut served.symbols);
+        let function = symbols.and_then(|symbols| symbols.function_at(address));
+        let within = |frame: &Frame| {
+            let ranges = function.iter().flat_map(|function| &function.ranges);
+            ranges.into_iter().any(|(from, to)| (*from..*to).contains(&frame.pc))
+        };
+        Ok(frames.iter().any(within))
+    }
+
+    /// Runs to the first execution of an instruction, or to an end at which the debugger has stopped.
+    fn run_to(&mut self, from: &State, address: u64, until: &Until<State>) -> Result<RunEnd, Failure> {
         let spots = vec![Spot { address, frame: None, at_least: 0 }];
-        let run = Run { spots, fence: Some(state.copy()), hits: Some(1), ..Run::default() };
-        Ok(self.run(from, run)?.end == RunEnd::Fence)
+        let run = Run { spots, hits: Some(1), ..self.run_until(until, &Level::default()) };
+        Ok(self.run(from, run)?.end)
     }
 
     /// The state at the first execution of an instruction before an end.
     fn first_execution(&mut self, from: &State, address: u64, until: &Until<State>) -> Result<Option<State>, Failure> {
-        let fence = match until {
-            Until::State(state) => Some(state.copy()),
-            Until::End => None,
-        };
-        let spots = vec![Spot { address, frame: None, at_least: 0 }];
-        let ran = self.run(from, Run { spots, fence, hits: Some(1), ..Run::default() })?;
-        match ran.end {
+        match self.run_to(from, address, until)? {
             RunEnd::Hits => self.keep().map(Some),
             // The fence at the same place, or an end before main.
             RunEnd::Fence => Ok(match until {
@@ -604,6 +608,17 @@ impl Native<'_> {
             }),
             _ => Ok(None),
         }
+    }
+
+    /// Whether an instruction is executed between a state and an end, or right there.
+    fn comes_to(&mut self, from: &State, address: u64, until: &Until<State>) -> Result<bool, Failure> {
+        Ok(match (self.run_to(from, address, until)?, until) {
+            (RunEnd::Hits, _) => true,
+            (RunEnd::Fence, Until::State(state)) => {
+                self.engine.live.registers(Some(state.copy())).is_ok_and(|registers| registers.rip == address)
+            }
+            _ => false,
+        })
     }
 
     fn same_registers(&mut self, one: &State, other: &State) -> Result<bool, Failure> {

@@ -241,7 +241,7 @@ impl<S: Clone> Ground<S> {
     }
 
     /// The first anchor behind one at which the debugger has stopped; the number of anchors stands for the present.
-    fn next_stop<M: Machine<State = S>>(&self, machine: &M, index: usize) -> usize {
+    pub fn next_stop<M: Machine<State = S>>(&self, machine: &M, index: usize) -> usize {
         let mut behind = index + 1..self.anchors.len();
         behind.find(|at| machine.is_stop(&self.anchors[*at])).unwrap_or(self.anchors.len())
     }

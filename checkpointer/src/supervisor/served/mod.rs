@@ -521,7 +521,7 @@ impl Supervisor {
             }
         }
         for tid in self.served_threads() {
-            self.leave_trampoline(tid);
+            self.leave_trampoline(tid, true);
         }
         if self.running.is_none() {
             // What its debugger does next may be a step.

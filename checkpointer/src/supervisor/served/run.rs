@@ -11,7 +11,7 @@ use crate::raw::SigInfo;
 use crate::rsp::libraries;
 use crate::rsp::target::{Caught, Motion, Why};
 use crate::supervisor::tasks::proc_text;
-use crate::wire::{CopyId, Event, FrameRegister, Hit, Ran, Run, RunEnd};
+use crate::wire::{CopyId, Event, FrameRegister, Hit, Ran, Run, RunEnd, Spot};
 
 /// What a run takes beside the program's own time, at most: to let it go, and to hear of its stop.
 const AWAKENING: Duration = Duration::from_micros(150);
@@ -45,9 +45,26 @@ pub(in crate::supervisor) struct Running {
     clock: Clock,
     /// Settings of the debugger that are out of force meanwhile.
     caught: Caught,
+    /// A thread comes to the spot at which it began once more, with this stack pointer: a signal was handled before it had left it.
+    again: Option<(Pid, u64, u64)>,
+}
+
+/// The canonical address of a frame at a spot.
+fn frame_at(spot: &Spot, registers: &raw::Registers) -> u64 {
+    #[allow(clippy::cast_sign_loss)]
+    match spot.frame {
+        Some((FrameRegister::StackPointer, offset)) => registers.rsp.wrapping_add(offset as u64),
+        Some((FrameRegister::BasePointer, offset)) => registers.rbp.wrapping_add(offset as u64),
+        None => 0,
+    }
 }
 
 impl Running {
+    /// Whether a thread's execution of a spot counts.
+    fn counts(&self, spot: &Spot, frame: u64, thread: i32) -> bool {
+        (spot.frame.is_none() || frame >= spot.at_least) && self.wanted.thread.is_none_or(|wanted| wanted == thread)
+    }
+
     pub(super) fn spot_at(&self, address: u64) -> Option<u32> {
         let at = self.wanted.spots.iter().position(|spot| spot.address == address)?;
         u32::try_from(at).ok()
@@ -107,6 +124,7 @@ impl Supervisor {
             aside: Duration::ZERO,
             clock: Clock::default(),
             caught,
+            again: None,
         });
         self.served.running = true;
         self.tune_clocks();
@@ -192,15 +210,9 @@ impl Supervisor {
         let known = self.virtual_id(tid);
         let Some(running) = &mut self.running else { return };
         let Some(place) = running.wanted.spots.get(spot as usize).copied() else { return };
-        let frame = match place.frame {
-            #[allow(clippy::cast_sign_loss)]
-            Some((FrameRegister::StackPointer, offset)) => registers.rsp.wrapping_add(offset as u64),
-            #[allow(clippy::cast_sign_loss)]
-            Some((FrameRegister::BasePointer, offset)) => registers.rbp.wrapping_add(offset as u64),
-            None => 0,
-        };
-        let counts = (place.frame.is_none() || frame >= place.at_least)
-            && running.wanted.thread.is_none_or(|wanted| wanted == known);
+        let frame = frame_at(&place, &registers);
+        let again = running.again.take_if(|again| *again == (tid, place.address, registers.rsp)).is_some();
+        let counts = !again && running.counts(&place, frame, known);
         let mut over = false;
         let mut keep = false;
         let counted = if counts { self.count_with_trampolines(spot, frame) } else { None };
@@ -260,9 +272,40 @@ impl Supervisor {
         }
         // Where its debugger has kept it from the program it is kept from it again.
         let dropped = self.control(tid).fate.take().is_some_and(|fate| fate.get() == Some(0));
+        if !dropped
+            && let Ok(registers) = raw::registers(tid)
+            && self.control(tid).lifted == Some(registers.rip)
+        {
+            self.take_hits_back(tid, None);
+        }
         self.deliver(tid, signal.filter(|_| !dropped));
         self.go_on(tid);
         None
+    }
+
+    /// A signal is handled before a thread executes the instruction that it has come to. It comes there once more then, so its hits
+    /// are counted no more: those of all spots there, or up to one of them.
+    pub(super) fn take_hits_back(&mut self, tid: Pid, up_to: Option<u32>) {
+        let Ok(registers) = raw::registers(tid) else { return };
+        let known = self.virtual_id(tid);
+        let Some(running) = &mut self.running else { return };
+        let counted = |(index, spot): &(u32, &Spot)| {
+            spot.address == registers.rip
+                && up_to.is_none_or(|last| *index <= last)
+                && running.counts(spot, frame_at(spot, &registers), known)
+        };
+        let hits: Vec<u32> = (0..).zip(&running.wanted.spots).filter(counted).map(|(index, _)| index).collect();
+        if hits.is_empty() || self.take_back_with_trampolines(hits.len() as u64) {
+            return;
+        }
+        let Some(running) = &mut self.running else { return };
+        if running.last.back().is_some_and(|last| hits.contains(&last.spot)) {
+            running.last.pop_back();
+            running.hits -= 1;
+        } else {
+            // It began there, and that is no hit.
+            running.again = Some((tid, registers.rip, registers.rsp));
+        }
     }
 
     /// The program has ended in a run.

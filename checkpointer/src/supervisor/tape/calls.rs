@@ -67,10 +67,10 @@ impl Pending {
 }
 
 /// What is known of a call before it is looked up.
-struct Call {
-    row: &'static Row,
+pub(super) struct Call {
+    pub(super) row: &'static Row,
     shape: Shape,
-    arguments: [u64; 6],
+    pub(super) arguments: [u64; 6],
     /// It opens a file by name, for reading.
     opens_to_read: bool,
     query: bool,
@@ -89,6 +89,8 @@ enum Concern {
     Changes(Call),
     /// To be noted, or answered from them.
     Notes(Call),
+    /// It prints on the terminal that is also the debugger's.
+    Prints(Call),
     /// Cannot be noted.
     Refused(String),
 }
@@ -121,6 +123,7 @@ impl Supervisor {
         match self.concern(tid, pid, registers) {
             Concern::Live => Taken::Live,
             Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
+            Concern::Prints(call) => self.prints(tid, pid, registers, call),
             // What a debugger in the process asks, now more, now less, is no place at which a thread is left.
             Concern::Notes(call) if call.query && !self.recording.served => self.looked_up(tid, pid, registers, call),
             Concern::Notes(_) if !self.comes_to_call(tid, false) => Taken::Left,
@@ -184,10 +187,13 @@ impl Supervisor {
             let number = arguments[usize::from(index)] as i32;
             match self.kind(pid, number) {
                 None | Some(Kind::Client) => return Concern::Live,
-                Some(Kind::Terminal) => {
+                Some(Kind::Terminal(_)) => {
                     // What a served program prints has been shown; what it reads the client types again.
-                    if !self.recording.served || !matches!(row.name, "write" | "writev") {
+                    if !matches!(row.name, "write" | "writev") {
                         return Concern::Live;
+                    }
+                    if !self.recording.served {
+                        return if aside || !self.recording.runs { Concern::Live } else { Concern::Prints(call) };
                     }
                 }
                 Some(Kind::Still) if is_of_contents(row, &call.shape) => return Concern::Live,
@@ -295,6 +301,9 @@ impl Supervisor {
                     let end = self.recording.mark.line.borrow().end(known);
                     self.recording.mark.at.insert(known, end);
                     self.go_live();
+                    if !asked.query {
+                        self.recording.mark.reader.go_live();
+                    }
                     if self.timers_come_first(pid, tid) {
                         return Taken::Again;
                     }
@@ -331,7 +340,7 @@ impl Supervisor {
     }
 
     /// Lets a thread make a call that is to be looked at when it is done.
-    fn let_in(
+    pub(super) fn let_in(
         &mut self,
         tid: Pid,
         registers: &Registers,
@@ -422,6 +431,7 @@ impl Supervisor {
             task.given = None;
         }
         self.answer_call(tid, *registers, entry.result);
+        self.not_shown(tid, pid, &call, entry.result);
         for (address, bytes) in places_now(&thread, &call, entry) {
             if let Err(error) = thread.write(address, &bytes) {
                 tracing::warn!("an output is not given again: {error}");
@@ -449,6 +459,7 @@ impl Supervisor {
 
     /// A thread that may be in a call that is looked at has stopped.
     pub(in crate::supervisor) fn recorded_stop(&mut self, tid: Pid, what: Change) {
+        self.stopped_printing(tid, what);
         let stays = matches!(
             what,
             Change::Seccomp | Change::Born | Change::VforkDone | Change::Exec | Change::Ending | Change::Other(_)
@@ -537,6 +548,12 @@ impl Supervisor {
         self.recording.schedule().lands(known, written);
         let outputs = outputs::read(&thread, &ranges);
         let arguments = asked.arguments;
+        #[allow(clippy::cast_possible_truncation)]
+        if self.recording.served
+            && matches!(self.recording.mark.kinds.get(&(arguments[0] as i32)), Some(Kind::Terminal(_)))
+        {
+            drop(self.recording.mark.reader.show());
+        }
         let mut entry = Entry::new(asked, result, outputs, &self.recording.store);
         entry.made = made;
         entry.still = still;

@@ -16,6 +16,8 @@ mod held;
 mod kinds;
 mod line;
 mod places;
+mod printed;
+mod prints;
 pub(in crate::supervisor) mod schedule;
 mod signals;
 mod store;
@@ -34,13 +36,15 @@ use super::spinning::Watch;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
 use crate::snapshot::timers::Timers;
-use crate::wire::{Event, Purpose};
+use crate::wire::{self, Event, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 pub(in crate::supervisor) use clocks::install as install_clocks;
 use gift::Counter;
 use held::Held;
 use kinds::Kinds;
 use line::{Line, Places, Rule, SCHEDULE};
+use printed::{Own, Reader};
+pub(in crate::supervisor) use prints::Printing;
 use schedule::{Cause, Schedule, Turn};
 pub(in crate::supervisor) use signals::{Deferred, Fate, Place};
 use store::Store;
@@ -58,6 +62,8 @@ pub(in crate::supervisor) struct Mark {
     /// What the process has been given of them.
     loaded: Option<clocks::Loaded>,
     kinds: Kinds,
+    /// Where it is in what has been printed.
+    reader: Reader,
     /// The process has come to the end of the notes since it was started.
     live: bool,
     /// Its filter traps what is left out for line editors, too.
@@ -135,6 +141,12 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) on: bool,
     /// What is done now is the debugger's or its user's affair: it is neither noted nor taken from the notes.
     aside: bool,
+    /// What is done now is the program's own doing, and not only the user's.
+    runs: bool,
+    /// The user sees what the program prints now, and so it is noted.
+    heard: bool,
+    /// How a debugger in the recorded process prints.
+    own: Option<Rc<Own>>,
     /// The program that is served is recorded, not the session's own process.
     pub(in crate::supervisor) served: bool,
     /// The process has our functions for reading clocks.
@@ -176,6 +188,9 @@ impl Recording {
             wanted: false,
             on: false,
             aside: false,
+            runs: true,
+            heard: false,
+            own: None,
             served: false,
             clocks: false,
             mark: Mark::default(),
@@ -291,8 +306,21 @@ impl Recording {
         self.mark.line.borrow().ends_at(&self.mark.at)
     }
 
-    /// What is done until this is called again is for this.
-    pub(in crate::supervisor) fn set_purpose(&mut self, purpose: Purpose) {
+    /// How a debugger in the process prints.
+    pub(in crate::supervisor) fn know_own(&mut self, own: Option<&wire::Own>) -> Result<(), String> {
+        let read = own.map(Own::new).transpose();
+        let read = read.map_err(|error| format!("what the debugger prints cannot be recognised: {error}"))?;
+        self.own = read.map(Rc::new);
+        Ok(())
+    }
+
+    /// Somebody who waited for input goes on.
+    pub(in crate::supervisor) fn goes_on(&mut self) {
+        self.mark.reader.goes_on();
+    }
+
+    /// What is done until this is called again is for this; whether the user sees what is printed.
+    pub(in crate::supervisor) fn set_purpose(&mut self, purpose: Purpose, heard: bool) {
         let newest = || {
             let line = self.mark.line.borrow();
             self.mark.live || self.mark.at.iter().all(|(thread, at)| *at == line.end(*thread))
@@ -302,6 +330,11 @@ impl Recording {
             Purpose::Question => true,
             Purpose::Change => !newest(),
         };
+        self.runs = purpose == Purpose::Program;
+        self.heard = heard;
+        if purpose == Purpose::Change && heard {
+            self.mark.reader.change();
+        }
     }
 
     /// Passes over what is left, which could be missing.
@@ -337,6 +370,7 @@ impl Recording {
         for known in &self.lines {
             known.borrow_mut().forget(&oldest);
         }
+        Reader::forget(&marks.iter().map(|mark| &mark.reader).collect::<Vec<_>>());
         if marks.is_empty() {
             self.lines.clear();
         }
@@ -381,6 +415,7 @@ impl Supervisor {
             }
             self.recording.on = true;
             self.recording.mark.live = true;
+            self.recording.mark.reader = Reader::new(&self.recording.store);
             self.recording.mark.schedule = Schedule::of(self.virtual_id(leader));
             let line = Rc::clone(&self.recording.mark.line);
             self.recording.lines.push(line);
@@ -397,7 +432,7 @@ impl Supervisor {
         if self.recording.served || self.recording.mark.filtered {
             return Ok(());
         }
-        if matches!(self.kind(pid, 0), None | Some(kinds::Kind::Terminal)) {
+        if matches!(self.kind(pid, 0), None | Some(kinds::Kind::Terminal(_))) {
             return Ok(());
         }
         const SET_MODE_FILTER: u64 = libc::SECCOMP_SET_MODE_FILTER as u64;
@@ -474,6 +509,7 @@ impl Supervisor {
             *at = line.borrow().end(*thread);
         }
         self.recording.mark.line = line;
+        self.recording.mark.reader.part();
         self.recording.mark.live = true;
         self.recording.mark.release();
         self.expect_timers(false);

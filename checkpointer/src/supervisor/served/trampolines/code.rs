@@ -2,12 +2,14 @@
 //! below the stack pointer would be read by whoever uses a variable before it has set it, and the program would not be the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use iced_x86::{
     BlockEncoder, BlockEncoderOptions, Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionBlock,
     Mnemonic,
 };
 
+use super::plan::SHORT;
 use crate::raw::Registers;
 use crate::wire::{FrameRegister, Ran, Spot};
 
@@ -48,8 +50,10 @@ pub(super) mod data {
     /// The hits that are noted: the frame, and the number of the spot.
     pub(in super::super) const HITS: u64 = WORD + 16 * WORDS as u64;
     pub(in super::super) const HIT: u64 = 16;
+    /// One more than is told: the last may be taken back.
+    pub(in super::super) const KEPT: u64 = Ran::LAST as u64 + 1;
     /// The lowest frame of each spot.
-    pub(in super::super) const LEVELS: u64 = HITS + HIT * Ran::LAST as u64;
+    pub(in super::super) const LEVELS: u64 = HITS + HIT * KEPT;
 }
 
 /// What is known of the functions whose code may be moved.
@@ -59,18 +63,27 @@ pub(super) struct Known {
     targets: BTreeSet<u64>,
     /// Ranges of functions of which all jumps are known.
     known: Vec<(u64, u64)>,
+    /// Their instructions.
+    starts: BTreeSet<u64>,
+    /// Targets with the branches that lead to them, other than calls and tables.
+    branches: BTreeSet<(u64, u64)>,
 }
 
 impl Known {
     /// Reads the ranges of one function. `word` reads the program's memory: tables of jumps are there.
     pub(super) fn read(&mut self, ranges: &[(u64, Vec<u8>)], word: impl Fn(u64) -> Option<[u8; 8]>) {
         let mut known = true;
+        let mut starts = Vec::new();
         let (mut tables, mut by_table) = (BTreeSet::new(), false);
         for (start, bytes) in ranges {
             for instruction in Decoder::with_ip(64, bytes, *start, DecoderOptions::NONE).iter() {
+                starts.push(instruction.ip());
                 match instruction.flow_control() {
                     FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch | FlowControl::Call => {
                         self.targets.insert(instruction.near_branch_target());
+                        if instruction.flow_control() != FlowControl::Call {
+                            self.branches.insert((instruction.near_branch_target(), instruction.ip()));
+                        }
                     }
                     FlowControl::IndirectBranch => by_table = true,
                     FlowControl::Exception if instruction.is_invalid() => known = false,
@@ -92,17 +105,34 @@ impl Known {
         }
         if known {
             self.known.extend(ranges.iter().map(|(start, bytes)| (*start, start + bytes.len() as u64)));
+            self.starts.extend(starts);
         }
     }
 
-    /// The instructions that a jump at an address would take the place of, if they can be executed elsewhere and nothing leads
+    /// Where instructions begin of which all is known.
+    pub(super) fn starts(&self, within: Range<u64>) -> impl Iterator<Item = u64> {
+        self.starts.range(within).copied()
+    }
+
+    /// The branches that lead to an address.
+    pub(super) fn branches_to(&self, target: u64) -> impl Iterator<Item = u64> {
+        self.branches.range((target, 0)..=(target, u64::MAX)).map(|(_, from)| *from)
+    }
+
+    /// The instructions that `need` bytes at an address would take the place of, if they can be executed elsewhere and nothing leads
     /// into their middle. `taken` are addresses that must stay.
-    pub(super) fn displaced(&self, at: u64, bytes: &[u8], taken: &BTreeSet<u64>) -> Option<Vec<Instruction>> {
+    pub(super) fn displaced(
+        &self,
+        at: u64,
+        bytes: &[u8],
+        taken: &BTreeSet<u64>,
+        need: usize,
+    ) -> Option<Vec<Instruction>> {
         let mut found: Vec<Instruction> = Vec::new();
         let known = self.known.iter().any(|(start, end)| (*start..*end).contains(&at));
         for instruction in Decoder::with_ip(64, bytes, at, DecoderOptions::NONE).iter() {
             let here = instruction.ip();
-            if here >= at + JUMP as u64 {
+            if here >= at + need as u64 {
                 return Some(found);
             }
             if taken.contains(&here) || here != at && (!known || self.targets.contains(&here)) {
@@ -114,7 +144,7 @@ impl Known {
             found.push(instruction);
         }
         let end = found.last().map_or(at, Instruction::next_ip);
-        (end >= at + JUMP as u64).then_some(found)
+        (end >= at + need as u64).then_some(found)
     }
 }
 
@@ -150,20 +180,22 @@ fn can_be_moved(instruction: &Instruction) -> bool {
 
 /// A piece of code that is being written.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct Writer<'a> {
     pub(super) at: u64,
     data: u64,
     pub(super) bytes: Vec<u8>,
     /// For instructions of the program, where they are executed instead.
     pub(super) onward: BTreeMap<u64, u64>,
+    /// Where branches lead to that would lead to these.
+    redirected: &'a BTreeMap<u64, u64>,
 }
 
 /// A relative branch whose target is not known yet.
 struct Branch(usize);
 
-impl Writer {
-    pub(super) fn new(at: u64, data: u64) -> Writer {
-        Writer { at, data, bytes: Vec::new(), onward: BTreeMap::new() }
+impl<'a> Writer<'a> {
+    pub(super) fn new(at: u64, data: u64, redirected: &'a BTreeMap<u64, u64>) -> Self {
+        Writer { at, data, bytes: Vec::new(), onward: BTreeMap::new(), redirected }
     }
 
     pub(super) fn here(&self) -> u64 {
@@ -316,7 +348,12 @@ impl Writer {
 
     /// One instruction, by itself: a branch to its neighbours leads to where they are in the program.
     fn moved(&mut self, instruction: &Instruction) -> Option<()> {
-        let one = [*instruction];
+        let mut one = [*instruction];
+        if let Some(to) = self.redirected.get(&instruction.near_branch_target())
+            && matches!(instruction.flow_control(), FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch)
+        {
+            one[0].set_near_branch64(*to);
+        }
         let block = InstructionBlock::new(&one, self.here());
         let encoded = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE).ok()?;
         self.bytes.extend(encoded.code_buffer);
@@ -358,4 +395,10 @@ fn distance(from: u64, to: u64) -> i32 {
 pub(super) fn jump(from: u64, to: u64) -> Option<[u8; JUMP]> {
     let [a, b, c, d] = reach(from + JUMP as u64, to)?.to_le_bytes();
     Some([0xe9, a, b, c, d])
+}
+
+/// The same in two bytes.
+pub(super) fn short_jump(from: u64, to: u64) -> Option<[u8; SHORT]> {
+    let [distance] = i8::try_from(reach(from + SHORT as u64, to)?).ok()?.to_le_bytes();
+    Some([0xeb, distance])
 }

@@ -7,6 +7,7 @@
 //! pointer are its own.
 
 mod code;
+mod plan;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -19,7 +20,8 @@ use super::{Memory, Supervisor};
 use crate::inject::{PAGE, Remote};
 use crate::raw;
 use crate::wire::{Functions, Hit, Ran, RunEnd, Spot};
-use code::{Compared, JUMP, Known, LONGEST, ROOM, Writer, data};
+use code::{Compared, Known, LONGEST, ROOM, Writer, data};
+use plan::{Kind, Planned};
 
 /// How far from the code they are: within the reach of a jump, and away from where the program's next mappings come.
 const AWAY: u64 = 0x7000_0000;
@@ -28,7 +30,7 @@ const AWAY: u64 = 0x7000_0000;
 const MOST_PLACES: usize = 4096;
 
 /// Instructions of a trampoline and of what it has displaced, at most.
-const MOST_STEPS: u32 = 256;
+const MOST_STEPS: u32 = 512;
 
 /// A jump in the program's code.
 #[derive(Debug)]
@@ -36,15 +38,27 @@ struct Patch {
     address: u64,
     /// The spots and the fence that are met in its trampoline.
     places: Vec<u64>,
-    original: [u8; JUMP],
-    jump: [u8; JUMP],
+    original: Vec<u8>,
+    /// The jump, and the boards behind it.
+    jump: Vec<u8>,
+    /// Where the board is to which it leads, in another one.
+    board: Option<u64>,
 }
 
 impl Patch {
-    fn replace(&self, memory: &Memory, was: &[u8; JUMP], becomes: &[u8; JUMP]) {
-        let mut now = [0u8; JUMP];
+    fn range(&self) -> Range<u64> {
+        self.address..self.address + self.jump.len() as u64
+    }
+
+    /// Whether an address is that of something that the jump has replaced, other than what begins where the jump does.
+    fn has_in_middle(&self, address: u64) -> bool {
+        address != self.address && self.range().contains(&address)
+    }
+
+    fn replace(&self, memory: &Memory, was: &[u8], becomes: &[u8]) {
+        let mut now = vec![0u8; was.len()];
         // The program may have written something else there meanwhile, or unmapped it.
-        if memory.read(self.address, &mut now) == JUMP && now == *was {
+        if memory.read(self.address, &mut now) == was.len() && now == *was {
             memory.write(self.address, becomes).ok();
         }
     }
@@ -52,11 +66,22 @@ impl Patch {
 
 /// What a trap in a trampoline means.
 #[derive(Debug, Clone, Copy)]
-enum Trap {
-    /// The hit that was wanted, at this instruction.
-    Hit(u64),
+pub(super) enum Trap {
+    /// The hit that was wanted, of this spot at this instruction.
+    Hit { pc: u64, spot: u32 },
     /// At the fence all that is compared is the same; otherwise it goes on at `differs`.
     Fence { pc: u64, differs: u64 },
+}
+
+/// Where a thread has left a trampoline.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Met {
+    /// It was in none, or has left by itself.
+    Nothing,
+    /// Before a trap.
+    Trap(Trap),
+    /// Before an instruction of the program, whose hits have been counted.
+    Instruction,
 }
 
 /// Those of a run.
@@ -94,6 +119,25 @@ impl Trampolines {
 
     fn contains(&self, address: u64) -> bool {
         self.range.contains(&address)
+    }
+
+    fn is_in_middle(&self, address: u64) -> bool {
+        self.patches.iter().any(|patch| patch.has_in_middle(address))
+    }
+
+    /// Whose board lies at an address.
+    fn by_board(&self, address: u64) -> Option<u64> {
+        self.patches.iter().find(|patch| patch.board == Some(address)).map(|patch| patch.address)
+    }
+
+    /// Brings a thread that is on its way from a short jump to a trampoline back to that jump.
+    fn leave_board(&self, tid: Pid) {
+        if let Ok(mut registers) = raw::registers(tid)
+            && let Some(address) = self.by_board(registers.rip)
+        {
+            registers.rip = address;
+            raw::set_registers(tid, &registers).ok();
+        }
     }
 
     fn word(&self, memory: &Memory, offset: u64) -> u64 {
@@ -149,13 +193,22 @@ impl Trampolines {
         left == 0
     }
 
+    /// Forgets the last so many hits.
+    fn take_back(&self, memory: &Memory, hits: u64) {
+        self.set_word(memory, data::LEFT, self.word(memory, data::LEFT).wrapping_add(hits));
+        let first = self.word(memory, data::FIRST);
+        let all = self.word(memory, data::END) - first;
+        let next = self.word(memory, data::NEXT) - first;
+        self.set_word(memory, data::NEXT, first + (next + all - hits * data::HIT % all) % all);
+    }
+
     /// The last hits, of so many in all.
     fn last(&self, memory: &Memory, hits: u64) -> VecDeque<Hit> {
-        let mut bytes = vec![0u8; Ran::LAST * 16];
+        let most = data::KEPT;
+        let mut bytes = vec![0u8; (most * data::HIT) as usize];
         memory.read(self.data + data::HITS, &mut bytes);
         let next = (self.word(memory, data::NEXT) - self.data - data::HITS) / data::HIT;
-        let most = Ran::LAST as u64;
-        let count = hits.min(most);
+        let count = hits.min(most - 1);
         let hit = |back: u64| {
             let index = usize::try_from((next + most - back) % most).unwrap_or(0) * 16;
             let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[index + at + byte]));
@@ -184,7 +237,8 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
     if places.len() > MOST_PLACES {
         return None;
     }
-    let size = (places.len() as u64 * ROOM).next_multiple_of(PAGE);
+    let plan = plan::planned(&places, functions, &wanted.taken, memory);
+    let size = (plan.len() as u64 * ROOM).next_multiple_of(PAGE);
     let base = at + size;
     let end = base + (data::LEVELS + 8 * wanted.spots.len() as u64).next_multiple_of(PAGE);
     let mut made = Trampolines {
@@ -201,13 +255,18 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
         retired: false,
     };
     let mut bytes = vec![0u8; usize::try_from(end - at).ok()?];
-    for &place in &places {
-        if made.onward.contains_key(&place) {
-            // Among the instructions of the one before.
-            continue;
+    let begins: BTreeMap<u64, u64> =
+        plan.iter().zip(0..).map(|(planned, index)| (planned.address, at + index * ROOM)).collect();
+    let begin = |planned: &Planned| Some((planned.address, *begins.get(&planned.address)?));
+    // Branches lead to those first, others lead by their boards to the last.
+    let mut redirected = BTreeMap::new();
+    for kind in [Kind::ByBranches, Kind::Long, Kind::Short] {
+        for planned in plan.iter().filter(|planned| planned.kind() == kind) {
+            let added = made.add(planned, (&begins, &redirected), wanted, (memory, &places), &mut bytes);
+            if kind == Kind::ByBranches && added.is_some() {
+                redirected.extend(begin(planned));
+            }
         }
-        let begin = at + made.patches.len() as u64 * ROOM;
-        made.add(place, Writer::new(begin, base), wanted, functions, (memory, &places), &mut bytes);
     }
     let mut set = |offset: u64, value: u64| {
         #[allow(clippy::cast_possible_truncation)]
@@ -220,11 +279,11 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
         set(data::HITS + data::HIT * index, hit.frame);
         set(data::HITS + data::HIT * index + 8, hit.spot.into());
     }
-    let noted = (wanted.last.len() - first) as u64 % Ran::LAST as u64;
+    let noted = (wanted.last.len() - first) as u64;
     set(data::LEFT, wanted.left);
     set(data::NEXT, ring + data::HIT * noted);
     set(data::FIRST, ring);
-    set(data::END, ring + data::HIT * Ran::LAST as u64);
+    set(data::END, ring + data::HIT * data::KEPT);
     for (index, spot) in (0u64..).zip(wanted.spots) {
         set(data::LEVELS + 8 * index, spot.at_least);
     }
@@ -238,27 +297,43 @@ fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> 
         set(data::WORD + 16 * index, base + data::FIRST);
         set(data::WORD + 16 * index + 8, ring);
     }
+    let by_stops = places.iter().filter(|place| !made.onward.contains_key(place) && !redirected.contains_key(place));
+    tracing::debug!("trampolines for {} places, by stops: {:x?}", places.len(), by_stops.collect::<Vec<_>>());
     (!made.patches.is_empty()).then_some((made, bytes))
 }
 
 impl Trampolines {
-    /// Adds that of one place, if its instructions can be displaced.
+    /// Adds what has been planned.
     fn add(
         &mut self,
-        place: u64,
-        mut writer: Writer,
+        planned: &Planned,
+        (begins, redirected): (&BTreeMap<u64, u64>, &BTreeMap<u64, u64>),
         wanted: &Wanted<'_>,
-        functions: &Known,
         (memory, places): (&Memory, &BTreeSet<u64>),
         bytes: &mut [u8],
     ) -> Option<()> {
-        let mut there = [0u8; JUMP + LONGEST];
-        let read = memory.read(place, &mut there);
-        let instructions = functions.displaced(place, &there[..read], &wanted.taken)?;
-        let begin = writer.at;
+        let jump = match planned.board {
+            None if planned.bytes == 0 => Vec::new(),
+            Some(board) if !self.patches.iter().any(|host| host.range().contains(&board)) => return None,
+            Some(board) => code::short_jump(planned.address, board)?.to_vec(),
+            None => {
+                let to = |place: u64| begins.get(&place).copied();
+                let mut jump = code::jump(planned.address, to(planned.address)?)?.to_vec();
+                for &place in &planned.boards {
+                    jump.extend(code::jump(planned.address + jump.len() as u64, to(place)?)?);
+                }
+                jump
+            }
+        };
+        let mut original = vec![0u8; jump.len()];
+        if memory.read(planned.address, &mut original) != jump.len() {
+            return None;
+        }
+        let begin = *begins.get(&planned.address)?;
+        let mut writer = Writer::new(begin, self.data, redirected);
         let mut traps = Vec::new();
         let mut compared = None;
-        for instruction in &instructions {
+        for instruction in &planned.instructions {
             let here = instruction.ip();
             if let Some((_, in_call, _)) = wanted.fence.filter(|(pc, ..)| *pc == here) {
                 let made = writer.compare(in_call);
@@ -266,24 +341,25 @@ impl Trampolines {
                 compared = Some(made);
             }
             for (index, spot) in (0..).zip(wanted.spots).filter(|(_, spot)| spot.address == here) {
-                traps.push((writer.count(index, spot)?, Trap::Hit(here)));
+                traps.push((writer.count(index, spot)?, Trap::Hit { pc: here, spot: index }));
             }
             writer.displaced(instruction)?;
         }
-        writer.back(instructions.last()?.next_ip())?;
-        let met = instructions.iter().map(Instruction::ip).filter(|ip| places.contains(ip)).collect();
+        writer.back(planned.instructions.last()?.next_ip())?;
+        let met = planned.instructions.iter().map(Instruction::ip).filter(|ip| places.contains(ip)).collect();
         let code = writer.bytes;
         if code.len() as u64 > ROOM {
             return None;
         }
-        let original = std::array::from_fn(|index| there[index]);
-        let patch = Patch { address: place, places: met, original, jump: code::jump(place, begin)? };
+        let patch = Patch { address: planned.address, places: met, original, jump, board: planned.board };
         let index = usize::try_from(begin - self.range.start).ok()?;
         bytes.get_mut(index..index + code.len())?.copy_from_slice(&code);
-        self.patches.push(patch);
         self.traps.extend(traps);
         self.original.extend(writer.onward.iter().map(|(original, moved)| (*moved, *original)));
-        self.onward.extend(writer.onward);
+        if planned.kind() != Kind::ByBranches {
+            self.patches.push(patch);
+            self.onward.extend(writer.onward);
+        }
         self.compared = compared.or(self.compared);
         Some(())
     }
@@ -403,6 +479,14 @@ impl Supervisor {
         Some(trampolines.count(&program.memory, spot, frame))
     }
 
+    /// Forgets the last so many hits, if trampolines count.
+    pub(super) fn take_back_with_trampolines(&mut self, hits: u64) -> bool {
+        let counting = self.trampolines.as_ref().filter(|trampolines| !trampolines.retired);
+        let (Some(trampolines), Some(program)) = (counting, &self.program) else { return false };
+        trampolines.take_back(&program.memory, hits);
+        true
+    }
+
     /// A thread that is about to go on from a displaced instruction executes it where it is now.
     pub(super) fn enter_trampoline(&mut self, tid: Pid) {
         let Some(trampolines) = self.trampolines.as_ref().filter(|trampolines| trampolines.inserted) else { return };
@@ -420,7 +504,7 @@ impl Supervisor {
         };
         let Ok(mut registers) = raw::registers(tid) else { return false };
         match trap {
-            Trap::Hit(pc) => {
+            Trap::Hit { pc, .. } => {
                 registers.rip = pc;
                 raw::set_registers(tid, &registers).ok();
                 self.run_over(RunEnd::Hits);
@@ -467,6 +551,7 @@ impl Supervisor {
     /// True if it was none of the program's, and has been dealt with.
     pub(super) fn signal_in_trampoline(&mut self, tid: Pid, number: i32) -> bool {
         let Some(trampolines) = &self.trampolines else { return false };
+        trampolines.leave_board(tid);
         let Ok(mut registers) = raw::registers(tid) else { return false };
         if !trampolines.contains(registers.rip) {
             return false;
@@ -481,19 +566,34 @@ impl Supervisor {
             self.go_on(tid);
             return true;
         }
-        self.leave_trampoline(tid);
+        // What an instruction has caused is told of that instruction.
+        let exactly = matches!(number, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP);
+        match self.leave_trampoline(tid, exactly) {
+            Met::Instruction => self.take_hits_back(tid, None),
+            Met::Trap(Trap::Hit { spot, .. }) => self.take_hits_back(tid, Some(spot)),
+            Met::Trap(Trap::Fence { .. }) | Met::Nothing => {}
+        }
         // Its handler may return into the middle of what a jump has replaced.
         let Ok(registers) = raw::registers(tid) else { return false };
         let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return false };
-        let middle = |patch: &Patch| (patch.address + 1..patch.address + JUMP as u64).contains(&registers.rip);
-        if let Some(index) = trampolines.patches.iter().position(middle) {
-            let patch = trampolines.patches.remove(index);
-            patch.replace(&program.memory, &patch.jump, &patch.original);
-            let end = patch.address + (JUMP + LONGEST) as u64;
-            let others: Vec<u64> = trampolines.patches.iter().map(|patch| patch.address).collect();
-            let next = others.into_iter().filter(|other| *other > patch.address).min().unwrap_or(end);
-            trampolines.onward.retain(|original, _| !(patch.address..next.min(end)).contains(original));
-            self.meet_by_stops(&patch.places);
+        let middle = |patch: &&Patch| patch.has_in_middle(registers.rip);
+        if let Some(found) = trampolines.patches.iter().find(middle).map(Patch::range) {
+            // With those whose boards are there.
+            let with_it =
+                |patch: &Patch| patch.address == found.start || patch.board.is_some_and(|board| found.contains(&board));
+            let (gone, kept) = std::mem::take(&mut trampolines.patches).into_iter().partition(with_it);
+            trampolines.patches = kept;
+            let gone: Vec<Patch> = gone;
+            for patch in &gone {
+                patch.replace(&program.memory, &patch.jump, &patch.original);
+                let end = patch.range().end + LONGEST as u64;
+                let others = trampolines.patches.iter().chain(&gone).map(|other| other.address);
+                let next = others.filter(|other| *other > patch.address).min().unwrap_or(end);
+                trampolines.onward.retain(|original, _| !(patch.address..next.min(end)).contains(original));
+            }
+            for patch in gone {
+                self.meet_by_stops(&patch.places);
+            }
         }
         false
     }
@@ -511,23 +611,36 @@ impl Supervisor {
         self.insert_breakpoints();
     }
 
-    /// Brings a stopped thread out of a trampoline: to the instruction of the program that it is about to execute.
-    pub(super) fn leave_trampoline(&mut self, tid: Pid) {
-        let Some(trampolines) = &self.trampolines else { return };
+    /// Brings a stopped thread out of a trampoline: to the instruction of the program that it is about to execute, exactly, or to one
+    /// soon after it that no jump has replaced.
+    pub(super) fn leave_trampoline(&mut self, tid: Pid, exactly: bool) -> Met {
+        let mut met = Met::Nothing;
+        let Some(trampolines) = &self.trampolines else { return met };
+        trampolines.leave_board(tid);
         let inside = |tid: Pid| raw::registers(tid).is_ok_and(|registers| trampolines.contains(registers.rip));
         if !inside(tid) {
-            return;
+            return met;
         }
         // None is to come in between.
-        let Ok(mask) = raw::signal_mask(tid) else { return };
+        let Ok(mask) = raw::signal_mask(tid) else { return met };
         raw::set_signal_mask(tid, u64::MAX).ok();
-        for _ in 0..MOST_STEPS {
+        for steps in (0..MOST_STEPS).rev() {
             let Ok(mut registers) = raw::registers(tid) else { break };
             let pc = registers.rip;
             let comparing = trampolines.compared.filter(|made| (made.comparing.0..made.comparing.1).contains(&pc));
             let to = match (trampolines.original.get(&pc), trampolines.traps.get(&pc).copied(), comparing) {
-                (Some(original), ..) => Some((*original, true)),
-                (_, Some(Trap::Hit(pc) | Trap::Fence { pc, .. }), _) => Some((pc, true)),
+                // Signals come in between instructions; what has been displaced is better left by its end than in its middle.
+                (Some(original), ..) if !exactly && steps > MOST_STEPS / 2 && trampolines.is_in_middle(*original) => {
+                    None
+                }
+                (Some(original), ..) => {
+                    met = Met::Instruction;
+                    Some((*original, true))
+                }
+                (_, Some(trap @ (Trap::Hit { pc, .. } | Trap::Fence { pc, .. })), _) => {
+                    met = Met::Trap(trap);
+                    Some((pc, true))
+                }
                 // What it is compared with need not be mapped any more.
                 (.., Some(compared)) => Some((compared.differs, false)),
                 _ if !trampolines.contains(pc) => break,
@@ -547,6 +660,7 @@ impl Supervisor {
             }
         }
         raw::set_signal_mask(tid, mask).ok();
+        met
     }
 
     /// Notes what trampolines have counted: hits of a run and the last of them.
