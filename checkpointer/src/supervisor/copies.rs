@@ -611,7 +611,8 @@ impl Supervisor {
         };
         let only = self.put_back_only(role);
         // Along the notes timers' signals come as they came.
-        let noted = self.recording.on && self.recording.served == (role == Role::Program);
+        let recorded = self.recording.on && self.recording.served == (role == Role::Program);
+        let noted = recorded && !self.recording.has_loose_signals();
         let warnings = state::put_back_all(&snapshot.state, &mut leader, &real, &only, !noted)?;
         leader.finish()?;
         if self.recording.served == (role == Role::Program) {

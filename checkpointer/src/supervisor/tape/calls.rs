@@ -582,6 +582,8 @@ impl Supervisor {
         let end = {
             let mut line = self.recording.mark.line.borrow_mut();
             line.push(known, entry);
+            // It has gone on since it was left.
+            line.newest = None;
             line.end(known)
         };
         self.recording.mark.at.insert(known, end);

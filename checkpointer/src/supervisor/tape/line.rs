@@ -410,6 +410,23 @@ impl Line {
         queue.get(index).filter(|entry| entry.asked.number == SIGNAL).cloned()
     }
 
+    /// Whether nothing comes behind these places that could not be missing.
+    pub fn has_only_queries_behind(&self, places: &Places) -> bool {
+        self.turns.end() <= place(places, SCHEDULE)
+            && self.queues.iter().all(|(thread, queue)| {
+                let from = place(places, *thread).saturating_sub(queue.base);
+                queue.entries.iter().skip(from).all(|entry| entry.asked.query)
+            })
+    }
+
+    /// Whether signals are noted behind these places.
+    pub fn has_signals_behind(&self, places: &Places) -> bool {
+        self.queues.iter().any(|(thread, queue)| {
+            let from = place(places, *thread).saturating_sub(queue.base);
+            queue.entries.iter().skip(from).any(|entry| entry.signal.is_some())
+        })
+    }
+
     /// The call that is noted before a place.
     pub fn call_before(&self, thread: i32, at: usize) -> Option<u32> {
         let entry = self.queues.get(&thread)?.get(at.checked_sub(1)?)?;

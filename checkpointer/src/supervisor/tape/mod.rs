@@ -337,6 +337,20 @@ impl Recording {
         }
     }
 
+    /// Passes over what is left, which could be missing.
+    fn go_to_end(&mut self) {
+        let line = self.mark.line.borrow();
+        for (thread, at) in &mut self.mark.at {
+            *at = line.end(*thread);
+        }
+    }
+
+    /// Whether signals come when they come: the notes have been ended, and there are none behind this place.
+    pub(in crate::supervisor) fn has_loose_signals(&self) -> bool {
+        let line = self.mark.line.borrow();
+        line.ended.is_some() && !line.has_signals_behind(&self.mark.at)
+    }
+
     /// Copies that are kept for the notes alone.
     pub(in crate::supervisor) fn copies_of_notes(&self) -> Vec<crate::wire::CopyId> {
         self.places.iter().map(|(_, copy)| *copy).collect()
@@ -453,7 +467,9 @@ impl Supervisor {
         }
         self.recording.loosened = true;
         self.tune_clocks();
-        self.recording.mark.line.borrow_mut().ended = Some(why.to_owned());
+        let mut line = self.recording.mark.line.borrow_mut();
+        (line.ended, line.newest) = (Some(why.to_owned()), None);
+        drop(line);
         self.tell(Event::Unrecorded(why.to_owned()));
     }
 

@@ -166,6 +166,9 @@ impl Supervisor {
         if !by_call && self.is_its_own(pid, &information) {
             return now;
         }
+        if self.recording.has_loose_signals() {
+            return now;
+        }
         let live = self.recording.is_live();
         let aside = self.is_aside();
         let action = action(tid, number);

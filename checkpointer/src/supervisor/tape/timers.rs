@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::super::Supervisor;
+use super::line::Rule;
 use super::signals::Deferred;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
@@ -100,14 +101,19 @@ impl Supervisor {
 
     /// How long a thread behind the end of the notes that makes no call goes without timers; for ever where there are none.
     pub(super) fn timers_patience(&mut self) -> Option<Duration> {
-        let waits = self.recording.on && !self.is_aside() && self.running.is_none();
+        let loose = self.recording.on && self.recording.has_loose_signals();
+        let waits = loose || self.recording.on && !self.is_aside() && self.running.is_none();
         let leader = self.recorded_leader().filter(|_| waits)?;
         let runs = self.tasks.values().any(|task| task.pid == leader && !task.is_stopped());
         let mark = &self.recording.mark;
         let line = mark.line.borrow();
         let timers = line.newest.as_ref().map(|newest| &newest.timers).or(mark.timers.as_ref());
         let due = if mark.live { self.recording.timers_due.as_ref() } else { timers };
-        let ended = due.is_some_and(|timers| !timers.is_empty()) && (mark.live || line.ends_at(&mark.at));
+        let ends = match self.recording.rule() {
+            Rule::Exact => line.ends_at(&mark.at),
+            Rule::Shared => line.has_only_queries_behind(&mark.at),
+        };
+        let ended = due.is_some_and(|timers| !timers.is_empty()) && (mark.live || ends);
         let tick = mark.schedule.tick;
         drop(line);
         if !runs || !ended {
@@ -135,7 +141,9 @@ impl Supervisor {
         }
         if self.recording.on && self.tasks.get(&tid).is_some_and(|task| task.is_stopped()) {
             self.sync_clocks();
-            if self.recording.is_at_end() {
+            let ends = self.recording.mark.line.borrow().has_only_queries_behind(&self.recording.mark.at);
+            if ends {
+                self.recording.go_to_end();
                 self.go_live();
                 self.put_timers_back(leader, tid);
             }
