@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::wire::{self, Answer, CopyId, Event, Functions, Message, ProgramRegisters, Purpose, Request, Run};
+use crate::wire::{self, Answer, CopyId, Event, Functions, Message, Own, ProgramRegisters, Purpose, Request, Run};
 
 /// Why a request could not be met.
 #[derive(Debug, thiserror::Error)]
@@ -165,16 +165,16 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Gone`].
-    pub fn record(&mut self) -> Result<(), Error> {
-        self.ask(&Request::Record).map(|_| ())
+    pub fn record(&mut self, own: Option<Own>) -> Result<(), Error> {
+        self.ask(&Request::Record { own }).map(|_| ())
     }
 
     /// Tells for what the recorded process runs from now on.
     ///
     /// # Errors
     /// [`Error::Gone`].
-    pub fn purpose(&mut self, purpose: Purpose) -> Result<(), Error> {
-        self.ask(&Request::Purpose(purpose)).map(|_| ())
+    pub fn purpose(&mut self, purpose: Purpose, heard: bool) -> Result<(), Error> {
+        self.ask(&Request::Purpose { purpose, heard }).map(|_| ())
     }
 
     /// Takes a checkpoint of the running process.

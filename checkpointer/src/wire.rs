@@ -20,9 +20,17 @@ pub enum Request {
     /// Let threads that are parked at a read of the terminal go on. The only one without an answer: there is nothing to be waited for.
     Go,
     /// Record the calls of what will be launched.
-    Record,
-    /// For what the recorded process runs from now on.
-    Purpose(Purpose),
+    Record {
+        /// How a debugger that lives in the recorded process prints.
+        own: Option<Own>,
+    },
+    /// What the recorded process runs for from now on.
+    Purpose {
+        /// For what.
+        purpose: Purpose,
+        /// The user sees what the program prints, and nothing else is printed but what [`Own`] describes: it is noted.
+        heard: bool,
+    },
     /// Fork the running process; it goes on, the copy stays stopped.
     Checkpoint,
     /// Stop the running process and put it aside.
@@ -94,6 +102,18 @@ pub enum Purpose {
     Change,
     /// A question of the debugger or its user: made for real, and neither noted nor taken from the notes.
     Question,
+}
+
+/// What a debugger prints that lives in the recorded process, as regular expressions over bytes. All else is the program's, and what has
+/// been noted of that is not shown again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Own {
+    /// With this it begins to show a stop; what follows is its own, until it reads the terminal.
+    pub stop: String,
+    /// Lines right before a stop that belong to it, as the end of a text. A match may begin with the end of the line before.
+    pub before: String,
+    /// A prompt at the end of a text.
+    pub prompt: String,
 }
 
 /// Address ranges of functions.

@@ -68,6 +68,19 @@ pub struct Reading {
     pub quits: bool,
     /// The line to send instead of the typed one (Enter stands for the last command).
     pub send: String,
+    /// It lets the program run and asks something besides, so that answers come among what the program prints.
+    pub asks: bool,
+}
+
+/// How what a debugger prints is told from what the program in its process prints, as regular expressions over bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// With this it begins to show a stop; what follows is its own, until it reads the terminal.
+    pub stop: &'static str,
+    /// Lines right before a stop that belong to it, as the end of a text. A match may begin with the end of the line before.
+    pub before: &'static str,
+    /// A prompt at the end of a text.
+    pub prompt: &'static str,
 }
 
 /// How far a prompt is to be believed that came in answer to a line.
@@ -128,6 +141,11 @@ pub trait Dialect: Send {
 
     /// Takes control sequences that the debugger's line editor adds (bracketed paste) out of the output.
     fn clean(&self, output: &str) -> String;
+
+    /// How to tell what it prints from what the program prints, where both write to the same terminal.
+    fn own(&self) -> Option<Own> {
+        None
+    }
 
     /// How facts are asked of a served debugger.
     fn aide(&self) -> Option<Box<dyn super::aide::Aide>> {

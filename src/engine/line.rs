@@ -43,7 +43,9 @@ impl Engine {
         let helper = dialect.helper().map(|source| desk.keep_source(source)).transpose();
         let helper = helper.map_err(|error| supervisor(error.to_string()))?;
         let live = match dialect.hosting() {
-            Hosting::InDebugger => Live::start(&to_execute(&options.argv, None), options.size, options.record),
+            Hosting::InDebugger => {
+                Live::start(&to_execute(&options.argv, None), options.size, options.record.then(|| dialect.own()))
+            }
             Hosting::Served => {
                 let arguments = dialect.first_arguments(&options.argv);
                 Live::start_served(&*dialect, options.size, arguments.as_deref(), options.record, |doors| {
@@ -165,7 +167,7 @@ impl Engine {
             served.ran = false;
         }
         self.changed |= reading.effect == Effect::Mutates;
-        self.run_for(reading.effect)?;
+        self.run_for(reading.effect, !reading.asks)?;
         let begin = Instant::now();
         self.ran_from = begin;
         self.running_line = reading.send.as_str().into();
@@ -205,14 +207,15 @@ impl Engine {
         report
     }
 
-    /// Tells the recorder what a line is for. A served program's change is never made again by a replay, so it is not noted.
-    pub(super) fn run_for(&mut self, effect: Effect) -> Result<(), Failure> {
+    /// Tells the recorder what a line is for, and whether the user sees what the program prints, and that alone. A served program's
+    /// change is never made again by a replay, so it is not noted.
+    pub(super) fn run_for(&mut self, effect: Effect, heard: bool) -> Result<(), Failure> {
         let purpose = match effect {
             Effect::Moves => Purpose::Program,
             Effect::Mutates if self.served.is_none() => Purpose::Change,
             _ => Purpose::Question,
         };
-        self.live.purpose(purpose).map_err(|error| self.failed("telling what a line is for", &error))
+        self.live.purpose(purpose, heard).map_err(|error| self.failed("telling what a line is for", &error))
     }
 
     /// Notes what a line has done.

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
-use fred_checkpointer::wire::{CopyId, Event, Functions, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run};
+use fred_checkpointer::wire::{
+    self, CopyId, Event, Functions, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::backends::dialect::{Dialect, Reach};
+use crate::backends::dialect::{Dialect, Own, Reach};
 use crate::backends::pty::Pty;
 use crate::engine::InputMode;
 
@@ -59,7 +61,7 @@ pub(crate) struct Live {
     served: Option<Served>,
     /// News of the recording that nobody has been told.
     news: Vec<News>,
-    purpose: Purpose,
+    purpose: (Purpose, bool),
 }
 
 /// News of the recording.
@@ -129,17 +131,27 @@ impl Served {
 }
 
 impl Live {
-    /// Starts a supervisor and, under it, `argv`, whose calls are recorded if so wished.
-    pub(crate) fn start(argv: &[OsString], (rows, columns): (u16, u16), record: bool) -> Result<Live, Error> {
+    /// Starts a supervisor and, under it, `argv`, whose calls are recorded if it is said how the debugger there prints.
+    pub(crate) fn start(
+        argv: &[OsString],
+        (rows, columns): (u16, u16),
+        record: Option<Option<Own>>,
+    ) -> Result<Live, Error> {
         let failed = |source| Error::Start { program: "of the session".to_owned(), source };
         let (pty, slave) = Pty::open(rows, columns).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
         let mut client = Client::start(&program, &["__supervisor"], slave, None)?;
-        if record {
-            client.record()?;
+        if let Some(own) = record {
+            let text = str::to_owned;
+            let own = own.map(|Own { stop, before, prompt }| wire::Own {
+                stop: text(stop),
+                before: text(before),
+                prompt: text(prompt),
+            });
+            client.record(own)?;
         }
         client.launch(argv)?;
-        Ok(Live { client, pty, output: String::new(), served: None, news: Vec::new(), purpose: Purpose::default() })
+        Ok(Live { client, pty, output: String::new(), served: None, news: Vec::new(), purpose: <_>::default() })
     }
 
     /// Starts a supervisor and, under it, a debugger whose program it serves. `argv` is told where.
@@ -160,7 +172,7 @@ impl Live {
         let executable = std::env::current_exe().map_err(failed)?;
         let mut client = Client::start(&executable, &["__supervisor"], slave, Some(program_slave))?;
         if record {
-            client.record()?;
+            client.record(None)?;
         }
         let server = match dialect.reach() {
             Reach::Connects => client.serve()?,
@@ -181,14 +193,7 @@ impl Live {
             told: String::new(),
             narrow,
         };
-        Ok(Live {
-            client,
-            pty,
-            output: String::new(),
-            served: Some(served),
-            news: Vec::new(),
-            purpose: Purpose::default(),
-        })
+        Ok(Live { client, pty, output: String::new(), served: Some(served), news: Vec::new(), purpose: <_>::default() })
     }
 
     /// Notes arguments of a program as they were typed.
@@ -350,11 +355,11 @@ impl Live {
         self.client.go()
     }
 
-    /// Tells for what the program runs from now on.
-    pub(crate) fn purpose(&mut self, purpose: Purpose) -> Result<(), Error> {
-        if self.purpose != purpose || purpose == Purpose::Change {
-            self.client.purpose(purpose)?;
-            self.purpose = purpose;
+    /// Tells for what the program runs from now on, and whether the user sees what it prints.
+    pub(crate) fn purpose(&mut self, purpose: Purpose, heard: bool) -> Result<(), Error> {
+        if self.purpose != (purpose, heard) || purpose == Purpose::Change {
+            self.client.purpose(purpose, heard)?;
+            self.purpose = (purpose, heard);
         }
         Ok(())
     }

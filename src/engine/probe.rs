@@ -653,7 +653,7 @@ impl Probe for Search<'_> {
             if !natural {
                 return Ok(false);
             }
-            ran -= span / 2;
+            ran = ran.saturating_sub(span / 2);
         }
         Ok(false)
     }

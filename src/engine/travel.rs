@@ -117,7 +117,7 @@ impl Engine {
                 let kind = self.prompt().map_or(PromptKind::Command, |prompt| prompt.kind);
                 self.dialect.read_line(line, kind);
                 let mut feed = Feed::Log { inputs: point.inputs.into(), console };
-                self.run_for(*effect)?;
+                self.run_for(*effect, false)?;
                 let outcome = self.exchange(line, &mut feed, Accept::Replayed)?;
                 let ended = point.stop.reason == Reason::Exited;
                 let Some(prompt) = outcome.prompt.clone() else {
@@ -267,7 +267,7 @@ impl Engine {
             // The time at which a replay is to be stopped is counted from when it begins.
             let nudge = self.nudge.take().map(|at| at.saturating_duration_since(Instant::now()));
             let line = self.desk.compile_line(kind);
-            self.run_for(Effect::Queries)?;
+            self.run_for(Effect::Queries, false)?;
             self.exchange(&line, &mut Feed::Log { inputs: VecDeque::new(), console }, Accept::Any)?;
             if !self.desk.has_code() {
                 return Err(self.failure("cannot ask the copy of the debugger: it does not run what is typed"));
@@ -280,7 +280,7 @@ impl Engine {
             .put(kind, request)
             .map_err(|error| self.failure(format!("cannot ask the copy of the debugger: {error}")))?;
         let mut feed = Feed::Log { inputs: std::mem::take(inputs), console };
-        self.run_for(if arrival.is_some() { Effect::Moves } else { Effect::Queries })?;
+        self.run_for(if arrival.is_some() { Effect::Moves } else { Effect::Queries }, false)?;
         let accept = arrival.as_deref().map_or(Accept::Reply, Accept::Stop);
         let mut outcome = self.exchange(&line, &mut feed, accept)?;
         *inputs = std::mem::take(&mut outcome.unread);

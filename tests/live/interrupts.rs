@@ -70,7 +70,7 @@ fn the_window() {
     let text = "import shutil\nwhile True:\n    print('size', *shutil.get_terminal_size())\n    breakpoint()\n";
     let mut s = Start::new().file("prog.py", text).python(&["prog.py"]).live();
     s.shows("size 80 24").resize(40, 132).say("c").shows("size 132 40");
-    s.say("fred-undo").say("c").shows("size 132 40");
+    s.say("fred-undo").say("c").hides("size").say("c").shows("size 132 40");
     s.types("q").ends(1);
 }
 

@@ -74,6 +74,18 @@ impl World {
 
     /// The same with options.
     pub fn fred_with(&self, options: &[&str], debugger: &[&str], program: &[&str], lines: &[String]) -> Vec<Value> {
+        self.fred_in(&[], options, debugger, program, lines)
+    }
+
+    /// The same with more variables in the environment.
+    pub fn fred_in(
+        &self,
+        variables: &[(&str, &str)],
+        options: &[&str],
+        debugger: &[&str],
+        program: &[&str],
+        lines: &[String],
+    ) -> Vec<Value> {
         let events = self.path.join("events");
         let mut command = Command::new(env!("CARGO_BIN_EXE_fred"));
         command.args(options).arg("--batch").arg("--json").arg(&events);
@@ -81,8 +93,13 @@ impl World {
             command.args(["-e", line]);
         }
         command.arg("--").args(debugger).args(program);
-        let done =
-            command.current_dir(&self.path).env("TERM", "dumb").stdin(Stdio::null()).output().expect("fred runs");
+        let done = command
+            .current_dir(&self.path)
+            .env("TERM", "dumb")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .expect("fred runs");
         *self.output.borrow_mut() = String::from_utf8_lossy(&done.stdout).into_owned();
         let text = std::fs::read_to_string(&events).expect("events");
         let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();

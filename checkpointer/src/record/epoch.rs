@@ -111,7 +111,7 @@ pub(super) struct Rest {
 
 /// Takes the rest from a replayed process. `first` is the thread that was copied.
 pub(super) fn rest<'a>(first: &Thread, others: impl Iterator<Item = &'a Thread>) -> Result<Rest, Trouble> {
-    let capture = |thread: &Thread| threads::capture(thread.tid, thread.tid, thread.id, None, false, None);
+    let capture = |thread: &Thread| threads::capture(thread.tid, thread.tid, thread.id, None, false, None, false);
     let first_state = capture(first)?;
     let others = others.map(capture).collect::<Result<_, _>>()?;
     let mut descriptors = Vec::new();

@@ -144,7 +144,7 @@ pub(super) fn await_program(tid: Pid) -> std::io::Result<()> {
 }
 
 /// Whether a signal comes from the thread's own instruction, and so recurs by itself (sigaction(2), `si_code`).
-pub(super) fn is_fault(number: i32, information: &SigInfo) -> bool {
+pub(crate) fn is_fault(number: i32, information: &SigInfo) -> bool {
     const BUS_MCEERR_AO: i32 = 5;
     let code = information.0.si_code;
     matches!(number, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP | libc::SIGSYS)

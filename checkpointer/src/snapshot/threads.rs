@@ -64,7 +64,8 @@ pub fn needs_restart_block(registers: &Registers) -> bool {
 }
 
 /// Captures one stopped thread. `leader` says that it is the one that fork will copy, which spares some calls;
-/// `clear_tid` is its clear-child-tid address if it is known already.
+/// `clear_tid` is its clear-child-tid address if it is known already. One that stands at a signal in a call stays there: whether the
+/// call is made again is decided when it gets the signal.
 ///
 /// # Errors
 /// The thread was killed meanwhile.
@@ -75,10 +76,13 @@ pub fn capture(
     original: Option<u64>,
     leader: bool,
     clear_tid: Option<u64>,
+    at_signal: bool,
 ) -> Result<ThreadState, InjectError> {
     let killed = |_| InjectError::Killed { tid: tid.as_raw() };
     let mut registers = raw::registers(tid).map_err(killed)?;
-    wind_back(&mut registers, original);
+    if !at_signal {
+        wind_back(&mut registers, original);
+    }
     let mask = raw::signal_mask(tid).map_err(killed)?;
     let robust = raw::robust_list(tid).unwrap_or((0, 0));
     let name = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();

@@ -46,6 +46,27 @@ pub struct Timers {
     posix: Vec<PosixTimer>,
 }
 
+impl Timers {
+    /// Whether there is none that could ever fire.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.posix.is_empty() && !self.interval.iter().any(is_armed)
+    }
+
+    /// The same, with other ids for threads.
+    #[must_use]
+    pub fn renamed(&self, translate: &dyn Fn(i32) -> i32) -> Timers {
+        let mut renamed = self.clone();
+        for timer in &mut renamed.posix {
+            timer.clock = translate_clock(timer.clock, translate);
+            if let Notice::Thread(tid) = &mut timer.notice {
+                *tid = translate(*tid);
+            }
+        }
+        renamed
+    }
+}
+
 /// Notes all timers. Three injected calls (no file of /proc shows interval timers: field 21 of stat is always 0), and two
 /// more for each POSIX timer.
 ///

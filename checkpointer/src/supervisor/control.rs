@@ -22,13 +22,13 @@ impl Supervisor {
             Request::Launch { argv } => self.launch(argv),
             // Has no answer.
             Request::Go => Ok(Answer::Done),
-            Request::Record => {
+            Request::Record { own } => {
                 self.recording.wanted = true;
-                Ok(Answer::Done)
+                self.recording.know_own(own.as_ref()).map(|()| Answer::Done)
             }
-            Request::Purpose(purpose) => {
+            Request::Purpose { purpose, heard } => {
                 self.sync_clocks();
-                self.recording.set_purpose(purpose);
+                self.recording.set_purpose(purpose, heard);
                 self.tune_clocks();
                 Ok(Answer::Done)
             }
@@ -136,6 +136,7 @@ impl Supervisor {
 
     /// Lets parked threads make their calls.
     pub(super) fn go(&mut self) {
+        self.recording.goes_on();
         let parked: Vec<Pid> =
             self.tasks.iter().filter(|(_, task)| task.parked.is_some()).map(|(tid, _)| *tid).collect();
         for tid in parked {
@@ -232,6 +233,10 @@ impl Supervisor {
     pub(super) fn kill_tasks(&mut self, tasks: &Tasks) {
         for task in tasks.values() {
             crate::ptrace::kill(task.pid).ok();
+        }
+        // One that was about to end by itself, and is stopped there, is not woken by being killed.
+        for (&tid, _) in tasks.iter().filter(|(_, task)| task.is_stopped()) {
+            crate::raw::resume(libc::PTRACE_CONT, tid, 0).ok();
         }
         // Leaders last: their end is reported when all other threads of the process have ended.
         for (&tid, task) in tasks

@@ -128,6 +128,18 @@ impl Supervisor {
         Ok((self.keep(copy), self.pid_of_last))
     }
 
+    /// Forks the served program, and leaves it stopped.
+    pub(super) fn keep_program_stopped(&mut self) -> Result<CopyId, String> {
+        let leader = self.program_leader().ok_or("there is none")?;
+        self.stop_served();
+        if self.program_leader() != Some(leader) {
+            return Err("it has just ended".to_owned());
+        }
+        let made = self.forked(leader, Role::Program).map_err(|error| error.to_string())?;
+        let copy = self.copy_of(None, Some(made));
+        Ok(self.keep(copy))
+    }
+
     fn program_leader(&self) -> Option<Pid> {
         self.program.as_ref().map(|program| program.leader)
     }
@@ -182,9 +194,17 @@ impl Supervisor {
         if self.served.running {
             self.note_turn_of_stop();
         }
-        let mut served = self.served.clone();
+        let mut served = self.served_of_copy();
         served.breakpoints.forget_inserted();
-        let mark = self.recording.mark();
+        let recorded = if self.recording.served { &program } else { &main };
+        let timers = recorded.as_ref().map(|part| {
+            let known = |real: i32| {
+                let index = part.snapshot.real_ids.iter().position(|id| *id == real);
+                index.and_then(|index| part.snapshot.threads.get(index)).map_or(real, |state| state.virtual_id)
+            };
+            part.snapshot.state.timers.renamed(&known)
+        });
+        let mark = self.recording.mark_of_copy(timers);
         Copy {
             main,
             program,
@@ -414,12 +434,14 @@ impl Supervisor {
         let real_ids = ids.iter().map(|tid| tid.as_raw()).collect();
         for tid in ids {
             let virtual_id = self.virtual_id(tid);
+            let at_signal = role == Role::Program && self.stands_at_noted_signal(tid);
             let Some(task) = self.tasks.get_mut(&tid) else {
                 return Err(InjectError::Unsupported(
                     "the main thread of the process has ended before the others".to_owned(),
                 ));
             };
-            let state = threads::capture(leader, tid, virtual_id, task.restarting, tid == leader, task.clear_tid)?;
+            let (original, known) = (task.restarting, task.clear_tid);
+            let state = threads::capture(leader, tid, virtual_id, original, tid == leader, known, at_signal)?;
             task.clear_tid = Some(state.clear_tid);
             captured.push(state);
         }
@@ -588,7 +610,10 @@ impl Supervisor {
             ids.iter().find(|(_, id)| Some(**id) == known).map_or(then, |(real, _)| real.as_raw())
         };
         let only = self.put_back_only(role);
-        let warnings = state::put_back_all(&snapshot.state, &mut leader, &real, &only)?;
+        // Along the notes timers' signals come as they came.
+        let recorded = self.recording.on && self.recording.served == (role == Role::Program);
+        let noted = recorded && !self.recording.has_loose_signals();
+        let warnings = state::put_back_all(&snapshot.state, &mut leader, &real, &only, !noted)?;
         leader.finish()?;
         if self.recording.served == (role == Role::Program) {
             self.set_clocks_up();
@@ -697,7 +722,12 @@ impl Supervisor {
             self.dying.insert(part.leader);
             self.dying.extend(part.threads.keys());
         }
-        self.recording.forget(self.copies.values().filter_map(|copy| copy.mark.as_ref()));
+        let of_notes = self.recording.copies_of_notes();
+        let needed = self.copies.iter().filter(|(id, _)| !of_notes.contains(id));
+        self.recording.forget(needed.filter_map(|(_, copy)| copy.mark.as_ref()));
+        for gone in self.places_forgotten() {
+            self.drop_copy(gone);
+        }
     }
 
     /// Whether a thread belongs to a stopped copy.

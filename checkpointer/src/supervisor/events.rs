@@ -86,6 +86,10 @@ impl Supervisor {
         }
         task.group_stopped = matches!(what, Change::GroupStop(_));
         task.activity = Some(Activity::Stopped(stopped));
+        let what = match what {
+            Change::Signal(number) => self.sort_signal(tid, number),
+            what => what,
+        };
         self.recorded_stop(tid, what);
         match what {
             Change::Exec => self.loaded(tid),
@@ -157,6 +161,13 @@ impl Supervisor {
             return;
         }
         let how = if self.is_served(tid) { self.how_served(tid) } else { how };
+        if let Some(Activity::Stopped(stopped)) = self.tasks.get(&tid).and_then(|task| task.activity.as_ref()) {
+            let signal = stopped.signal;
+            self.note_arrival(tid, signal.as_ref());
+        }
+        if !self.enter_handler(tid) {
+            return;
+        }
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
@@ -223,29 +234,7 @@ impl Supervisor {
     /// again, unless a signal is on its way that would have interrupted it anyway.
     fn mend_interrupted(&mut self, tid: Pid) {
         let Ok(registers) = raw::registers(tid) else { return };
-        #[allow(clippy::cast_possible_wrap)]
-        let interrupted = registers.rax as i64 == -i64::from(libc::EINTR);
-        let Some(call) = usize::try_from(registers.orig_rax).ok().and_then(Sysno::new) else { return };
-        let unlucky = matches!(
-            call,
-            Sysno::epoll_wait
-                | Sysno::epoll_pwait
-                | Sysno::epoll_pwait2
-                | Sysno::semop
-                | Sysno::semtimedop
-                | Sysno::io_getevents
-                | Sysno::io_pgetevents
-                | Sysno::rt_sigtimedwait
-                | Sysno::recvfrom
-                | Sysno::recvmsg
-                | Sysno::recvmmsg
-                | Sysno::sendto
-                | Sysno::sendmsg
-                | Sysno::accept
-                | Sysno::accept4
-                | Sysno::connect
-        );
-        if !interrupted || !unlucky || signal_on_its_way(tid) {
+        if !is_ended_by_stops(&registers) || signal_on_its_way(tid) {
             return;
         }
         let mut again = registers;
@@ -356,6 +345,31 @@ fn hide_clock(tid: Pid) {
     if !hidden {
         tracing::warn!("process {tid} keeps its own way to read the clock");
     }
+}
+
+/// Whether a call has failed as those do that the kernel does not make again by itself after a stop.
+pub(super) fn is_ended_by_stops(registers: &raw::Registers) -> bool {
+    let Some(call) = usize::try_from(registers.orig_rax).ok().and_then(Sysno::new) else { return false };
+    let unlucky = matches!(
+        call,
+        Sysno::epoll_wait
+            | Sysno::epoll_pwait
+            | Sysno::epoll_pwait2
+            | Sysno::semop
+            | Sysno::semtimedop
+            | Sysno::io_getevents
+            | Sysno::io_pgetevents
+            | Sysno::rt_sigtimedwait
+            | Sysno::recvfrom
+            | Sysno::recvmsg
+            | Sysno::recvmmsg
+            | Sysno::sendto
+            | Sysno::sendmsg
+            | Sysno::accept
+            | Sysno::accept4
+            | Sysno::connect
+    );
+    unlucky && registers.rax.cast_signed() == -i64::from(libc::EINTR)
 }
 
 /// Whether a signal that the thread does not block waits for it or its process.

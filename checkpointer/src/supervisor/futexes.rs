@@ -170,6 +170,16 @@ impl Supervisor {
 
     /// While all wait: a signal that has come for one of them interrupts its call, as it would in the kernel.
     pub(super) fn interrupt_waits(&mut self, pid: Pid) {
+        if !self.recording.is_live() && !self.recording.is_at_end() {
+            // They come where they are noted.
+            return;
+        }
+        if !self.recording.is_live() {
+            self.go_live();
+        }
+        if self.tasks.get(&pid).is_some_and(|task| task.is_stopped()) {
+            self.put_timers_back(pid, pid);
+        }
         let mut waiting: Vec<i32> = self.recording.schedule().waits().iter().map(|wait| wait.thread).collect();
         // The first thread is the first choice for one that is the process's (kernel/signal.c, complete_signal).
         let leader = self.virtual_id(pid);
@@ -179,19 +189,24 @@ impl Supervisor {
             if !self.can_have_turn(real) || !super::events::signal_on_its_way(real) {
                 continue;
             }
-            let Ok(mut registers) = raw::registers(real) else { continue };
-            // Whether the program sees that it was interrupted is decided by the kernel when the handler returns (signal(7)).
-            const ERESTARTSYS: i64 = -512;
-            registers.rip += 2;
-            registers.orig_rax = Sysno::futex.id() as u64;
-            registers.rax = ERESTARTSYS.cast_unsigned();
-            raw::set_registers(real, &registers).ok();
-            self.recording.schedule().unwait(known);
+            self.interrupt_wait(real, known);
             if !self.is_aside() && self.recording.next_turn().is_none() {
                 self.recording.note_turn(known, Cause::ByHand, false);
             }
             return self.give_turn(real, known, false);
         }
+    }
+
+    /// A thread that waits finds itself in its call, interrupted.
+    pub(super) fn interrupt_wait(&mut self, tid: Pid, known: i32) {
+        let Ok(mut registers) = raw::registers(tid) else { return };
+        // Whether the program sees that it was interrupted is decided by the kernel when the handler returns (signal(7)).
+        const ERESTARTSYS: i64 = -512;
+        registers.rip += 2;
+        registers.orig_rax = Sysno::futex.id() as u64;
+        registers.rax = ERESTARTSYS.cast_unsigned();
+        raw::set_registers(tid, &registers).ok();
+        self.recording.schedule().unwait(known);
     }
 
     /// The kernel has changed the words that tell of the end of a thread, and woken nobody.

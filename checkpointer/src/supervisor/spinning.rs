@@ -191,6 +191,9 @@ impl Supervisor {
         if !self.recording.on || self.is_aside() {
             return None;
         }
+        if let Some(at) = self.signal_awaited() {
+            return Some(at);
+        }
         let turn = self.recording.next_turn()?;
         let Cause::Spinning(spin) = &turn.cause else { return None };
         (turn.tick == self.recording.schedule().tick).then_some(spin.pc)
@@ -200,6 +203,9 @@ impl Supervisor {
     pub(super) fn is_left_spinning(&mut self, tid: Pid) -> bool {
         if self.spin_awaited().is_none() || !self.takes_turns(tid) {
             return false;
+        }
+        if self.signal_awaited().is_some() {
+            return self.is_at_signal(tid);
         }
         let known = self.virtual_id(tid);
         let Some(turn) = self.recording.next_turn() else { return false };

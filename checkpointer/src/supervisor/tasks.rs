@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use nix::unistd::Pid;
 
-use super::tape::Pending;
+use super::tape::{Deferred, Pending, Place, Printing};
 use crate::ptrace::{Running, Stopped};
+use crate::raw::Registers;
 
 /// A thread that waits for input with its call not yet made.
 #[derive(Debug, Clone, Copy)]
@@ -43,12 +44,20 @@ pub struct Task {
     pub clear_tid: Option<u64>,
     /// The call that it has been let into and that is looked at when it is done.
     pub pending: Option<Pending>,
+    /// Registers at the end of the call that it has made last, if that has been noted.
+    pub made: Option<Registers>,
+    /// What it prints.
+    pub printing: Option<Printing>,
     /// The entry of the notes whose descriptors it has been given.
     pub given: Option<usize>,
     /// Every call of it is looked at (while it has the terminal silent).
     pub watched: bool,
     /// It is in a job-control stop.
     pub group_stopped: bool,
+    /// Signals that have come for it and that it has not got.
+    pub deferred: Deferred,
+    /// Where it is about to get one, if that has not been noted.
+    pub arriving: Option<Place>,
     /// What its debug registers have been told.
     pub debug: [u64; 5],
 }
@@ -63,9 +72,13 @@ impl Task {
             restarting: None,
             clear_tid: None,
             pending: None,
+            made: None,
+            printing: None,
             given: None,
             watched: false,
             group_stopped: false,
+            deferred: Deferred::default(),
+            arriving: None,
             debug: [0; 5],
         }
     }

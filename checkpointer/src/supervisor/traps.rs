@@ -35,7 +35,7 @@ impl Supervisor {
         {
             self.before_call(tid, special, registers);
         }
-        if matches!(taken, Taken::Left) {
+        if matches!(taken, Taken::Left) || matches!(taken, Taken::Answered) && self.signal_follows(tid) {
             return;
         }
         self.let_go(tid, How::Continue);
@@ -324,6 +324,7 @@ impl Supervisor {
             task.parked = Some(parked);
         }
         let program = self.uses_program_terminal(pid);
+        self.ask_again(pid);
         let mode = self.terminal_of(pid).read_mode();
         let settled = !self.owes_debugger();
         self.tell(Event::Reading { main: Some(pid) == self.main, program, mode, settled, went: self.went });

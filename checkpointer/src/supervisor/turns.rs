@@ -105,7 +105,12 @@ impl Supervisor {
             // It was interrupted.
             Stand::Called => return true,
             Stand::Held => {}
-            _ => schedule.tick += 1,
+            _ => {
+                if self.signal_before(tid, known) {
+                    return false;
+                }
+                self.recording.schedule().tick += 1;
+            }
         }
         self.expect_spin();
         tracing::trace!(
@@ -195,6 +200,9 @@ impl Supervisor {
                 let real = self.real_id(turn.to);
                 let able = self.takes_turns(real) && self.is_let_go(real);
                 let wrong = self.recording.schedule().stand(turn.to) == Stand::Waits && !turn.late;
+                if able && wrong && self.signal_while_waiting(real, turn.to) {
+                    return;
+                }
                 if able && !wrong {
                     self.recording.take_turn();
                     return self.give_turn(real, turn.to, turn.late);

@@ -153,6 +153,8 @@ pub enum Output {
 pub enum Given {
     /// A buffer and the argument with its length.
     Bytes(u8, u8),
+    /// A `struct sockaddr` and the argument with its length.
+    Address(u8, u8),
     /// A path.
     Path(u8),
     /// An array of `struct iovec` and its length.

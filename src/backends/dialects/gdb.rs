@@ -346,6 +346,8 @@ fn effect_of(line: &str) -> Effect {
         "break" | "tbreak" | "display" | "frame" | "tty" if rest.is_empty() && name == "frame" => Effect::Queries,
         "display" if rest.is_empty() => Effect::Queries,
         "info" | "show" | "list" => Effect::Queries,
+        // The program goes on without the signal at which it stands.
+        "signal" if rest == "0" => Effect::Moves,
         "thread" => match split(rest) {
             ("apply", rest) => {
                 effect_of(rest.split_once(' ').map_or("", |(_, command)| command.trim_start_matches("-q ")))
@@ -388,7 +390,7 @@ impl Dialect for Gdb {
 
     fn read_line(&mut self, line: &str, at: PromptKind) -> Reading {
         if at != PromptKind::Command {
-            return Reading { effect: self.continued, quits: false, send: line.to_owned() };
+            return Reading { effect: self.continued, quits: false, send: line.to_owned(), asks: false };
         }
         let repeats = line.trim().is_empty();
         let meant = if repeats { self.last.clone() } else { line.to_owned() };
@@ -406,7 +408,7 @@ impl Dialect for Gdb {
         }
         // `list` and `x` go on where they were; a movement is typed again, so that a replay needs no memory.
         let send = if repeats && effect == Effect::Moves { meant } else { line.to_owned() };
-        Reading { effect, quits: name == "quit", send }
+        Reading { effect, quits: name == "quit", send, asks: false }
     }
 
     fn parse_stop(&self, _: &str, _: &str) -> Option<Stop> {

@@ -236,7 +236,12 @@ impl Dialect for Lldb {
     fn read_line(&mut self, line: &str, at: PromptKind) -> Reading {
         if at != PromptKind::Command {
             let agreed = line.trim().is_empty() || line.trim_start().starts_with(['y', 'Y']);
-            return Reading { effect: self.continued, quits: self.quitting && agreed, send: line.to_owned() };
+            return Reading {
+                effect: self.continued,
+                quits: self.quitting && agreed,
+                send: line.to_owned(),
+                asks: false,
+            };
         }
         let repeats = line.trim().is_empty();
         let meant = if repeats { self.last.clone() } else { line.to_owned() };
@@ -254,7 +259,7 @@ impl Dialect for Lldb {
         // A movement is typed again, so that a replay needs no memory.
         let send = if repeats && effect == Effect::Moves { meant } else { line.to_owned() };
         self.quitting = split(&whole).0 == "quit";
-        Reading { effect, quits: self.quitting, send }
+        Reading { effect, quits: self.quitting, send, asks: false }
     }
 
     fn parse_stop(&self, _: &str, _: &str) -> Option<Stop> {

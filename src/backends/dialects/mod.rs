@@ -6,6 +6,7 @@ pub mod lldb;
 pub mod lldb_aide;
 pub mod pdb;
 pub mod pdb_agent;
+mod pdb_own;
 
 use std::ffi::OsString;
 use std::path::Path;

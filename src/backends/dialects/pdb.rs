@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::backends::dialect::{Belief, Dialect, Hosting, Prompt, PromptKind, Reading};
+use super::pdb_own::OWN;
+use crate::backends::dialect::{Belief, Dialect, Hosting, Own, Prompt, PromptKind, Reading};
 use crate::history::entry::{Effect, Reason, Stop};
 
 /// Every command of pdb.py (and ipdb), with what it does when it has an argument and when it has none.
@@ -120,7 +121,7 @@ impl Pdb {
     fn read_command(&mut self, line: &str) -> Reading {
         let send = if line.trim().is_empty() { self.last.clone() } else { line.to_owned() };
         self.continued = None;
-        let mut reading = Reading { effect: Effect::Queries, quits: false, send };
+        let mut reading = Reading { effect: Effect::Queries, quits: false, send, asks: false };
         if reading.send.is_empty() {
             return reading;
         }
@@ -132,6 +133,7 @@ impl Pdb {
             if matches!(word, "commands" | "cl" | "clear") {
                 self.continued = Some(Effect::Configures);
             }
+            reading.asks |= effect != Effect::Moves;
             define(&mut self.aliases, &command);
             match word {
                 "" if command.is_empty() || command.starts_with('!') => {}
@@ -140,6 +142,7 @@ impl Pdb {
                 _ => self.last = command,
             }
         }
+        reading.asks &= reading.effect == Effect::Moves;
         reading
     }
 }
@@ -169,9 +172,11 @@ impl Dialect for Pdb {
             PromptKind::Command => self.read_command(line),
             PromptKind::Continuation => {
                 let effect = self.continued.unwrap_or(Effect::Mutates);
-                Reading { effect, quits: false, send: line.to_owned() }
+                Reading { effect, quits: false, send: line.to_owned(), asks: false }
             }
-            PromptKind::Interpreter => Reading { effect: Effect::Mutates, quits: false, send: line.to_owned() },
+            PromptKind::Interpreter => {
+                Reading { effect: Effect::Mutates, quits: false, send: line.to_owned(), asks: false }
+            }
         }
     }
 
@@ -213,6 +218,10 @@ impl Dialect for Pdb {
         }
         text.push('\n');
         text
+    }
+
+    fn own(&self) -> Option<Own> {
+        Some(OWN)
     }
 
     fn runs_on(&self, sent: &str) -> bool {

@@ -175,7 +175,7 @@ impl Engine {
         self.live.take_told();
         let asks = matches!(question, Question::Evaluate { .. } | Question::Tell(_));
         let purpose = if asks { Purpose::Question } else { Purpose::Program };
-        self.live.purpose(purpose).map_err(|error| self.failed("asking the debugger", &error))?;
+        self.live.purpose(purpose, false).map_err(|error| self.failed("asking the debugger", &error))?;
         let asked = match &typed {
             Some(line) => self.live.type_line(line),
             None => self.live.question(&line, apart),

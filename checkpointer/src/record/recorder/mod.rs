@@ -26,7 +26,7 @@ use calls::Pending;
 
 pub(super) use calls::RESTART_CODES;
 pub(super) use life::{await_zombie, ids};
-pub(super) use signals::saved_mask;
+pub(crate) use signals::saved_mask;
 
 /// How long a thread may run from one trapped call to the next, and go on running, while others could run as well.
 const SLICE: Duration = Duration::from_millis(20);

@@ -128,7 +128,7 @@ impl Recorder {
 
 /// Where the frame of a handler that is about to run keeps the mask (arch/x86/include/asm/sigframe.h, `struct rt_sigframe`:
 /// a return address, then `struct ucontext` with the mask behind 40 bytes and the 256 of `struct sigcontext_64`).
-pub(in crate::record) fn saved_mask(stack: u64) -> u64 {
+pub(crate) fn saved_mask(stack: u64) -> u64 {
     stack + 8 + 40 + 256
 }
 

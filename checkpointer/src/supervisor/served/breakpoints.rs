@@ -60,6 +60,8 @@ pub(in crate::supervisor) struct Wanted {
     pub(super) fence: bool,
     /// Turns: a thread is to be left there when it spins.
     pub(super) spin: bool,
+    /// A place for a signal is looked for there.
+    pub(super) sought: bool,
     /// The program's entry, where it is kept for the first time.
     pub(super) origin: bool,
     /// Where the dynamic linker comes by when it has mapped or unmapped something.
@@ -68,7 +70,7 @@ pub(in crate::supervisor) struct Wanted {
 
 impl Wanted {
     fn any(self) -> bool {
-        self.debugger || self.spot.is_some() || self.fence || self.spin || self.origin || self.mapped
+        self.debugger || self.spot.is_some() || self.fence || self.spin || self.sought || self.origin || self.mapped
     }
 }
 

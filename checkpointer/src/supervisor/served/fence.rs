@@ -174,6 +174,17 @@ impl Supervisor {
         met
     }
 
+    /// Whether a stopped thread of the program has the state of a copy.
+    pub(in crate::supervisor) fn state_is(&mut self, tid: Pid, copy: CopyId) -> bool {
+        let known = self.recording.place.take().filter(|(then, _)| *then == copy);
+        let Some((_, fence)) = known.or_else(|| Some((copy, self.fence_of(copy).ok()?))) else { return false };
+        let former = self.fence.replace(fence);
+        let is = self.fence_met(tid);
+        let fence = std::mem::replace(&mut self.fence, former);
+        self.recording.place = fence.map(|fence| (copy, fence));
+        is
+    }
+
     /// The program stands at the fence.
     pub(in crate::supervisor) fn at_fence(&mut self, tid: Pid) {
         if self.running.is_some() {

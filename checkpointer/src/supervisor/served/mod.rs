@@ -21,6 +21,7 @@ use std::time::Instant;
 use nix::unistd::Pid;
 
 use super::Supervisor;
+use super::tape::Fate;
 use super::tasks::{Activity, Task};
 use allocations::Allocations;
 pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
@@ -75,6 +76,8 @@ pub(super) struct Control {
     entered: Option<u64>,
     /// An internal breakpoint that was lifted for it to get over.
     lifted: Option<u64>,
+    /// What is to be noted of the signal that it stands at.
+    fate: Option<Fate>,
 }
 
 /// What goes into a checkpoint beside the process itself. Threads by the ids that the program knows.
@@ -214,6 +217,7 @@ impl Supervisor {
         if self.signal_in_trampoline(tid, number) {
             return None;
         }
+        self.note_arrival(tid, signal.as_ref());
         if self.fence_met(tid) {
             self.control(tid).signal = signal;
             self.at_fence(tid);
@@ -225,6 +229,7 @@ impl Supervisor {
         // Whoever steps is told: a step would end in the handler, which a debugger steps over by a breakpoint where it returns to.
         let steps = matches!(self.control(tid).motion, Some(Motion::Step | Motion::Range { .. }));
         if self.is_passed(number) && !(steps && self.served.passed.contains(&number)) {
+            self.decide(tid, number);
             self.deliver(tid, signal);
             self.go_on(tid);
             return None;
@@ -237,6 +242,60 @@ impl Supervisor {
     /// themselves (SIGCANCEL and SIGSETXID, nptl/internaltypes.h), which native debuggers do not show either.
     pub(super) fn is_passed(&self, number: i32) -> bool {
         self.served.passed.contains(&number) || matches!(number, 32 | 33)
+    }
+
+    /// What is to become of the signal at which a thread stands is to be noted.
+    pub(in crate::supervisor) fn set_fate(&mut self, tid: Pid, fate: Fate) {
+        self.control(tid).fate = Some(fate);
+    }
+
+    /// What the debugger, or a run without it, has let a thread go for.
+    pub(in crate::supervisor) fn motion_of(&mut self, tid: Pid) -> Option<Motion> {
+        self.control(tid).motion
+    }
+
+    /// A place for a signal is looked for at an instruction, or not any more.
+    pub(in crate::supervisor) fn seek_at(&mut self, at: u64, sought: bool) {
+        self.served.breakpoints.change(at, |wanted| wanted.sought = sought);
+        let Some(program) = &self.program else { return };
+        if sought && self.served.running {
+            self.served.breakpoints.insert(&program.memory);
+        } else if self.served.breakpoints.at(at).is_none() {
+            self.served.breakpoints.lift(at, &program.memory);
+        }
+    }
+
+    /// A thread gets this signal, or with 0 none.
+    pub(super) fn decide(&mut self, tid: Pid, number: i32) {
+        let live = self.recording.is_live();
+        if let Some(fate) = self.control(tid).fate.take().filter(|_| live) {
+            fate.set(Some(number));
+        }
+    }
+
+    /// Whether a thread of a recorded program stands at a signal that has been noted.
+    pub(in crate::supervisor) fn stands_at_noted_signal(&mut self, tid: Pid) -> bool {
+        let arriving = self.tasks.get(&tid).is_none_or(|task| task.arriving.is_some());
+        !arriving && self.takes_turns(tid) && self.control(tid).signal.is_some()
+    }
+
+    /// What a copy knows that is made now: signals that have not been noted come to it along the notes.
+    pub(in crate::supervisor) fn served_of_copy(&self) -> Served {
+        let mut served = self.served.clone();
+        for tid in self.tasks.iter().filter(|(_, task)| task.arriving.is_some()).map(|(tid, _)| *tid) {
+            if let Some(control) = served.threads.get_mut(&self.virtual_id(tid)) {
+                control.pending.take_if(|why| matches!(why, Why::Signal(_)));
+                control.signal = None;
+            }
+        }
+        served
+    }
+
+    /// Takes off what was kept of a signal that came while the program was being stopped.
+    pub(in crate::supervisor) fn take_kept_signal(&mut self, tid: Pid) -> Option<(i32, SigInfo)> {
+        let control = self.control(tid);
+        control.pending.take_if(|why| matches!(why, Why::Signal(_)))?;
+        control.signal.take()
     }
 
     /// The signal that a thread gets when it goes on.
@@ -322,6 +381,9 @@ impl Supervisor {
         }
         if wanted.fence && self.fence_met(tid) {
             self.at_fence(tid);
+            return Trap::Done;
+        }
+        if wanted.sought && self.sought_met(tid, at) {
             return Trap::Done;
         }
         if wanted.spin && self.is_left_spinning(tid) {
@@ -507,7 +569,7 @@ impl Supervisor {
     }
 
     /// A signal that came while everything was being stopped: told at the next chance.
-    fn keep_signal(&mut self, tid: Pid, number: i32) {
+    pub(in crate::supervisor) fn keep_signal(&mut self, tid: Pid, number: i32) {
         if self.is_of_trampoline(tid, number) {
             return;
         }
@@ -768,6 +830,10 @@ impl Supervisor {
     pub(in crate::supervisor) fn expect_spin(&mut self) {
         let at = self.spin_awaited();
         let Some(before) = self.served.breakpoints.expect_spin(at) else { return };
+        if at.is_some() {
+            // A breakpoint could be in what they have displaced.
+            self.do_without_trampolines();
+        }
         let Some(program) = self.program.as_ref().filter(|_| self.served.running) else { return };
         if let Some(before) = before
             && self.served.breakpoints.at(before).is_none()

@@ -270,12 +270,15 @@ impl Supervisor {
             self.run_over(RunEnd::Dying(number));
             return None;
         }
-        if let Ok(registers) = raw::registers(tid)
+        // Where its debugger has kept it from the program it is kept from it again.
+        let dropped = self.control(tid).fate.take().is_some_and(|fate| fate.get() == Some(0));
+        if !dropped
+            && let Ok(registers) = raw::registers(tid)
             && self.control(tid).lifted == Some(registers.rip)
         {
             self.take_hits_back(tid, None);
         }
-        self.deliver(tid, signal);
+        self.deliver(tid, signal.filter(|_| !dropped));
         self.go_on(tid);
         None
     }

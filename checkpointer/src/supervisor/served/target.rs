@@ -284,6 +284,8 @@ impl Supervisor {
         if let Some((real, tid, _)) = told.first().copied()
             && let Some(why) = self.control(real).pending.take()
         {
+            let signal = self.control(real).signal;
+            self.note_arrival(real, signal.as_ref());
             self.later(Stop::Thread { tid, why });
             return Ok(());
         }
@@ -317,6 +319,10 @@ impl Supervisor {
                 _ => (number, own_signal(number)),
             });
             let signal = signal.or(stood.filter(|_| passing.contains(real)));
+            if stood.is_some() {
+                self.note_arrival(*real, stood.as_ref());
+                self.decide(*real, signal.map_or(0, |(number, _)| number));
+            }
             self.deliver(*real, signal);
         }
         // The terminal may be read by it from now on; a thread that is parked there stays so.

@@ -8,9 +8,11 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
+use super::super::events::{is_ended_by_stops, signal_on_its_way};
 use super::Supervisor;
 use super::kinds::Kind;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
+use super::timers::changes_timers;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
 use crate::raw::{self, ClockMode, Registers};
@@ -20,7 +22,7 @@ use crate::record::{given, outputs};
 use crate::syscalls::{self as table, Class, Harmless, Irregular, Row, Shape};
 
 /// The restart codes that the kernel leaves in rax when a call is interrupted (include/linux/errno.h).
-const RESTART_CODES: std::ops::RangeInclusive<i64> = -516..=-512;
+pub(super) const RESTART_CODES: std::ops::RangeInclusive<i64> = -516..=-512;
 
 /// What becomes of a call that a thread is about to make.
 pub(in crate::supervisor) enum Taken {
@@ -41,11 +43,11 @@ pub(in crate::supervisor) enum Taken {
 pub(in crate::supervisor) struct Pending {
     /// The thread is in the kernel with it; otherwise it was interrupted and may go on with it.
     pub(in crate::supervisor) inside: bool,
-    rip: u64,
+    pub(super) rip: u64,
     row: &'static Row,
-    shape: Shape,
-    asked: Asked,
-    capacities: Vec<u64>,
+    pub(super) shape: Shape,
+    pub(super) asked: Asked,
+    pub(super) capacities: Vec<u64>,
     /// It is noted.
     noted: bool,
     /// A file is opened again of which this is noted, and that it did not change.
@@ -57,11 +59,18 @@ pub(in crate::supervisor) struct Pending {
     pub(in crate::supervisor) short: bool,
 }
 
+impl Pending {
+    /// Whether it is made for the first time, and noted.
+    pub(super) fn is_plain(&self) -> bool {
+        self.noted && self.again.is_none() && self.unchanged.is_none()
+    }
+}
+
 /// What is known of a call before it is looked up.
-struct Call {
-    row: &'static Row,
+pub(super) struct Call {
+    pub(super) row: &'static Row,
     shape: Shape,
-    arguments: [u64; 6],
+    pub(super) arguments: [u64; 6],
     /// It opens a file by name, for reading.
     opens_to_read: bool,
     query: bool,
@@ -80,11 +89,13 @@ enum Concern {
     Changes(Call),
     /// To be noted, or answered from them.
     Notes(Call),
+    /// It prints on the terminal that is also the debugger's.
+    Prints(Call),
     /// Cannot be noted.
     Refused(String),
 }
 
-fn view(tid: Pid, pid: Pid) -> Thread {
+pub(super) fn view(tid: Pid, pid: Pid) -> Thread {
     Thread { id: tid.as_raw(), process: pid.as_raw(), tid, pid, stopped: None }
 }
 
@@ -102,7 +113,7 @@ impl Supervisor {
                 None => Taken::Live,
             };
         }
-        task.pending = None;
+        (task.pending, task.made) = (None, None);
         if !self.recording.on || self.recorded_leader() != Some(pid) {
             return Taken::Live;
         }
@@ -112,6 +123,7 @@ impl Supervisor {
         match self.concern(tid, pid, registers) {
             Concern::Live => Taken::Live,
             Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
+            Concern::Prints(call) => self.prints(tid, pid, registers, call),
             // What a debugger in the process asks, now more, now less, is no place at which a thread is left.
             Concern::Notes(call) if call.query && !self.recording.served => self.looked_up(tid, pid, registers, call),
             Concern::Notes(_) if !self.comes_to_call(tid, false) => Taken::Left,
@@ -175,10 +187,13 @@ impl Supervisor {
             let number = arguments[usize::from(index)] as i32;
             match self.kind(pid, number) {
                 None | Some(Kind::Client) => return Concern::Live,
-                Some(Kind::Terminal) => {
+                Some(Kind::Terminal(_)) => {
                     // What a served program prints has been shown; what it reads the client types again.
-                    if !self.recording.served || !matches!(row.name, "write" | "writev") {
+                    if !matches!(row.name, "write" | "writev") {
                         return Concern::Live;
+                    }
+                    if !self.recording.served {
+                        return if aside || !self.recording.runs { Concern::Live } else { Concern::Prints(call) };
                     }
                 }
                 Some(Kind::Still) if is_of_contents(row, &call.shape) => return Concern::Live,
@@ -286,6 +301,12 @@ impl Supervisor {
                     let end = self.recording.mark.line.borrow().end(known);
                     self.recording.mark.at.insert(known, end);
                     self.go_live();
+                    if !asked.query {
+                        self.recording.mark.reader.go_live();
+                    }
+                    if self.timers_come_first(pid, tid) {
+                        return Taken::Again;
+                    }
                     let ended = self.recording.mark.line.borrow().ended.clone();
                     if let Some(why) = ended {
                         self.stop_recording(&why);
@@ -319,7 +340,7 @@ impl Supervisor {
     }
 
     /// Lets a thread make a call that is to be looked at when it is done.
-    fn let_in(
+    pub(super) fn let_in(
         &mut self,
         tid: Pid,
         registers: &Registers,
@@ -372,6 +393,18 @@ impl Supervisor {
     ) -> Taken {
         let thread = view(tid, pid);
         let known = self.virtual_id(tid);
+        if entry.timers.is_some() {
+            self.recording.mark.timers.clone_from(&entry.timers);
+        }
+        if entry.signal.is_some() {
+            self.leaves_call(tid);
+            for (address, bytes) in places_now(&thread, &call, entry) {
+                raw::write_remote(pid, address, &bytes);
+            }
+            self.advance(known, index + 1);
+            self.interrupted_again(tid, registers, entry);
+            return Taken::Left;
+        }
         if call.shape.class == Class::Process && ids(&thread, call.row, &call.arguments).thread && entry.result > 0 {
             return self.let_in(tid, registers, call, None, None, Some((index, Rc::clone(entry))));
         }
@@ -398,6 +431,7 @@ impl Supervisor {
             task.given = None;
         }
         self.answer_call(tid, *registers, entry.result);
+        self.not_shown(tid, pid, &call, entry.result);
         for (address, bytes) in places_now(&thread, &call, entry) {
             if let Err(error) = thread.write(address, &bytes) {
                 tracing::warn!("an output is not given again: {error}");
@@ -425,6 +459,7 @@ impl Supervisor {
 
     /// A thread that may be in a call that is looked at has stopped.
     pub(in crate::supervisor) fn recorded_stop(&mut self, tid: Pid, what: Change) {
+        self.stopped_printing(tid, what);
         let stays = matches!(
             what,
             Change::Seccomp | Change::Born | Change::VforkDone | Change::Exec | Change::Ending | Change::Other(_)
@@ -433,7 +468,9 @@ impl Supervisor {
         let Some(pending) = task.pending.as_mut().filter(|pending| pending.inside && !stays) else { return };
         let Ok(registers) = raw::registers(tid) else { return };
         let result = registers.rax.cast_signed();
-        if registers.rip != pending.rip || RESTART_CODES.contains(&result) {
+        // Only our stop has ended it: it is made again ([`Supervisor::mend_interrupted`]).
+        let by_us = what == Change::Interrupted && is_ended_by_stops(&registers) && !signal_on_its_way(tid);
+        if registers.rip != pending.rip || RESTART_CODES.contains(&result) || by_us {
             pending.inside = false;
             return;
         }
@@ -511,11 +548,24 @@ impl Supervisor {
         self.recording.schedule().lands(known, written);
         let outputs = outputs::read(&thread, &ranges);
         let arguments = asked.arguments;
+        #[allow(clippy::cast_possible_truncation)]
+        if self.recording.served
+            && matches!(self.recording.mark.kinds.get(&(arguments[0] as i32)), Some(Kind::Terminal(_)))
+        {
+            drop(self.recording.mark.reader.show());
+        }
         let mut entry = Entry::new(asked, result, outputs, &self.recording.store);
         entry.made = made;
         entry.still = still;
         if result >= 0 {
             entry.effect = pending.effect;
+        }
+        entry.timers = changes_timers(row).then(|| self.timers_of(pid, tid)).flatten();
+        // A signal that comes now comes at a place with a name.
+        let makes = matches!(shape.class, Class::Descriptor(_) | Class::Process);
+        let may_be_missing = self.recording.rule() == Rule::Shared && entry.asked.query;
+        if let Some(task) = self.tasks.get_mut(&tid).filter(|_| !makes && !may_be_missing) {
+            task.made = Some(registers);
         }
         #[allow(clippy::cast_possible_truncation)]
         if let Some(index) = row.descriptor
@@ -524,9 +574,16 @@ impl Supervisor {
         {
             entry.offset = held.offset().map(|at| (Rc::clone(held), at));
         }
+        self.push_entry(known, entry);
+    }
+
+    /// Notes something at the end.
+    pub(super) fn push_entry(&mut self, known: i32, entry: Entry) {
         let end = {
             let mut line = self.recording.mark.line.borrow_mut();
             line.push(known, entry);
+            // It has gone on since it was left.
+            line.newest = None;
             line.end(known)
         };
         self.recording.mark.at.insert(known, end);

@@ -112,6 +112,10 @@ impl Supervisor {
         self.recording.mark.at.insert(thread, at);
         self.recording.mark.into = 0;
         self.load_clocks(thread);
+        if self.recording.served {
+            // A signal may be what comes next, before any call.
+            self.expect_spin();
+        }
     }
 
     /// Has come so far in the readings of an entry.

@@ -1,7 +1,7 @@
 //! What the descriptors of a recorded process stand for.
 
 use std::collections::HashMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -15,8 +15,8 @@ use crate::raw;
 /// What a descriptor stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    /// The terminal on which the process runs.
-    Terminal,
+    /// The terminal on which the process runs, as it has it open.
+    Terminal(Option<Rc<OwnedFd>>),
     /// A file or directory, opened for reading, that has not been changed since the session began: reading it again gives the same.
     Still,
     /// Memory files of the client, through which it talks to its own helper in the process.
@@ -67,7 +67,9 @@ impl Supervisor {
         let name = link.to_string_lossy();
         let number_of = u64::try_from(number).ok()?;
         if self.terminal_of(pid).is_descriptor(pid, number_of) {
-            return Some(Kind::Terminal);
+            let handle = raw::pidfd_open(pid.as_raw()).ok();
+            let file = handle.and_then(|handle| raw::pidfd_getfd(handle.as_fd(), number).ok());
+            return Some(Kind::Terminal(file.map(Rc::new)));
         }
         if name.starts_with("/memfd:fred-") {
             return Some(Kind::Client);
@@ -96,6 +98,7 @@ impl Supervisor {
         }
         if self.tasks.values().all(|task| task.pid != leader || task.is_stopped()) {
             self.sync_clocks();
+            self.keep_newest_timers(leader);
         }
         let Ok(handle) = raw::pidfd_open(leader.as_raw()) else { return };
         for (number, kind) in &self.recording.mark.kinds {

@@ -6,7 +6,10 @@ use std::rc::Rc;
 
 use super::held::Held;
 use super::schedule::Turn;
+use super::signals::Noted;
 use super::store::{Kept, Store};
+use super::timers::Newest;
+use crate::snapshot::timers::Timers;
 use crate::syscalls;
 
 /// A descriptor that a call made, with what it stands for.
@@ -37,6 +40,9 @@ impl Asked {
         if self.number == syscalls::FLUSH {
             return "a reading of a clock".to_owned();
         }
+        if self.number == SIGNAL {
+            return "a signal".to_owned();
+        }
         let [a, b, c, ..] = self.arguments;
         format!("{}({a:#x}, {b:#x}, {c:#x}, ...)", syscalls::name(self.number.into()))
     }
@@ -49,6 +55,9 @@ pub(super) struct Reading {
     result: i32,
     words: [u64; 3],
 }
+
+/// Stands for a call's number where a signal is noted by itself.
+pub(super) const SIGNAL: u32 = u32::MAX;
 
 const TIME_OF_DAY: u32 = 0x100;
 const TIME: u32 = 0x101;
@@ -142,6 +151,10 @@ pub(super) struct Entry {
     pub effect: Option<Rc<str>>,
     /// It is no call but clocks that were read without a stop, this often.
     pub readings: usize,
+    /// The signal that came in the call, or, if it is none, by itself.
+    pub signal: Option<Noted>,
+    /// Timers after it, where it has changed them.
+    pub timers: Option<Rc<Timers>>,
     store: Rc<Store>,
 }
 
@@ -162,6 +175,8 @@ impl Entry {
             still: false,
             effect: None,
             readings: 0,
+            signal: None,
+            timers: None,
             store: Rc::clone(store),
         }
     }
@@ -272,6 +287,8 @@ pub(super) struct Line {
     before: Vec<(Held, i64)>,
     /// Why nothing is noted behind its end.
     pub ended: Option<String>,
+    /// What waited for the newest process when it was left.
+    pub newest: Option<Newest>,
 }
 
 fn set(offsets: &mut Vec<(Held, i64)>, file: &Held, at: i64) {
@@ -367,6 +384,55 @@ impl Line {
         Found::End
     }
 
+    /// The signal that is noted next for a thread, by itself, and where.
+    pub fn signal(&self, thread: i32, at: usize, rule: Rule) -> Option<(usize, Rc<Entry>)> {
+        let queue = self.queues.get(&thread)?;
+        let mut index = at;
+        loop {
+            let entry = queue.get(index)?;
+            if entry.asked.number == SIGNAL {
+                return Some((index, Rc::clone(entry)));
+            }
+            if rule == Rule::Exact || !entry.asked.query {
+                return None;
+            }
+            index += 1;
+        }
+    }
+
+    /// The same, if at most readings of clocks come before it.
+    pub fn signal_ahead(&self, thread: i32, at: usize) -> Option<Rc<Entry>> {
+        let queue = self.queues.get(&thread)?;
+        let mut index = at;
+        while queue.get(index)?.readings > 0 {
+            index += 1;
+        }
+        queue.get(index).filter(|entry| entry.asked.number == SIGNAL).cloned()
+    }
+
+    /// Whether nothing comes behind these places that could not be missing.
+    pub fn has_only_queries_behind(&self, places: &Places) -> bool {
+        self.turns.end() <= place(places, SCHEDULE)
+            && self.queues.iter().all(|(thread, queue)| {
+                let from = place(places, *thread).saturating_sub(queue.base);
+                queue.entries.iter().skip(from).all(|entry| entry.asked.query)
+            })
+    }
+
+    /// Whether signals are noted behind these places.
+    pub fn has_signals_behind(&self, places: &Places) -> bool {
+        self.queues.iter().any(|(thread, queue)| {
+            let from = place(places, *thread).saturating_sub(queue.base);
+            queue.entries.iter().skip(from).any(|entry| entry.signal.is_some())
+        })
+    }
+
+    /// The call that is noted before a place.
+    pub fn call_before(&self, thread: i32, at: usize) -> Option<u32> {
+        let entry = self.queues.get(&thread)?.get(at.checked_sub(1)?)?;
+        Some(entry.asked.number)
+    }
+
     /// Whether threads that are at these places in `other` can as well be in this line.
     pub fn shares(&self, other: &Line, places: &Places) -> bool {
         let none = Queue::default();
@@ -393,7 +459,7 @@ impl Line {
         };
         let queues = self.queues.iter().map(up_to).collect();
         let turns = self.turns.up_to(place(places, SCHEDULE));
-        Line { queues, turns, before: self.before.clone(), ended: None }
+        Line { queues, turns, before: self.before.clone(), ended: None, newest: None }
     }
 
     /// What was done outside behind these places: names, each once, and how often.

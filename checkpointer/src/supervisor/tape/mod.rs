@@ -15,10 +15,16 @@ mod gift;
 mod held;
 mod kinds;
 mod line;
+mod places;
+mod printed;
+mod prints;
 pub(in crate::supervisor) mod schedule;
+mod signals;
 mod store;
+mod timers;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use nix::sys::stat::FileStat;
@@ -29,14 +35,18 @@ use super::Supervisor;
 use super::spinning::Watch;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
-use crate::wire::{Event, Purpose};
+use crate::snapshot::timers::Timers;
+use crate::wire::{self, Event, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 pub(in crate::supervisor) use clocks::install as install_clocks;
 use gift::Counter;
 use held::Held;
 use kinds::Kinds;
 use line::{Line, Places, Rule, SCHEDULE};
+use printed::{Own, Reader};
+pub(in crate::supervisor) use prints::Printing;
 use schedule::{Cause, Schedule, Turn};
+pub(in crate::supervisor) use signals::{Deferred, Fate, Place};
 use store::Store;
 
 /// Bytes of notes in memory, and in their file, beyond which nothing is noted any more.
@@ -52,12 +62,18 @@ pub(in crate::supervisor) struct Mark {
     /// What the process has been given of them.
     loaded: Option<clocks::Loaded>,
     kinds: Kinds,
+    /// Where it is in what has been printed.
+    reader: Reader,
     /// The process has come to the end of the notes since it was started.
     live: bool,
     /// Its filter traps what is left out for line editors, too.
     filtered: bool,
     /// Whose turn it is.
     schedule: Schedule,
+    /// Masks of threads that stand at a signal in a call with a mask of its own, which is in force.
+    masks: BTreeMap<i32, u64>,
+    /// Its timers when they were last known, with threads by the ids that the program knows.
+    timers: Option<Rc<Timers>>,
 }
 
 impl Mark {
@@ -125,6 +141,12 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) on: bool,
     /// What is done now is the debugger's or its user's affair: it is neither noted nor taken from the notes.
     aside: bool,
+    /// What is done now is the program's own doing, and not only the user's.
+    runs: bool,
+    /// The user sees what the program prints now, and so it is noted.
+    heard: bool,
+    /// How a debugger in the recorded process prints.
+    own: Option<Rc<Own>>,
     /// The program that is served is recorded, not the session's own process.
     pub(in crate::supervisor) served: bool,
     /// The process has our functions for reading clocks.
@@ -143,6 +165,16 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) watch: Option<Watch>,
     /// Loops that change nothing, by the instructions on their way round.
     pub(in crate::supervisor) loops: std::collections::HashSet<Vec<u64>>,
+    /// What the place of a signal is compared with.
+    pub(in crate::supervisor) place: Option<(crate::wire::CopyId, super::served::Fence)>,
+    /// Where a place for a signal is looked for.
+    sought: Option<places::Sought>,
+    /// Copies that name places of signals, as long as those are noted.
+    places: Vec<(std::rc::Weak<()>, crate::wire::CopyId)>,
+    /// What is to be put back, now that the notes have ended.
+    timers_due: Option<Rc<Timers>>,
+    /// Since when a thread makes no call behind the end of the notes, and behind which tick.
+    without_timers: Option<(u64, std::time::Instant)>,
     /// Calls that were looked at since, to see how closely they follow each other.
     looked_at: (u32, std::time::Instant),
 }
@@ -156,6 +188,9 @@ impl Recording {
             wanted: false,
             on: false,
             aside: false,
+            runs: true,
+            heard: false,
+            own: None,
             served: false,
             clocks: false,
             mark: Mark::default(),
@@ -167,6 +202,11 @@ impl Recording {
             loosened: false,
             watch: None,
             loops: Default::default(),
+            place: None,
+            sought: None,
+            places: Vec::new(),
+            timers_due: None,
+            without_timers: None,
             looked_at: (0, std::time::Instant::now()),
         }
     }
@@ -195,6 +235,11 @@ impl Recording {
         if self.served { Rule::Exact } else { Rule::Shared }
     }
 
+    /// The place now, for a copy that is made of a process with these timers.
+    pub(in crate::supervisor) fn mark_of_copy(&self, timers: Option<Timers>) -> Option<Mark> {
+        self.mark().map(|mark| Mark { timers: timers.map(Rc::new), ..mark })
+    }
+
     /// The place now, if there is one.
     pub(in crate::supervisor) fn mark(&self) -> Option<Mark> {
         self.on.then(|| self.mark.clone())
@@ -202,6 +247,7 @@ impl Recording {
 
     /// A process runs that is at this place.
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
+        self.timers_due = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         if self.mark.live {
@@ -211,6 +257,7 @@ impl Recording {
 
     /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
+        self.timers_due = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         self.mark.live = false;
@@ -220,6 +267,7 @@ impl Recording {
 
     /// Another program: nothing is noted of it yet.
     pub(in crate::supervisor) fn begin_anew(&mut self) {
+        self.timers_due = None;
         self.on = false;
         self.mark = Mark::default();
         self.loops.clear();
@@ -258,8 +306,21 @@ impl Recording {
         self.mark.line.borrow().ends_at(&self.mark.at)
     }
 
-    /// What is done until this is called again is for this.
-    pub(in crate::supervisor) fn set_purpose(&mut self, purpose: Purpose) {
+    /// How a debugger in the process prints.
+    pub(in crate::supervisor) fn know_own(&mut self, own: Option<&wire::Own>) -> Result<(), String> {
+        let read = own.map(Own::new).transpose();
+        let read = read.map_err(|error| format!("what the debugger prints cannot be recognised: {error}"))?;
+        self.own = read.map(Rc::new);
+        Ok(())
+    }
+
+    /// Somebody who waited for input goes on.
+    pub(in crate::supervisor) fn goes_on(&mut self) {
+        self.mark.reader.goes_on();
+    }
+
+    /// What is done until this is called again is for this; whether the user sees what is printed.
+    pub(in crate::supervisor) fn set_purpose(&mut self, purpose: Purpose, heard: bool) {
         let newest = || {
             let line = self.mark.line.borrow();
             self.mark.live || self.mark.at.iter().all(|(thread, at)| *at == line.end(*thread))
@@ -269,6 +330,30 @@ impl Recording {
             Purpose::Question => true,
             Purpose::Change => !newest(),
         };
+        self.runs = purpose == Purpose::Program;
+        self.heard = heard;
+        if purpose == Purpose::Change && heard {
+            self.mark.reader.change();
+        }
+    }
+
+    /// Passes over what is left, which could be missing.
+    fn go_to_end(&mut self) {
+        let line = self.mark.line.borrow();
+        for (thread, at) in &mut self.mark.at {
+            *at = line.end(*thread);
+        }
+    }
+
+    /// Whether signals come when they come: the notes have been ended, and there are none behind this place.
+    pub(in crate::supervisor) fn has_loose_signals(&self) -> bool {
+        let line = self.mark.line.borrow();
+        line.ended.is_some() && !line.has_signals_behind(&self.mark.at)
+    }
+
+    /// Copies that are kept for the notes alone.
+    pub(in crate::supervisor) fn copies_of_notes(&self) -> Vec<crate::wire::CopyId> {
+        self.places.iter().map(|(_, copy)| *copy).collect()
     }
 
     /// Forgets what no copy needs.
@@ -285,6 +370,7 @@ impl Recording {
         for known in &self.lines {
             known.borrow_mut().forget(&oldest);
         }
+        Reader::forget(&marks.iter().map(|mark| &mark.reader).collect::<Vec<_>>());
         if marks.is_empty() {
             self.lines.clear();
         }
@@ -315,6 +401,7 @@ impl Supervisor {
             return;
         }
         self.sync_clocks();
+        self.hold_arriving(leader);
         if !self.recording.on {
             if self.recording.mark.line.borrow().ended.is_some() {
                 return;
@@ -328,6 +415,7 @@ impl Supervisor {
             }
             self.recording.on = true;
             self.recording.mark.live = true;
+            self.recording.mark.reader = Reader::new(&self.recording.store);
             self.recording.mark.schedule = Schedule::of(self.virtual_id(leader));
             let line = Rc::clone(&self.recording.mark.line);
             self.recording.lines.push(line);
@@ -344,7 +432,7 @@ impl Supervisor {
         if self.recording.served || self.recording.mark.filtered {
             return Ok(());
         }
-        if matches!(self.kind(pid, 0), None | Some(kinds::Kind::Terminal)) {
+        if matches!(self.kind(pid, 0), None | Some(kinds::Kind::Terminal(_))) {
             return Ok(());
         }
         const SET_MODE_FILTER: u64 = libc::SECCOMP_SET_MODE_FILTER as u64;
@@ -379,7 +467,9 @@ impl Supervisor {
         }
         self.recording.loosened = true;
         self.tune_clocks();
-        self.recording.mark.line.borrow_mut().ended = Some(why.to_owned());
+        let mut line = self.recording.mark.line.borrow_mut();
+        (line.ended, line.newest) = (Some(why.to_owned()), None);
+        drop(line);
         self.tell(Event::Unrecorded(why.to_owned()));
     }
 
@@ -402,6 +492,7 @@ impl Supervisor {
         let offsets = self.recording.mark.line.borrow().offsets();
         set_offsets(&offsets);
         self.recording.mark.release();
+        self.expect_timers(true);
         self.empty_clocks();
     }
 
@@ -418,8 +509,10 @@ impl Supervisor {
             *at = line.borrow().end(*thread);
         }
         self.recording.mark.line = line;
+        self.recording.mark.reader.part();
         self.recording.mark.live = true;
         self.recording.mark.release();
+        self.expect_timers(false);
         self.empty_clocks();
         let at = self.recording.mark.schedule.tick;
         let kept = kept

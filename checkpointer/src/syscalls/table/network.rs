@@ -3,7 +3,7 @@
 use syscalls::Sysno;
 
 use crate::syscalls::row::Class::{Descriptor, Effect, Input};
-use crate::syscalls::row::Given::{self, Bytes};
+use crate::syscalls::row::Given::{self, Address, Bytes};
 use crate::syscalls::row::Harmless::{Placeholder, Same};
 use crate::syscalls::row::Output::{Fixed, Message, Messages, Result, ResultAnd, ValueResult};
 use crate::syscalls::row::{Irregular, Row, row};
@@ -14,9 +14,9 @@ pub const ROWS: &[Row] = &[
     row(Sysno::socketpair, Descriptor(Same)).out(&[Fixed(3, 8)]),
     row(Sysno::accept, Descriptor(Placeholder(None))).out(&[ValueResult(1, 2)]),
     row(Sysno::accept4, Descriptor(Placeholder(Some(3)))).out(&[ValueResult(1, 2)]),
-    row(Sysno::bind, Effect).give(&[Bytes(1, 2)]),
+    row(Sysno::bind, Effect).give(&[Address(1, 2)]),
     row(Sysno::listen, Effect),
-    row(Sysno::connect, Effect).give(&[Bytes(1, 2)]),
+    row(Sysno::connect, Effect).give(&[Address(1, 2)]),
     row(Sysno::shutdown, Effect),
     row(Sysno::getsockname, Input).out(&[ValueResult(1, 2)]),
     row(Sysno::getpeername, Input).out(&[ValueResult(1, 2)]),

@@ -374,7 +374,7 @@ impl Supervisor {
             running.wanted.keep_every.is_none()
                 && running.wanted.thread.is_none_or(|thread| thread == self.virtual_id(leader))
         });
-        if self.served_threads() != [leader] || !counts {
+        if self.served_threads() != [leader] || !counts || self.spin_awaited().is_some() {
             return;
         }
         self.take_down_trampolines();
