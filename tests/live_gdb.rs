@@ -289,6 +289,25 @@ fn the_demo_finds_the_statement() {
     assert!(!text.contains('\u{1b}'), "colours where there is no terminal: {text}");
 }
 
+#[test]
+fn copies_before_main_are_no_beginnings() {
+    // Some are taken in a loop of code without lines, which begins each of its rounds alike.
+    let early = "static volatile long n;\n__attribute__((constructor)) static void early(void)\n{\n    while (n < 20000000)\n        n++;\n}\n";
+    let bank = include_str!("../sample-programs/c/bank.c");
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("early.c"), early).expect("a source");
+    std::fs::write(directory.path().join("bank.c"), bank).expect("a source");
+    let compile = "gcc -O0 -c early.c && gcc -g -O0 -o program bank.c early.o";
+    assert!(Command::new("sh").args(["-c", compile]).current_dir(directory.path()).status().expect("gcc").success());
+    let line = |text: &str| bank.lines().position(|line| line.contains(text)).expect("the statement") as u64 + 1;
+    let events = Sample::at(directory).gdb_with(
+        &["--checkpoint-every", "1ms"],
+        &[&format!("break {}", line("puts(paid")), "run", "fred-reverse-watch limits_hold()", "fred-reverse-finish"],
+    );
+    assert_eq!(place(&events[2]), (Some(line("owner[length] = ")), Some("set_owner")), "{}", events[2]);
+    assert_eq!(place(&events[3]).1, Some("day"), "{}", events[3]);
+}
+
 /// What there is for other systems is not downloaded.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -352,6 +371,62 @@ fn lua_with_a_bug_is_gone_back_in_from_its_abort() {
     assert_eq!(place(&events[10]), place(&events[8]));
     assert_eq!(place(&events[11]), place(&events[7]));
     assert_eq!(place(&events[12]), place(&events[5]));
+}
+
+/// Sources that only `make test-all` fetches; none if they are not there.
+fn further_sources(package: &str) -> Option<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/sources/Cargo.toml");
+    let known = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", TARGET, "--manifest-path"])
+        .arg(manifest)
+        .output()
+        .expect("cargo runs");
+    let known: Value = serde_json::from_slice(&known.stdout).ok()?;
+    let found = known["packages"].as_array()?.iter().find(|found| found["name"] == package)?;
+    Some(Path::new(found["manifest_path"].as_str()?).parent()?.to_owned())
+}
+
+#[test]
+fn bzip2_with_a_bug_is_gone_back_in_from_its_internal_error() {
+    let Some(sources) = further_sources("bzip2-sys") else {
+        eprintln!("skipped: the sources of bzip2 are not here; tests/further fetches them");
+        return;
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    for entry in std::fs::read_dir(sources.join("bzip2-1.0.8")).expect("sources of bzip2").flatten() {
+        std::fs::copy(entry.path(), directory.path().join(entry.file_name())).expect("a copy");
+    }
+    // Below the array there is the block that is being sorted; bzip2 finds its sum wrong some time later (1007).
+    let (right, wrong) = ("quadrant[a2update] = qVal;", "quadrant[a2update - (a2update < 2 ? 40 : 0)] = qVal;");
+    let file = directory.path().join("blocksort.c");
+    let text = std::fs::read_to_string(&file).expect("a source");
+    assert_eq!(text.matches(right).count(), 1, "another bzip2");
+    let text = text.replace(right, wrong);
+    std::fs::write(&file, &text).expect("a source");
+    let culprit = text.lines().position(|line| line.contains(wrong)).expect("the statement") as u64 + 1;
+    let objects = "bzip2 bzlib blocksort compress decompress huffman crctable randtable";
+    let compile = format!("gcc -g -O0 -w -o program $(printf '%s.c ' {objects})");
+    assert!(Command::new("sh").args(["-c", &compile]).current_dir(directory.path()).status().expect("gcc").success());
+    let events = Sample::at(directory).gdb(&[
+        "set args -c sample2.ref > out.bz2",
+        "break BZ2_bz__AssertH__fail",
+        "run",
+        "fred-reverse-next",
+        "fred-reverse-watch block[nblock-46] == 0",
+        "print a2update",
+        "fred-reverse-finish",
+        "fred-undo 3",
+        "print errcode",
+    ]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[3]).1, Some("mainSort"), "{}", events[3]);
+    // Its lines were met some ten million times.
+    assert!(events[3]["cost"]["elapsed_ms"].as_f64() < Some(30_000.0), "{}", events[3]);
+    assert_eq!(place(&events[4]), (Some(culprit), Some("mainSort")), "{}", events[4]);
+    assert!(events[5]["output"].as_str().is_some_and(|text| text.contains("= 0")), "{}", events[5]);
+    assert_eq!(place(&events[6]).1, Some("BZ2_blockSort"), "{}", events[6]);
+    assert!(events[8]["output"].as_str().is_some_and(|text| text.contains("= 1007")), "{}", events[8]);
 }
 
 #[test]
