@@ -278,7 +278,13 @@ impl Reader {
             // The answer may be another one.
             self.changed |= heard;
             let begin = |reader: &Reader| reader.run.get(&reader.last).copied().unwrap_or(0);
-            let prompts = own.prompt.is_match(self.transcript.borrow().behind(self.last, begin(self)));
+            // A prompt is the end of the text.
+            const LONGEST: usize = 256;
+            let prompts = {
+                let transcript = self.transcript.borrow();
+                let text = transcript.behind(self.last, begin(self));
+                own.prompt.is_match(&text[text.len().saturating_sub(LONGEST)..])
+            };
             if prompts {
                 // The debugger's, without a stop that was known as one: nothing is certain of what was printed before it.
                 let mut transcript = self.transcript.borrow_mut();
