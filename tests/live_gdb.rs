@@ -302,10 +302,20 @@ fn copies_before_main_are_no_beginnings() {
     let line = |text: &str| bank.lines().position(|line| line.contains(text)).expect("the statement") as u64 + 1;
     let events = Sample::at(directory).gdb_with(
         &["--checkpoint-every", "1ms"],
-        &[&format!("break {}", line("puts(paid")), "run", "fred-reverse-watch limits_hold()", "fred-reverse-finish"],
+        &[
+            &format!("break {}", line("puts(paid")),
+            "run",
+            "fred-reverse-watch limits_hold()",
+            "fred-reverse-finish",
+            "fred-undo 2",
+            "break main",
+            "fred-reverse-continue",
+        ],
     );
     assert_eq!(place(&events[2]), (Some(line("owner[length] = ")), Some("set_owner")), "{}", events[2]);
     assert_eq!(place(&events[3]).1, Some("day"), "{}", events[3]);
+    // Nor is one that was taken right at the present stop an earlier one.
+    assert_eq!(place(&events[6]), (Some(line("    day();")), Some("main")), "{}", events[6]);
 }
 
 /// What there is for other systems is not downloaded.

@@ -198,6 +198,8 @@ pub struct Hit {
 pub struct Ran {
     /// Why it ended. But for [`RunEnd::Exited`] and [`RunEnd::Killed`] the program is stopped.
     pub end: RunEnd,
+    /// Whether it was let go at all: it may have stood at the fence.
+    pub let_go: bool,
     /// Hits in all.
     pub hits: u64,
     /// How often it became another thread's turn.

@@ -782,7 +782,10 @@ impl Native<'_> {
                 }
                 match last_hit(search, from, until, &level)? {
                     Some(state) => Ok(Some(state)),
-                    None => Ok(search.stands_at(from, &level)?.then(|| from.clone())),
+                    None => {
+                        let stop = search.stands_at(from, &level)? && !search.is_end(from, until)?;
+                        Ok(stop.then(|| from.clone()))
+                    }
                 }
             })?;
             let Some(found) = found else { break };
@@ -808,6 +811,13 @@ impl Native<'_> {
         }
     }
 
+    /// Whether a copy that was taken on the way was taken right where it is to be gone back from.
+    fn is_end(&mut self, from: &State, until: &Until<State>) -> Result<bool, Failure> {
+        let run = Run { micros: Some(1), ..self.run_until(until, &Level::default()) };
+        let ran = self.run(from, run)?;
+        Ok(ran.end == RunEnd::Fence && !ran.let_go)
+    }
+
     fn stands_at(&mut self, at: &State, level: &Level) -> Result<bool, Failure> {
         let found = self.engine.live.registers(Some(at.copy()));
         let found = found.map_err(|error| self.engine.failed("reading the registers", &error))?;
@@ -825,7 +835,7 @@ impl Native<'_> {
         self.stand(from)?;
         let mut last = None;
         // Where it stands it has stopped before, if it has a condition that holds.
-        if self.stands_at(from, &level)? && self.stops_here(from, breakpoints)? {
+        if self.stands_at(from, &level)? && !self.is_end(from, until)? && self.stops_here(from, breakpoints)? {
             last = Some(from.clone());
             self.stand(from)?;
         }

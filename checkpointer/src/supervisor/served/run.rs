@@ -33,6 +33,7 @@ struct Clock {
 pub(in crate::supervisor) struct Running {
     pub(super) wanted: Run,
     pub(super) hits: u64,
+    let_go: bool,
     turns: u64,
     pub(super) last: VecDeque<Hit>,
     /// Stops at spots and at the fence so far.
@@ -116,6 +117,7 @@ impl Supervisor {
         self.running = Some(Running {
             wanted,
             hits: 0,
+            let_go: false,
             turns: 0,
             last: VecDeque::new(),
             stops: 0,
@@ -150,7 +152,7 @@ impl Supervisor {
         }
         let clock = self.clock();
         if let Some(running) = &mut self.running {
-            (running.clock, running.begun) = (clock, Instant::now());
+            (running.clock, running.begun, running.let_go) = (clock, Instant::now(), true);
         }
         for tid in self.served_threads() {
             self.begin_from(tid);
@@ -355,6 +357,7 @@ impl Supervisor {
         }
         self.tell(Event::Ran(Ran {
             end,
+            let_go: running.let_go,
             hits: running.hits,
             turns: running.turns,
             last: running.last.into(),
