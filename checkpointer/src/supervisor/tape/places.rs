@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::super::Supervisor;
+use super::super::tasks::proc_text;
 use super::line::{Entry, place};
 use super::signals::{Noted, Place};
 use crate::raw;
@@ -16,6 +17,12 @@ use crate::wire::CopyId;
 
 /// How long it is looked which functions return, and how long the one that was found is waited for.
 const SEEK: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(50));
+
+/// So many times as long it is waited where the thread waits for a processor.
+const MOST_WAITING: u32 = 20;
+
+/// How long nobody looks, at least.
+const LEAST_LOOK: Duration = Duration::from_micros(500);
 
 /// So many of the functions on the stack are tried.
 const MOST_FUNCTIONS: usize = 8;
@@ -38,6 +45,8 @@ struct Return {
 pub(in crate::supervisor) struct Sought {
     tid: Pid,
     begun: Instant,
+    /// The thread's processor time then.
+    ran: Duration,
     /// Those that have not returned, the innermost first.
     returns: Vec<Return>,
     /// The outermost that has.
@@ -47,10 +56,14 @@ pub(in crate::supervisor) struct Sought {
 }
 
 impl Sought {
-    /// How long nothing needs to be done.
+    /// How long nothing needs to be done. A thread that waits for a processor comes to no place.
     pub(super) fn patience(&self) -> Duration {
         let most = if self.last { SEEK.1 } else { SEEK.0 };
-        most.saturating_sub(self.begun.elapsed())
+        if self.begun.elapsed() >= most * MOST_WAITING {
+            return Duration::ZERO;
+        }
+        let left = most.saturating_sub(processor_time(self.tid).saturating_sub(self.ran));
+        if left.is_zero() { left } else { left.max(LEAST_LOOK) }
     }
 }
 
@@ -81,7 +94,8 @@ impl Supervisor {
         for one in &returns {
             self.seek_at(one.to, true);
         }
-        self.recording.sought = Some(Sought { tid, begun: Instant::now(), returns, found: None, last });
+        self.recording.sought =
+            Some(Sought { tid, begun: Instant::now(), ran: processor_time(tid), returns, found: None, last });
     }
 
     /// No place is looked for any more.
@@ -192,6 +206,13 @@ impl Supervisor {
         self.recording.places = kept;
         gone.into_iter().map(|(_, copy)| copy).collect()
     }
+}
+
+/// What a thread has had of a processor (Documentation/scheduler/sched-stats.rst).
+fn processor_time(tid: Pid) -> Duration {
+    let text = proc_text(&format!("/proc/{tid}/schedstat")).unwrap_or_default();
+    let ran = text.split_whitespace().next().and_then(|nanoseconds| nanoseconds.parse().ok());
+    Duration::from_nanos(ran.unwrap_or(0))
 }
 
 /// Where functions on the stack of a stopped thread return to: words that are addresses behind calls.
