@@ -832,10 +832,11 @@ impl Native<'_> {
         breakpoints: &[BreakpointFact],
     ) -> Result<Option<State>, Failure> {
         let level = Level::at(breakpoints.iter().flat_map(|one| one.addresses.clone()).collect());
+        let at_one = self.stands_at(from, &level)? && !self.is_end(from, until)?;
         self.stand(from)?;
         let mut last = None;
         // Where it stands it has stopped before, if it has a condition that holds.
-        if self.stands_at(from, &level)? && !self.is_end(from, until)? && self.stops_here(from, breakpoints)? {
+        if at_one && self.stops_here(from, breakpoints)? {
             last = Some(from.clone());
             self.stand(from)?;
         }
