@@ -449,7 +449,12 @@ fn hidden_change<M: Machine>(
 ) -> Result<Option<Found<M::State>>, M::Error> {
     let mut at = found.at.clone();
     for _ in 0..MOST_CALLED_BACK {
-        let Some(from) = first_entry(machine, &at, &found.next)? else { return Ok(None) };
+        // Among threads that nobody has noted the end need not be met again.
+        let entries = machine.entries(&at)?;
+        if machine.pass(&at, &found.next, &entries, 1, Some(MANY_US))?.count == 0 {
+            return Ok(None);
+        }
+        let from = machine.at_hit(&at, &entries, 1)?;
         if value_at(machine, &from)?.same(now) {
             return Ok(None);
         }
