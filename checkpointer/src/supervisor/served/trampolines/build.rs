@@ -7,7 +7,7 @@ use iced_x86::Instruction;
 use super::code::{self, Known, ROOM, Writer, data};
 use super::plan::{self, Kind, Planned};
 use super::{Patch, Trampolines, Trap};
-use crate::inject::{PAGE, Remote};
+use crate::inject::PAGE;
 use crate::supervisor::served::Memory;
 use crate::wire::{Hit, Ran, Spot};
 
