@@ -16,7 +16,7 @@ use crate::engine::core::Engine;
 use crate::engine::live::Woke;
 use crate::engine::{Console, Failure};
 use crate::history::entry::Reason;
-use crate::search::native::{After, Frame, Hit, Level, Machine, Moved, Passed, Until};
+use crate::search::native::{After, Frame, Hit, Level, MOST_STEPS, Machine, Moved, Passed, Until};
 use crate::search::probe::Value;
 
 /// Frames that are looked at most.
@@ -28,10 +28,12 @@ const OUTER_FRAMES: usize = 4;
 /// How long that may take, in microseconds: at least and at most.
 const LEAVE_US: (u64, u64) = (20, 2_000);
 
-/// How long it is waited for a place that is to be met again, beside so many times what the program took to it: what its threads do is
-/// not recorded, so it can be missed, and the program may never end.
-const PATIENCE: Duration = Duration::from_secs(15);
-const PATIENT: u32 = 64;
+/// How long it is waited for a place that is to be met again, beside so many times what the program took to it.
+const PATIENCE: (Duration, u32) = (Duration::from_secs(15), 64);
+
+/// The same where several threads run that are not recorded: it is missed as often as not, and the program may never end.
+const CHANCY: (Duration, u32) = (Duration::from_secs(2), 16);
+const CHANCY_STEPS: usize = 256;
 
 /// Places that are met often, at most.
 const FEW_PLACES: usize = 64;
@@ -148,6 +150,8 @@ pub(in crate::engine) struct Native<'e> {
     spots: HashMap<Level, Rc<Spots>>,
     /// Stacks of threads that were looked at: the thread, and the addresses of its innermost and outermost frame.
     stacks: Vec<(i32, u64, u64)>,
+    /// Whether several threads run that are not recorded.
+    chancy: bool,
 }
 
 impl<'e> Native<'e> {
@@ -174,6 +178,7 @@ impl<'e> Native<'e> {
             lines: HashMap::new(),
             spots: HashMap::new(),
             stacks: Vec::new(),
+            chancy: false,
         }
     }
 
@@ -343,6 +348,7 @@ impl<'e> Native<'e> {
             Ok(registers) => registers,
             Err(error) => return Err(self.engine.failed("reading the registers", &error)),
         };
+        self.chancy = registers.threads > 1 && registers.turns.is_none();
         let Some(served) = &mut self.engine.served else { return Ok(Vec::new()) };
         if let Ok(maps) = std::fs::read_to_string(format!("/proc/{}/maps", registers.pid)) {
             served.symbols.set_maps(&maps);
@@ -598,13 +604,10 @@ impl<'e> Native<'e> {
         Ok(())
     }
 
-    /// How long it is waited for an end, from where the program stands.
-    fn patience(&self, until: &Until<State>) -> Duration {
-        let span = match until {
-            Until::State(state) => state.0.at.saturating_sub(self.at),
-            Until::End => 0,
-        };
-        PATIENCE + Duration::from_micros(span) * PATIENT
+    /// How long it is waited for an end that the program came to in so many microseconds.
+    fn patience(&self, span: u64) -> Duration {
+        let (least, times) = if self.chancy { CHANCY } else { PATIENCE };
+        least + Duration::from_micros(span) * times
     }
 
     fn fenced(&mut self, question: &Question, until: &Until<State>) -> Result<Moved, Failure> {
@@ -616,7 +619,11 @@ impl<'e> Native<'e> {
             .live
             .fence(fence, functions)
             .map_err(|error| self.engine.failed("marking the end of a stretch", &error))?;
-        let deadline = fence.is_some().then(|| Instant::now() + self.patience(until));
+        let span = match until {
+            Until::State(state) => state.0.at.saturating_sub(self.at),
+            Until::End => 0,
+        };
+        let deadline = fence.is_some().then(|| Instant::now() + self.patience(span));
         let answer = self.ask_until(question, deadline);
         self.engine.live.fence(None, Vec::new()).map_err(|error| self.engine.failed("taking a mark away", &error))?;
         self.moved(answer?, until)
@@ -665,8 +672,7 @@ impl Machine for Native<'_> {
         self.frames(from)?;
         let spots = self.spots_of(level);
         let thread = self.thread_of(from, level);
-        let longest = PATIENCE + Duration::from_micros(self.span(from, until)) * PATIENT;
-        let longest = Native::until(until).and_then(|_| u64::try_from(longest.as_micros()).ok());
+        let longest = Native::until(until).map(|_| self.longest(from, until));
         let run = Run {
             spots: spots.0.clone(),
             hits: (most != u64::MAX).then_some(most),
@@ -679,7 +685,7 @@ impl Machine for Native<'_> {
             (RunEnd::Fence, _) | (RunEnd::Exited(_) | RunEnd::Killed(_) | RunEnd::Dying(_), Until::End) => true,
             (RunEnd::Hits, _) => false,
             (RunEnd::Time, _) if micros.is_some() => false,
-            (RunEnd::Time, _) => return Err(self.engine.failure(MISSED)),
+            (RunEnd::Time, _) => return Err(self.missed()),
             (RunEnd::Exited(_) | RunEnd::Killed(_), Until::State(_)) => {
                 return Err(self.astray("the program ended before the place that was to be met again"));
             }
@@ -697,7 +703,7 @@ impl Machine for Native<'_> {
         }
         let spots = self.spots_of(level);
         let thread = self.thread_of(from, level);
-        let longest = u64::try_from(PATIENCE.as_micros()).unwrap_or(u64::MAX).saturating_add(number * HIT_US);
+        let longest = u64::try_from(self.patience(0).as_micros()).unwrap_or(u64::MAX).saturating_add(number * HIT_US);
         let run = Run {
             spots: spots.0.clone(),
             hits: Some(number),
@@ -713,7 +719,7 @@ impl Machine for Native<'_> {
     }
 
     fn at_turn(&mut self, from: &State, number: u64) -> Result<State, Failure> {
-        let micros = u64::try_from(PATIENCE.as_micros()).ok();
+        let micros = u64::try_from(self.patience(0).as_micros()).ok();
         let ran = self.run(from, Run { turns: Some(number), micros, ..Run::default() })?;
         if ran.end != RunEnd::Turn {
             return Err(self.astray("threads took fewer turns than before"));
@@ -787,6 +793,10 @@ impl Machine for Native<'_> {
         }
     }
 
+    fn longest(&self, from: &State, until: &Until<State>) -> u64 {
+        u64::try_from(self.patience(self.span(from, until)).as_micros()).unwrap_or(u64::MAX)
+    }
+
     fn stand(&mut self, at: &State) -> Result<(), Failure> {
         if std::mem::take(&mut self.bereft) {
             let (copy, prompt) = self.debugger.clone();
@@ -842,6 +852,14 @@ impl Machine for Native<'_> {
             self.engine.look_at_thread(back, &mut *self.console)?;
         }
         value
+    }
+
+    fn most_steps(&self) -> usize {
+        if self.chancy { CHANCY_STEPS } else { MOST_STEPS }
+    }
+
+    fn missed(&self) -> Failure {
+        self.engine.failure(MISSED)
     }
 
     fn astray(&self, what: &str) -> Failure {

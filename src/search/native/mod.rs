@@ -189,6 +189,9 @@ pub trait Machine {
     /// About how long the program ran between two states, in microseconds.
     fn span(&self, from: &Self::State, until: &Until<Self::State>) -> u64;
 
+    /// After how many microseconds an end counts as missed.
+    fn longest(&self, from: &Self::State, until: &Until<Self::State>) -> u64;
+
     /// Brings the debugger to a state.
     ///
     /// # Errors
@@ -218,6 +221,14 @@ pub trait Machine {
     /// # Errors
     /// As the trait says; an expression that cannot be evaluated is [`Value::Unknown`].
     fn value(&mut self) -> Result<Value, Self::Error>;
+
+    /// How many steps an end may be away that is believed to be near.
+    fn most_steps(&self) -> usize {
+        MOST_STEPS
+    }
+
+    /// An end was not met again.
+    fn missed(&self) -> Self::Error;
 
     /// The program did not replay the same way: what was expected is told in words.
     fn astray(&self, what: &str) -> Self::Error;

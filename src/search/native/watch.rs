@@ -380,7 +380,7 @@ fn step_to_change<M: Machine>(
     // The first stop in a call that has returned to the middle of a line: the stop before the next one is in there.
     let mut left: Option<M::State> = None;
     let mut moved = set_out(machine, &at, until)?;
-    for _ in 0..MOST_STEPS {
+    for _ in 0..machine.most_steps() {
         let next = match moved {
             Moved::End => {
                 // The end, where the value is that of now.
