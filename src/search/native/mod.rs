@@ -24,7 +24,7 @@ const PLENTY_US: u64 = 30_000;
 const MANY_US: u64 = 1_000_000;
 
 /// Stops that are stepped over at most, before it is believed that they do not end.
-const MOST_STEPS: u32 = 20_000;
+pub const MOST_STEPS: u32 = 20_000;
 
 /// Where a run is to end.
 #[derive(Debug, Clone)]
@@ -223,7 +223,7 @@ pub trait Machine {
     fn value(&mut self) -> Result<Value, Self::Error>;
 
     /// How many steps an end may be away that is believed to be near.
-    fn most_steps(&self) -> usize {
+    fn most_steps(&self) -> u32 {
         MOST_STEPS
     }
 

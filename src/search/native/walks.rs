@@ -1,9 +1,7 @@
 //! The last stop of a kind in a stretch: run over statements until few are left, then step.
 
 use super::chance::{self, Verdict};
-use super::{
-    After, Ground, Hit, Landing, Level, MANY_US, MOST_STEPS, Machine, Moved, PLENTY_US, Passed, SHORT_US, Until,
-};
+use super::{After, Ground, Hit, Landing, Level, MANY_US, Machine, Moved, PLENTY_US, Passed, SHORT_US, Until};
 
 /// How many changes of line before the wanted place the debugger begins to step. The first stop after an arbitrary place need
 /// not be one that a forward run makes (it can be in the middle of a line); after one or two, the stops are the same.

@@ -2,7 +2,7 @@
 
 use super::chance::{self, Verdict};
 use super::walks::{ends_at_stop, last_step, set_out, time_to};
-use super::{After, Ground, Landing, Level, MANY_US, MOST_STEPS, Machine, Moved, SHORT_US, Until, Value};
+use super::{After, Ground, Landing, Level, MANY_US, Machine, Moved, SHORT_US, Until, Value};
 
 /// How often a stretch is narrowed by time again: the clock errs, and what is left can be longer than believed.
 const CLOSER: u32 = 6;
