@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fred_checkpointer::wire::{CopyId, Run, RunEnd};
 
@@ -17,13 +17,16 @@ use crate::backends::dialect::Prompt;
 use crate::backends::symbols::Function;
 use crate::engine::core::Engine;
 use crate::engine::{Console, Failure};
-use crate::search::native::{After, Frame, Hit, Level, Machine, Moved, Passed, Until};
+use crate::search::native::{After, Frame, Hit, Level, MOST_STEPS, Machine, Moved, Passed, Until};
 use crate::search::probe::Value;
-use runs::{LEAVE_US, PATIENCE, PATIENT, Spots};
+use runs::{LEAVE_US, Spots};
 pub(super) use stack::Entered;
 
 /// How long so many hits may take.
 const HIT_US: u64 = 500;
+
+/// Steps to an end where several threads run that are not recorded.
+const CHANCY_STEPS: u32 = 256;
 
 /// A state of the program: a copy, of the program alone or with its debugger; and, where inlined calls begin right there, how
 /// many of all those that it is in a debugger has entered. If that is not known, none that begins there.
@@ -117,6 +120,8 @@ pub(in crate::engine) struct Native<'e> {
     spots: HashMap<Level, Rc<Spots>>,
     /// Stacks of threads that were looked at: the thread, and the addresses of its innermost and outermost frame.
     stacks: Vec<(i32, u64, u64)>,
+    /// Whether several threads run that are not recorded.
+    chancy: bool,
 }
 
 impl<'e> Native<'e> {
@@ -143,6 +148,7 @@ impl<'e> Native<'e> {
             lines: HashMap::new(),
             spots: HashMap::new(),
             stacks: Vec::new(),
+            chancy: false,
         }
     }
 
@@ -279,8 +285,7 @@ impl Machine for Native<'_> {
         self.frames(from)?;
         let spots = self.spots_of(level);
         let thread = self.thread_of(from, level);
-        let longest = PATIENCE + Duration::from_micros(self.span(from, until)) * PATIENT;
-        let longest = Native::until(until).and_then(|_| u64::try_from(longest.as_micros()).ok());
+        let longest = Native::until(until).map(|_| self.longest(from, until));
         let run = Run {
             spots: spots.0.clone(),
             hits: (most != u64::MAX).then_some(most),
@@ -293,7 +298,7 @@ impl Machine for Native<'_> {
             (RunEnd::Fence, _) | (RunEnd::Exited(_) | RunEnd::Killed(_) | RunEnd::Dying(_), Until::End) => true,
             (RunEnd::Hits, _) => false,
             (RunEnd::Time, _) if micros.is_some() => false,
-            (RunEnd::Time, _) => return Err(self.engine.failure(MISSED)),
+            (RunEnd::Time, _) => return Err(self.missed()),
             (RunEnd::Exited(_) | RunEnd::Killed(_), Until::State(_)) => {
                 return Err(self.astray("the program ended before the place that was to be met again"));
             }
@@ -311,7 +316,7 @@ impl Machine for Native<'_> {
         }
         let spots = self.spots_of(level);
         let thread = self.thread_of(from, level);
-        let longest = u64::try_from(PATIENCE.as_micros()).unwrap_or(u64::MAX).saturating_add(number * HIT_US);
+        let longest = u64::try_from(self.patience(0).as_micros()).unwrap_or(u64::MAX).saturating_add(number * HIT_US);
         let run = Run {
             spots: spots.0.clone(),
             hits: Some(number),
@@ -327,7 +332,7 @@ impl Machine for Native<'_> {
     }
 
     fn at_turn(&mut self, from: &State, number: u64) -> Result<State, Failure> {
-        let micros = u64::try_from(PATIENCE.as_micros()).ok();
+        let micros = u64::try_from(self.patience(0).as_micros()).ok();
         let ran = self.run(from, Run { turns: Some(number), micros, ..Run::default() })?;
         if ran.end != RunEnd::Turn {
             return Err(self.astray("threads took fewer turns than before"));
@@ -401,6 +406,10 @@ impl Machine for Native<'_> {
         }
     }
 
+    fn longest(&self, from: &State, until: &Until<State>) -> u64 {
+        u64::try_from(self.patience(self.span(from, until)).as_micros()).unwrap_or(u64::MAX)
+    }
+
     fn stand(&mut self, at: &State) -> Result<(), Failure> {
         if std::mem::take(&mut self.bereft) {
             let (copy, prompt) = self.debugger.clone();
@@ -456,6 +465,14 @@ impl Machine for Native<'_> {
             self.engine.look_at_thread(back, &mut *self.console)?;
         }
         value
+    }
+
+    fn most_steps(&self) -> u32 {
+        if self.chancy { CHANCY_STEPS } else { MOST_STEPS }
+    }
+
+    fn missed(&self) -> Failure {
+        self.engine.failure(MISSED)
     }
 
     fn astray(&self, what: &str) -> Failure {

@@ -25,11 +25,11 @@ const OUTER_FRAMES: usize = 4;
 /// How long that may take, in microseconds: at least and at most.
 pub(super) const LEAVE_US: (u64, u64) = (20, 2_000);
 
-/// How long it is waited for a place that is to be met again, beside so many times what the program took to it: what its threads do is
-/// not recorded, so it can be missed, and the program may never end.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// How long it is waited for a place that is to be met again, beside so many times what the program took to it.
+const PATIENCE: (Duration, u32) = (Duration::from_secs(15), 64);
 
-pub(super) const PATIENT: u32 = 64;
+/// The same where several threads run that are not recorded: it is missed as often as not, and the program may never end.
+const CHANCY: (Duration, u32) = (Duration::from_secs(2), 16);
 
 /// Instructions, and the line of each.
 pub(super) type Spots = (Vec<Spot>, Vec<u32>);
@@ -241,13 +241,10 @@ impl Native<'_> {
         }
     }
 
-    /// How long it is waited for an end, from where the program stands.
-    fn patience(&self, until: &Until<State>) -> Duration {
-        let span = match until {
-            Until::State(state) => state.0.at.saturating_sub(self.at),
-            Until::End => 0,
-        };
-        PATIENCE + Duration::from_micros(span) * PATIENT
+    /// How long it is waited for an end that the program came to in so many microseconds.
+    pub(super) fn patience(&self, span: u64) -> Duration {
+        let (least, times) = if self.chancy { CHANCY } else { PATIENCE };
+        least + Duration::from_micros(span) * times
     }
 
     pub(super) fn fenced(&mut self, question: &Question, until: &Until<State>) -> Result<Moved, Failure> {
@@ -259,7 +256,11 @@ impl Native<'_> {
             .live
             .fence(fence, functions)
             .map_err(|error| self.engine.failed("marking the end of a stretch", &error))?;
-        let deadline = fence.is_some().then(|| Instant::now() + self.patience(until));
+        let span = match until {
+            Until::State(state) => state.0.at.saturating_sub(self.at),
+            Until::End => 0,
+        };
+        let deadline = fence.is_some().then(|| Instant::now() + self.patience(span));
         let answer = self.ask_until(question, deadline);
         self.engine.live.fence(None, Vec::new()).map_err(|error| self.engine.failed("taking a mark away", &error))?;
         self.moved(answer?, until)

@@ -45,6 +45,7 @@ impl Native<'_> {
             Ok(registers) => registers,
             Err(error) => return Err(self.engine.failed("reading the registers", &error)),
         };
+        self.chancy = registers.threads > 1 && registers.turns.is_none();
         let Some(served) = &mut self.engine.served else { return Ok(Vec::new()) };
         if let Ok(maps) = std::fs::read_to_string(format!("/proc/{}/maps", registers.pid)) {
             served.symbols.set_maps(&maps);

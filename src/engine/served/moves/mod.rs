@@ -17,7 +17,7 @@ use crate::engine::{Console, Failure, Report, State as Waiting};
 use crate::history::entry::{Effect, Stop};
 use crate::history::execution::PointId;
 use crate::history::timeline::Origin;
-use crate::search::native::{Landing, Machine};
+use crate::search::native::Landing;
 pub(super) use field::Field;
 
 /// Where a search has led, for the record.
