@@ -121,6 +121,11 @@ impl Trampolines {
         self.range.contains(&address)
     }
 
+    /// Whether they have taken the place of the instruction at an address.
+    pub(super) fn displace(&self, address: u64) -> bool {
+        self.patches.iter().any(|patch| patch.range().contains(&address)) || self.onward.contains_key(&address)
+    }
+
     fn is_in_middle(&self, address: u64) -> bool {
         self.patches.iter().any(|patch| patch.has_in_middle(address))
     }
@@ -226,7 +231,7 @@ struct Wanted<'r> {
     fence: Option<(u64, bool, [u64; 15])>,
     last: &'r VecDeque<Hit>,
     left: u64,
-    /// Where the debugger has breakpoints of its own.
+    /// Where the debugger has breakpoints of its own, and where signals are noted to come.
     taken: BTreeSet<u64>,
 }
 
@@ -374,7 +379,7 @@ impl Supervisor {
             running.wanted.keep_every.is_none()
                 && running.wanted.thread.is_none_or(|thread| thread == self.virtual_id(leader))
         });
-        if self.served_threads() != [leader] || !counts || self.spin_awaited().is_some() {
+        if self.served_threads() != [leader] || !counts {
             return;
         }
         self.take_down_trampolines();
@@ -402,7 +407,7 @@ impl Supervisor {
     fn trampolines_for_run(&self) -> Option<(Trampolines, Vec<u8>)> {
         let program = self.program.as_ref()?;
         let none = (Vec::new(), VecDeque::new(), Functions::new());
-        let (spots, last, left, ranges, taken) = match &self.running {
+        let (spots, last, left, ranges, mut taken) = match &self.running {
             Some(running) => {
                 let left = running.wanted.hits.map_or(u64::MAX >> 1, |wanted| wanted - running.hits);
                 (&running.wanted.spots, &running.last, left, &running.wanted.functions, BTreeSet::new())
@@ -414,6 +419,7 @@ impl Supervisor {
                 (&none.0, &none.1, u64::MAX >> 1, self.fence.as_ref().map_or(&none.2, |fence| &fence.functions), taken)
             }
         };
+        taken.extend(self.signals_ahead());
         let mut functions = Known::default();
         for ranges in ranges {
             let read = |&(start, end): &(u64, u64)| {
