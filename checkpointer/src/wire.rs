@@ -281,6 +281,8 @@ pub struct ProgramRegisters {
     pub tid: i32,
     /// The first thread of a process with several that take turns.
     pub turns: Option<i32>,
+    /// How many threads the process has.
+    pub threads: usize,
     /// The instruction pointer.
     pub rip: u64,
     /// In the order of DWARF: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15.

@@ -754,13 +754,13 @@ impl Supervisor {
     /// Registers of the thread of the program that was told of last, or of that of a copy.
     pub(super) fn program_registers(&self, of: Option<CopyId>) -> Result<ProgramRegisters, String> {
         let none = "there is no program to be looked at";
-        let (pid, tid, found, turns) = match of {
+        let (pid, tid, found, turns, threads) = match of {
             None => {
                 let program = self.program.as_ref().ok_or(none)?;
                 let real = self.real_id(self.served.current);
                 let real = if self.is_served(real) { real } else { program.leader };
                 let found = raw::registers(real).map_err(|error| format!("cannot read the registers: {error}"))?;
-                (program.leader, self.virtual_id(real), found, self.leader_in_turn())
+                (program.leader, self.virtual_id(real), found, self.leader_in_turn(), self.served_threads().len())
             }
             Some(id) => {
                 let copy = self.copies.get(&id).ok_or(none)?;
@@ -769,13 +769,14 @@ impl Supervisor {
                 let thread = threads.iter().find(|state| state.virtual_id == copy.served.current).or(threads.first());
                 let thread = thread.ok_or(none)?;
                 let turns = (copy.mark.is_some() && threads.len() > 1).then_some(part.snapshot.virtual_id);
-                (part.leader, thread.virtual_id, thread.registers, turns)
+                (part.leader, thread.virtual_id, thread.registers, turns, threads.len())
             }
         };
         Ok(ProgramRegisters {
             pid: pid.as_raw(),
             tid,
             turns,
+            threads,
             rip: found.rip,
             general: [
                 found.rax, found.rdx, found.rcx, found.rbx, found.rsi, found.rdi, found.rbp, found.rsp, found.r8,
