@@ -21,7 +21,7 @@ pub(super) struct Wanted<'r> {
     pub(super) fence: Option<(u64, bool, [u64; 15])>,
     pub(super) last: &'r VecDeque<Hit>,
     pub(super) left: u64,
-    /// Where the debugger has breakpoints of its own.
+    /// Where the debugger has breakpoints of its own, and where signals are noted to come.
     pub(super) taken: BTreeSet<u64>,
 }
 

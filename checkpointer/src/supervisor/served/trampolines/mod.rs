@@ -116,6 +116,11 @@ impl Trampolines {
         self.range.contains(&address)
     }
 
+    /// Whether they have taken the place of the instruction at an address.
+    pub(super) fn displace(&self, address: u64) -> bool {
+        self.patches.iter().any(|patch| patch.range().contains(&address)) || self.onward.contains_key(&address)
+    }
+
     fn is_in_middle(&self, address: u64) -> bool {
         self.patches.iter().any(|patch| patch.has_in_middle(address))
     }
@@ -214,8 +219,6 @@ impl Trampolines {
     }
 }
 
-impl Trampolines {}
-
 impl Supervisor {
     /// Puts trampolines up for a run, or for a fence while the debugger lets the program run; its one thread is stopped. What
     /// cannot have one is met by stops as before.
@@ -225,7 +228,7 @@ impl Supervisor {
             running.wanted.keep_every.is_none()
                 && running.wanted.thread.is_none_or(|thread| thread == self.virtual_id(leader))
         });
-        if self.served_threads() != [leader] || !counts || self.spin_awaited().is_some() {
+        if self.served_threads() != [leader] || !counts {
             return;
         }
         self.take_down_trampolines();
@@ -253,7 +256,7 @@ impl Supervisor {
     fn trampolines_for_run(&self) -> Option<(Trampolines, Vec<u8>)> {
         let program = self.program.as_ref()?;
         let none = (Vec::new(), VecDeque::new(), Functions::new());
-        let (spots, last, left, ranges, taken) = match &self.running {
+        let (spots, last, left, ranges, mut taken) = match &self.running {
             Some(running) => {
                 let left = running.wanted.hits.map_or(u64::MAX >> 1, |wanted| wanted - running.hits);
                 (&running.wanted.spots, &running.last, left, &running.wanted.functions, BTreeSet::new())
@@ -265,6 +268,7 @@ impl Supervisor {
                 (&none.0, &none.1, u64::MAX >> 1, self.fence.as_ref().map_or(&none.2, |fence| &fence.functions), taken)
             }
         };
+        taken.extend(self.signals_ahead());
         let mut functions = Known::default();
         for ranges in ranges {
             let read = |&(start, end): &(u64, u64)| {
