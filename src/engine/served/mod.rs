@@ -51,6 +51,8 @@ pub(crate) struct Served {
     at: HashMap<PointId, (u32, bool)>,
     /// Whether the program was let go, began or ended since a command was given.
     pub(super) ran: bool,
+    /// Whether several threads of a program were seen to take turns.
+    took_turns: bool,
     /// Points at which the program is as at their predecessors: reverse moves led to the very beginning of a stretch, or a step
     /// went into an inlined call and the program stayed where it was.
     pub(super) same: std::collections::HashSet<PointId>,
@@ -84,6 +86,7 @@ impl Served {
             witnesses: HashMap::new(),
             at: HashMap::new(),
             ran: false,
+            took_turns: false,
             same: Default::default(),
             behind: HashMap::new(),
         }

@@ -12,9 +12,21 @@ use crate::backends::aide::{Answer, Question};
 use crate::history::entry::{Reason, Stop};
 
 impl Engine {
-    /// Has the debugger look at the program's first thread, if there are several that take turns.
+    /// Notes whether several threads take turns where the program stands.
+    pub(super) fn note_turns(&mut self) {
+        let several = self.live.registers(None).is_ok_and(|registers| registers.turns.is_some());
+        if let Some(served) = &mut self.served {
+            served.took_turns |= several;
+        }
+    }
+
+    /// Has the debugger look at the program's first thread, if there are several that take turns, or were: a search runs the
+    /// program without the debugger, which may still look at a thread that has ended by then, or has not begun.
     pub(super) fn look_at_leader(&mut self, console: &mut dyn Console) -> Result<(), Failure> {
-        let leader = self.live.registers(None).ok().and_then(|registers| registers.turns);
+        self.note_turns();
+        let took_turns = self.served.as_ref().is_some_and(|served| served.took_turns);
+        let registers = self.live.registers(None).ok();
+        let leader = registers.and_then(|registers| registers.turns.or(took_turns.then_some(registers.tid)));
         match leader {
             Some(leader) => self.look_at_thread(leader, console).map(|_| ()),
             None => Ok(()),

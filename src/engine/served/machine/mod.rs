@@ -131,6 +131,7 @@ impl<'e> Native<'e> {
         inputs: Vec<String>,
         debugger: (CopyId, Prompt),
     ) -> Self {
+        engine.note_turns();
         Native {
             engine,
             console,
