@@ -12,6 +12,7 @@ pub mod raw;
 pub mod record;
 
 pub mod rsp;
+mod signals;
 pub mod snapshot;
 pub mod supervisor;
 pub mod syscalls;

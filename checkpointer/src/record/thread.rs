@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use super::Trouble;
 use crate::inject::injector::{read_memory, write_memory};
 use crate::ptrace::{Change, How, Stopped, change};
-use crate::raw::{self, Registers, SigInfo};
+use crate::raw::{self, Registers};
 
 /// A traced thread.
 #[derive(Debug)]
@@ -141,15 +141,6 @@ pub(super) fn await_program(tid: Pid) -> std::io::Result<()> {
             _ => raw::resume(libc::PTRACE_CONT, tid, 0)?,
         }
     }
-}
-
-/// Whether a signal comes from the thread's own instruction, and so recurs by itself (sigaction(2), `si_code`).
-pub(crate) fn is_fault(number: i32, information: &SigInfo) -> bool {
-    const BUS_MCEERR_AO: i32 = 5;
-    let code = information.0.si_code;
-    matches!(number, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP | libc::SIGSYS)
-        && code > 0
-        && !(number == libc::SIGBUS && code == BUS_MCEERR_AO)
 }
 
 /// An instruction that reads the time-stamp counter.

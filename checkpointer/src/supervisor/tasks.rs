@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use nix::unistd::Pid;
 
-use super::tape::{Deferred, Pending, Place, Printing};
+use super::tape::{Pending, Place, Printing};
 use crate::ptrace::{Running, Stopped};
 use crate::raw::Registers;
+use crate::signals::Deferred;
 
 /// A thread that waits for input with its call not yet made.
 #[derive(Debug, Clone, Copy)]

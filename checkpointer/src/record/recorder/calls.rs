@@ -69,7 +69,7 @@ impl Recorder {
         // An interruption that the program does not see: the kernel makes the call again by itself.
         let again = |pending: &Pending| row.irregular == Some(Irregular::Restart) || pending.row.number == row.number;
         let resumed = task.interrupted.is_some() && task.pending.as_ref().is_some_and(again);
-        if !resumed && !task.deferred.is_empty() {
+        if !resumed && task.deferred.any() {
             // They come before the call, which may well wait for what their handlers do.
             return self.arrive(id, row.number, registers);
         }

@@ -22,11 +22,11 @@ use super::thread::Thread;
 use super::{Trouble, epoch, reads, vdso};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers, SigInfo};
+use crate::signals::Deferred;
 use calls::Pending;
 
 pub(super) use calls::RESTART_CODES;
 pub(super) use life::{await_zombie, ids};
-pub(crate) use signals::saved_mask;
 
 /// How long a thread may run from one trapped call to the next, and go on running, while others could run as well.
 const SLICE: Duration = Duration::from_millis(20);
@@ -68,9 +68,7 @@ struct Task {
     /// The code with which the kernel has interrupted the pending call.
     interrupted: Option<i64>,
     /// Signals from outside that came between two recorded points.
-    deferred: Vec<(i32, SigInfo)>,
-    /// Since when the first of them waits.
-    deferred_since: Option<Instant>,
+    deferred: Deferred,
     /// Its memory is that of a process with other descriptors.
     lent: bool,
     /// It has been asked to stop where it is.
@@ -173,8 +171,7 @@ impl Task {
             entered: false,
             point: None,
             interrupted: None,
-            deferred: Vec::new(),
-            deferred_since: None,
+            deferred: Deferred::default(),
             lent: false,
             asked_to_stop: false,
             stepping: false,
@@ -318,9 +315,8 @@ impl Recorder {
 
     /// Takes one report, of any thread.
     fn wait(&mut self, running: Option<i32>) -> Result<(), Trouble> {
-        let urgent = running.is_some_and(|id| {
-            self.others_can_run(id) || self.tasks.get(&id).is_some_and(|task| !task.deferred.is_empty())
-        });
+        let urgent = running
+            .is_some_and(|id| self.others_can_run(id) || self.tasks.get(&id).is_some_and(|task| task.deferred.any()));
         if let Some(id) = running.filter(|_| urgent) {
             return self.wait_a_slice(id);
         }
@@ -337,7 +333,7 @@ impl Recorder {
 
     /// Takes one report like [`Recorder::wait`], but not for longer than others (or signals) are made to wait.
     fn wait_a_slice(&mut self, running: i32) -> Result<(), Trouble> {
-        let deferred = self.tasks.get(&running).and_then(|task| task.deferred_since);
+        let deferred = self.tasks.get(&running).and_then(|task| task.deferred.since());
         let mut longest = SLICE * STARVED;
         if let (Some(chaos), Some(task)) = (&self.chaos, self.tasks.get(&running))
             && self.copies.len() < chaos::MOST_COPIES

@@ -6,7 +6,8 @@ use crate::ptrace::{Change, How, change};
 use crate::raw::{self, SigInfo};
 use crate::record::Trouble;
 use crate::record::log::{Frame, What};
-use crate::record::thread::{counter_read, is_fault};
+use crate::record::thread::counter_read;
+use crate::signals::{Disposition, disposition, is_fault, saved_mask};
 
 impl Recorder {
     /// A signal is about to be delivered.
@@ -22,10 +23,10 @@ impl Recorder {
                 information = kept;
                 here = true;
             } else {
-                task.deferred.push((resent, kept));
+                task.deferred.push(resent, kept);
             }
         }
-        let disposition = disposition(id, number);
+        let disposition = disposition(task.thread.tid, number);
         if matches!(disposition, Disposition::Ignored | Disposition::Stops) {
             // Nothing of the program happens; an interrupted call goes on by itself.
             if let Some(stopped) = &mut task.thread.stopped {
@@ -36,12 +37,7 @@ impl Recorder {
         let registers = task.thread.registers()?;
         here = here || task.interrupted.is_some() || task.point.is_some_and(|point| point == registers);
         if !here {
-            // A signal of the old kind that waits already is not queued again (signal(7)).
-            let queued = number >= libc::SIGRTMIN() || task.deferred.iter().all(|(waiting, _)| *waiting != number);
-            if queued {
-                task.deferred.push((number, information));
-                task.deferred_since.get_or_insert_with(std::time::Instant::now);
-            }
+            task.deferred.push(number, information);
             return task.thread.resume(How::Continue);
         }
         self.deliver(id, number, information, disposition)
@@ -109,13 +105,10 @@ impl Recorder {
     /// Sends the first deferred signal to a thread that stands at a recorded point.
     pub(super) fn send_deferred(&mut self, id: i32) -> Result<(), Trouble> {
         let task = self.task(id)?;
-        if task.deferred.is_empty() || task.resent.is_some() || task.point.is_none() {
+        if task.resent.is_some() || task.point.is_none() {
             return Ok(());
         }
-        let (number, information) = task.deferred.remove(0);
-        if task.deferred.is_empty() {
-            task.deferred_since = None;
-        }
+        let Some((number, information)) = task.deferred.take() else { return Ok(()) };
         let mask = raw::signal_mask(task.thread.tid).map_err(|_| Trouble::Gone(id))?;
         let blocked = mask & (1 << (number - 1)) != 0;
         raw::thread_kill(task.thread.pid, task.thread.tid, number).map_err(|_| Trouble::Gone(id))?;
@@ -123,38 +116,5 @@ impl Recorder {
             task.resent = Some((number, information));
         }
         Ok(())
-    }
-}
-
-/// Where the frame of a handler that is about to run keeps the mask (arch/x86/include/asm/sigframe.h, `struct rt_sigframe`:
-/// a return address, then `struct ucontext` with the mask behind 40 bytes and the 256 of `struct sigcontext_64`).
-pub(crate) fn saved_mask(stack: u64) -> u64 {
-    stack + 8 + 40 + 256
-}
-
-/// What a signal does to a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Disposition {
-    Caught,
-    Ignored,
-    Stops,
-    Ends,
-}
-
-fn disposition(id: i32, number: i32) -> Disposition {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let mask = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok()).unwrap_or(0)
-    };
-    let bit = 1u64 << (number - 1);
-    if mask("SigCgt:") & bit != 0 {
-        return Disposition::Caught;
-    }
-    match number {
-        _ if mask("SigIgn:") & bit != 0 => Disposition::Ignored,
-        libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT => Disposition::Ignored,
-        libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => Disposition::Stops,
-        _ => Disposition::Ends,
     }
 }

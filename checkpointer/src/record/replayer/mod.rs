@@ -11,10 +11,11 @@ use super::log::{Call, What};
 use super::mapping::StandIns;
 use super::pinning::Pinning;
 use super::recorder::Recording;
-use super::thread::{Thread, is_fault};
+use super::thread::Thread;
 use super::{Diverged, Trouble, vdso};
 use crate::ptrace::{Change, How, Stopped, change};
 use crate::raw::{self, Registers, SigInfo};
+use crate::signals::is_fault;
 use crate::syscalls;
 
 /// Where a replayed thread is.

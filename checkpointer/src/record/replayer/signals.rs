@@ -6,8 +6,8 @@ use crate::ptrace::{Change, How};
 use crate::raw;
 use crate::record::Trouble;
 use crate::record::log::Frame;
-use crate::record::recorder::saved_mask;
 use crate::record::thread::counter_read;
+use crate::signals::saved_mask;
 
 impl Replayer {
     /// A signal from outside comes where the thread stands.

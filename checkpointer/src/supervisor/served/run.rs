@@ -10,6 +10,7 @@ use crate::ptrace::Change;
 use crate::raw::SigInfo;
 use crate::rsp::libraries;
 use crate::rsp::target::{Caught, Motion, Why};
+use crate::signals::{Disposition, disposition};
 use crate::supervisor::tasks::proc_text;
 use crate::wire::{CopyId, Event, FrameRegister, Hit, Ran, Run, RunEnd, Spot};
 
@@ -262,7 +263,7 @@ impl Supervisor {
 
     /// A signal comes while the debugger does not look.
     pub(super) fn signal_in_run(&mut self, tid: Pid, number: i32, signal: Option<(i32, SigInfo)>) -> Option<Why> {
-        if deadly(tid, number) {
+        if disposition(tid, number) == Disposition::Ends {
             let at = raw::registers(tid).map(|registers| (registers.rip, registers.rsp, registers.rax));
             tracing::debug!(
                 "signal {number} would end {tid} at {at:x?}: {:?}",
@@ -366,28 +367,4 @@ impl Supervisor {
             ran_us: u64::try_from(ran.as_micros()).unwrap_or(u64::MAX),
         }));
     }
-}
-
-/// Whether a signal ends the process: its action is the default one, and that ends it.
-fn deadly(tid: Pid, number: i32) -> bool {
-    if matches!(
-        number,
-        libc::SIGCHLD
-            | libc::SIGURG
-            | libc::SIGWINCH
-            | libc::SIGCONT
-            | libc::SIGSTOP
-            | libc::SIGTSTP
-            | libc::SIGTTIN
-            | libc::SIGTTOU
-    ) {
-        return false;
-    }
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else { return false };
-    let mask = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        u64::from_str_radix(line.trim(), 16).ok()
-    };
-    let handled = mask("SigIgn:").unwrap_or(0) | mask("SigCgt:").unwrap_or(0);
-    handled & 1 << (number - 1) == 0
 }

@@ -46,7 +46,7 @@ use line::{Line, Places, Rule, SCHEDULE};
 use printed::{Own, Reader};
 pub(in crate::supervisor) use prints::Printing;
 use schedule::{Cause, Schedule, Turn};
-pub(in crate::supervisor) use signals::{Deferred, Fate, Place};
+pub(in crate::supervisor) use signals::{Fate, Place};
 use store::Store;
 
 /// Bytes of notes in memory, and in their file, beyond which nothing is noted any more.

@@ -150,8 +150,8 @@ impl Supervisor {
         let kept = Rc::new(());
         self.recording.places.push((Rc::downgrade(&kept), copy));
         let tick = self.recording.schedule().tick;
-        let Some(task) = self.tasks.get_mut(&tid) else { return true };
-        let (number, information) = task.deferred.take(0);
+        let taken = self.tasks.get_mut(&tid).and_then(|task| task.deferred.take());
+        let Some((number, information)) = taken else { return true };
         let known = self.virtual_id(tid);
         tracing::debug!("signal {number} to {known} where it computes");
         let noted = Noted::at_copy(number, &information, Place::Here { tick, pc: at, copy }, kept);

@@ -21,8 +21,7 @@ use crate::inject::{InjectError, Remote};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers, SigInfo};
 use crate::record::outputs;
-use crate::record::recorder::saved_mask;
-use crate::record::thread::is_fault;
+use crate::signals::{Disposition, disposition, is_fault, saved_mask};
 use crate::supervisor::tasks::Activity;
 use crate::wire::CopyId;
 
@@ -84,65 +83,6 @@ impl Noted {
     }
 }
 
-/// Signals that a thread is still to get.
-#[derive(Debug, Default)]
-pub(in crate::supervisor) struct Deferred {
-    signals: Vec<(i32, SigInfo)>,
-    since: Option<Instant>,
-}
-
-impl Deferred {
-    fn push(&mut self, number: i32, information: SigInfo) {
-        // One of the old kind that waits already is not queued again (signal(7)).
-        if number >= libc::SIGRTMIN() || self.signals.iter().all(|(waiting, _)| *waiting != number) {
-            self.signals.push((number, information));
-            self.since.get_or_insert_with(Instant::now);
-        }
-    }
-
-    pub(super) fn extend(&mut self, others: &Deferred) {
-        for (number, information) in &others.signals {
-            self.push(*number, *information);
-        }
-    }
-
-    /// Whether there are any.
-    pub(super) fn any(&self) -> bool {
-        !self.signals.is_empty()
-    }
-
-    pub(super) fn take(&mut self, index: usize) -> (i32, SigInfo) {
-        let taken = self.signals.remove(index);
-        self.since = self.since.filter(|_| !self.signals.is_empty());
-        taken
-    }
-}
-
-/// What a signal does to a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
-    Handled,
-    Ignored,
-    Stops,
-    Ends,
-}
-
-fn action(tid: Pid, number: i32) -> Action {
-    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
-    let mask = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok()).unwrap_or(0)
-    };
-    let bit = 1u64 << (number - 1);
-    match number {
-        _ if mask("SigCgt:") & bit != 0 => Action::Handled,
-        _ if mask("SigIgn:") & bit != 0 => Action::Ignored,
-        libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT => Action::Ignored,
-        libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => Action::Stops,
-        _ => Action::Ends,
-    }
-}
-
 /// The signal mask that a call which was interrupted had put in the place of the thread's own.
 fn mask_of_call(tid: Pid, pid: Pid, call: u32, arguments: &[u64; 6]) -> Option<u64> {
     let thread = view(tid, pid);
@@ -181,15 +121,15 @@ impl Supervisor {
         }
         let live = self.recording.is_live();
         let aside = self.is_aside();
-        let action = action(tid, number);
+        let action = disposition(tid, number);
         if live && !aside {
             let told = self.is_served(tid) && self.running.is_none() && !self.is_passed(number);
             match action {
-                Action::Stops => return now,
-                Action::Ignored if told => return now,
+                Disposition::Stops => return now,
+                Disposition::Ignored if told => return now,
                 _ => {}
             }
-            if action != Action::Ignored
+            if action != Disposition::Ignored
                 && let Some(task) = self.tasks.get_mut(&tid)
                 && let Some(at) = at
             {
@@ -207,7 +147,7 @@ impl Supervisor {
             if let Some(Activity::Stopped(stopped)) = &mut task.activity {
                 stopped.signal = None;
             }
-            if counts && action != Action::Ignored {
+            if counts && action != Disposition::Ignored {
                 task.deferred.push(number, information);
             }
         }
@@ -370,7 +310,7 @@ impl Supervisor {
             }
         }
         let Some(task) = self.tasks.get(&tid) else { return false };
-        if task.deferred.signals.is_empty() {
+        if !task.deferred.any() {
             return false;
         }
         if !self.recording.is_live() {
@@ -384,8 +324,7 @@ impl Supervisor {
         let mask = raw::signal_mask(tid).unwrap_or(0);
         let Some(task) = self.tasks.get_mut(&tid) else { return true };
         let blocked = |number: i32| mask & 1 << (number - 1) != 0;
-        let first = task.deferred.signals.iter().position(|(number, _)| blocked(*number)).unwrap_or(0);
-        let (number, information) = task.deferred.take(first);
+        let Some((number, information)) = task.deferred.take_next(mask) else { return true };
         if !blocked(number) {
             task.arriving = Some(Place::Before(tick));
         }
@@ -516,7 +455,7 @@ impl Supervisor {
         if !self.recording.on || self.is_aside() {
             return None;
         }
-        let since = self.tasks.values().filter(|task| !task.is_stopped()).filter_map(|task| task.deferred.since);
+        let since = self.tasks.values().filter(|task| !task.is_stopped()).filter_map(|task| task.deferred.since());
         if let Some(sought) = self.recording.sought.as_ref().filter(|_| since.clone().next().is_some()) {
             return Some(sought.patience());
         }
@@ -536,7 +475,7 @@ impl Supervisor {
         }
         let held = self.longest_held();
         let late = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= held);
-        let due = self.tasks.iter().find(|(_, task)| !task.is_stopped() && late(task.deferred.since));
+        let due = self.tasks.iter().find(|(_, task)| !task.is_stopped() && late(task.deferred.since()));
         let Some(tid) = due.map(|(tid, _)| *tid) else { return };
         let served = self.is_served(tid);
         if served {
@@ -548,9 +487,8 @@ impl Supervisor {
         if served && free && self.recording.is_live() && self.seek_place(tid) {
             return self.restart_served();
         }
-        let stopped = self.tasks.get_mut(&tid).filter(|task| free && task.is_stopped() && late(task.deferred.since));
-        if let Some(task) = stopped {
-            let (number, information) = task.deferred.take(0);
+        let stopped = self.tasks.get_mut(&tid).filter(|task| free && task.is_stopped() && late(task.deferred.since()));
+        if let Some((number, information)) = stopped.and_then(|task| task.deferred.take()) {
             let known = self.virtual_id(tid);
             self.stop_recording(&format!(
                 "signal {number} comes to thread {known}, which goes on without a system call, and nothing names the place"

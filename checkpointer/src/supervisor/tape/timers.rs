@@ -9,9 +9,9 @@ use nix::unistd::Pid;
 
 use super::super::Supervisor;
 use super::line::Rule;
-use super::signals::Deferred;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
+use crate::signals::Deferred;
 use crate::snapshot::timers::{self, Timers};
 use crate::syscalls::Row;
 
