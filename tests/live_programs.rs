@@ -297,18 +297,18 @@ fn an_argument_has_its_value_by_the_call_and_not_by_the_prologue() {
     let sample = Sample::made(&["tower.c"], "gcc -g -O0 -o program tower.c");
     let events = sample.gdb(&["break show if cell->number > 1", "run", "fred-reverse-watch cell->number > 1"]);
     assert!(events.iter().all(is_done), "{events:#?}");
-    assert_eq!(place(&events[2]), (Some(34), Some("main")), "{}", events[2]);
+    assert_eq!(place(&events[2]), (Some(35), Some("main")), "{}", events[2]);
     let before = events[2]["result"]["before"].as_str().expect("a value");
     assert!(before.starts_with("not to be evaluated"), "{before}");
 }
 
 #[test]
-fn a_call_that_calls_itself_is_gone_back_over_without_the_debugger() {
+fn a_return_is_waited_for_in_the_frame_that_returns() {
     let sample = Sample::made(&["tower.c"], "gcc -g -O0 -o program tower.c");
-    let events = sample.gdb(&["break 34", "run", "fred-reverse-next", "fred-reverse-next", "print result.number"]);
+    let events = sample.gdb(&["break 36", "run", "fred-reverse-watch result.number"]);
     assert!(events.iter().all(is_done), "{events:#?}");
-    assert_eq!(lines_of(&events[2..4]), [33, 32]);
-    // Its return is met 28,657 times in deeper frames: half a millisecond each where gdb is told of them.
+    assert_eq!(place(&events[2]), (Some(22), Some("level")), "{}", events[2]);
+    // It is met 17,710 times in deeper frames, half a millisecond each where gdb is told of them.
     let took = events[2]["cost"]["elapsed_ms"].as_f64().expect("a time");
-    assert!(took < 6_000.0, "{}", events[2]);
+    assert!(took < 4_000.0, "{}", events[2]);
 }
