@@ -240,8 +240,8 @@ impl Supervisor {
     pub(in crate::supervisor) fn expect_spin(&mut self) {
         let at = self.spin_awaited();
         let Some(before) = self.served.breakpoints.expect_spin(at) else { return };
-        if at.is_some() {
-            // A breakpoint could be in what they have displaced.
+        if at.is_some_and(|at| self.trampolines.as_ref().is_some_and(|trampolines| trampolines.displace(at))) {
+            // A breakpoint would be in what they have displaced.
             self.do_without_trampolines();
         }
         let Some(program) = self.program.as_ref().filter(|_| self.served.running) else { return };
@@ -259,9 +259,14 @@ impl Supervisor {
         control.pending.is_none() && control.signal.is_none() && control.lifted.is_none() && control.motion.is_some()
     }
 
-    pub(super) fn insert_breakpoints(&mut self) {
+    /// The place where the thread whose turn it is is noted to be left is known, but nothing is in memory: whoever steps looks.
+    pub(super) fn expect_spin_without_trap(&mut self) {
         let at = self.spin_awaited();
         self.served.breakpoints.expect_spin(at);
+    }
+
+    pub(super) fn insert_breakpoints(&mut self) {
+        self.expect_spin_without_trap();
         if let Some(program) = &self.program {
             self.served.breakpoints.insert(&program.memory);
         }
