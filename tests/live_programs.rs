@@ -291,3 +291,24 @@ fn copies_on_the_way_of_a_command_that_was_undone_are_not_those_of_the_next() {
     assert_eq!(place(&events[2]).0, Some(22), "{}", events[2]);
     assert_eq!(place(&events[5]), place(&events[1]), "{}", events[5]);
 }
+
+#[test]
+fn an_argument_has_its_value_by_the_call_and_not_by_the_prologue() {
+    let sample = Sample::made(&["tower.c"], "gcc -g -O0 -o program tower.c");
+    let events = sample.gdb(&["break show if cell->number > 1", "run", "fred-reverse-watch cell->number > 1"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[2]), (Some(35), Some("main")), "{}", events[2]);
+    let before = events[2]["result"]["before"].as_str().expect("a value");
+    assert!(before.starts_with("not to be evaluated"), "{before}");
+}
+
+#[test]
+fn a_return_is_waited_for_in_the_frame_that_returns() {
+    let sample = Sample::made(&["tower.c"], "gcc -g -O0 -o program tower.c");
+    let events = sample.gdb(&["break 36", "run", "fred-reverse-watch result.number"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[2]), (Some(22), Some("level")), "{}", events[2]);
+    // It is met 17,710 times in deeper frames, half a millisecond each where gdb is told of them.
+    let took = events[2]["cost"]["elapsed_ms"].as_f64().expect("a time");
+    assert!(took < 4_000.0, "{}", events[2]);
+}

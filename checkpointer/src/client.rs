@@ -11,7 +11,9 @@ use std::process::{Child, Command, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::wire::{self, Answer, CopyId, Event, Functions, Message, Own, ProgramRegisters, Purpose, Request, Run};
+use crate::wire::{
+    self, Answer, CopyId, Event, Functions, Message, Own, ProgramRegisters, Purpose, Request, Run, Spot,
+};
 
 /// Why a request could not be met.
 #[derive(Debug, thiserror::Error)]
@@ -360,8 +362,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Refused`].
-    pub fn fence(&mut self, at: Option<CopyId>, functions: Functions) -> Result<(), Error> {
-        self.ask(&Request::Fence(at, functions)).map(|_| ())
+    pub fn fence(&mut self, at: Option<CopyId>, functions: Functions, returning: Option<Spot>) -> Result<(), Error> {
+        self.ask(&Request::Fence(at, functions, returning)).map(|_| ())
     }
 
     /// Registers of the served program (`None`) or of that of a copy.

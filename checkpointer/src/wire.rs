@@ -67,7 +67,10 @@ pub enum Request {
     EndRun,
     /// From now on the program that the debugger lets go stops where it equals the served program of this copy, too. The
     /// debugger sees a step that is done, the client [`Event::Fence`]. `None` takes it away.
-    Fence(Option<CopyId>, Functions),
+    ///
+    /// The debugger is about to wait for the return of a call, if a spot is given: its breakpoint there is not told of in frames
+    /// that are deeper, where it only says that the program is to go on.
+    Fence(Option<CopyId>, Functions, Option<Spot>),
     /// The next time that the debugger lets the program go, which was exchanged, it is told of a stop without a reason, and not
     /// of one that ends a step.
     Halt,

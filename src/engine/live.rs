@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
 use fred_checkpointer::wire::{
-    self, CopyId, Event, Functions, Parted, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run,
+    self, CopyId, Event, Functions, Parted, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run, Spot,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -492,9 +492,14 @@ impl Live {
         self.client.end_run()
     }
 
-    /// Puts up a fence.
-    pub(crate) fn fence(&mut self, at: Option<CopyId>, functions: Functions) -> Result<(), Error> {
-        self.client.fence(at, functions)
+    /// Puts up a fence; `returning` is where the debugger is about to wait for the return of a call.
+    pub(crate) fn fence(
+        &mut self,
+        at: Option<CopyId>,
+        functions: Functions,
+        returning: Option<Spot>,
+    ) -> Result<(), Error> {
+        self.client.fence(at, functions, returning)
     }
 
     /// Registers of the served program, or of that of a copy.

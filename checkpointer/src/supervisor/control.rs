@@ -65,7 +65,10 @@ impl Supervisor {
                 self.halt();
                 Ok(Answer::Done)
             }
-            Request::Fence(at, functions) => self.set_fence(at, functions).map(|()| Answer::Done),
+            Request::Fence(at, functions, returning) => {
+                self.returning = returning;
+                self.set_fence(at, functions).map(|()| Answer::Done)
+            }
             Request::Guard { keep } => {
                 self.guard = Guard::Up { keep };
                 Ok(Answer::Done)

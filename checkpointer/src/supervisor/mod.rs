@@ -31,7 +31,7 @@ use crate::launch::Holder;
 use crate::rsp::Server;
 use crate::rsp::target::Stop;
 use crate::snapshot::state::Hints;
-use crate::wire::{self, CopyId, Event, Message, ProgramChange, Request};
+use crate::wire::{self, CopyId, Event, Message, ProgramChange, Request, Spot};
 use connection::{Connection, Door};
 use copies::Copy;
 use served::{Breakpoints, DebugRegisters, Fence, Guard, Pinned, Program, Running, Served};
@@ -97,6 +97,8 @@ pub(crate) struct Supervisor {
     program: Option<Program>,
     served: Served,
     fence: Option<Fence>,
+    /// Where the debugger waits for the return of a call.
+    returning: Option<Spot>,
     guard: Guard,
     running: Option<Running>,
     trampolines: Option<served::Trampolines>,
@@ -171,6 +173,7 @@ pub fn main() -> io::Result<()> {
         program: None,
         served: Served::default(),
         fence: None,
+        returning: None,
         guard: Guard::Down,
         running: None,
         trampolines: None,

@@ -447,6 +447,9 @@ fn hidden_change<M: Machine>(
     found: &Found<M::State>,
     now: &Value,
 ) -> Result<Option<Found<M::State>>, M::Error> {
+    let innermost = |machine: &mut M, at: &M::State| -> Result<u64, M::Error> {
+        Ok(machine.frames(at)?.first().map_or(0, |frame| frame.address))
+    };
     let mut at = found.at.clone();
     for _ in 0..MOST_CALLED_BACK {
         // Among threads that nobody has noted the end need not be met again.
@@ -455,6 +458,12 @@ fn hidden_change<M: Machine>(
             return Ok(None);
         }
         let from = machine.at_hit(&at, &entries, 1)?;
+        if let Until::State(next) = &found.next
+            && innermost(machine, next)? == innermost(machine, &from)?
+        {
+            // The step itself goes in there, and stops behind the prologue: before that the function's variables have no values.
+            return Ok(None);
+        }
         if value_at(machine, &from)?.same(now) {
             return Ok(None);
         }
@@ -465,9 +474,6 @@ fn hidden_change<M: Machine>(
             return Ok(None);
         }
         let inner = change_at_level(machine, from, found.next.clone(), level, passed.count, now)?;
-        let innermost = |machine: &mut M, at: &M::State| -> Result<u64, M::Error> {
-            Ok(machine.frames(at)?.first().map_or(0, |frame| frame.address))
-        };
         // Behind the last statement of a function code without lines has gone on.
         if let Until::State(next) = &inner.next
             && innermost(machine, next)? <= innermost(machine, &inner.at)?

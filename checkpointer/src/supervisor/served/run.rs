@@ -52,7 +52,7 @@ pub(in crate::supervisor) struct Running {
 }
 
 /// The canonical address of a frame at a spot.
-fn frame_at(spot: &Spot, registers: &raw::Registers) -> u64 {
+pub(super) fn frame_at(spot: &Spot, registers: &raw::Registers) -> u64 {
     #[allow(clippy::cast_sign_loss)]
     match spot.frame {
         Some((FrameRegister::StackPointer, offset)) => registers.rsp.wrapping_add(offset as u64),

@@ -2,10 +2,12 @@
 
 use nix::unistd::Pid;
 
+use super::run::frame_at;
 use super::{Breakpoints, Memory, Supervisor, Trampolines, breakpoints, run};
 use crate::raw::{self, SigInfo};
 use crate::rsp::agent;
 use crate::rsp::target::{Kind, Motion, Why};
+use crate::wire::Spot;
 
 /// What became of a SIGTRAP.
 pub(super) enum Trap {
@@ -130,6 +132,13 @@ impl Supervisor {
     /// that is being stepped is stopped in any case.
     fn condition_holds(&mut self, tid: Pid, at: u64) -> bool {
         let running = matches!(self.control(tid).motion, Some(Motion::Continue));
+        if running && self.returning.is_some_and(|spot| spot.address == at && is_deeper(tid, &spot)) {
+            if self.served_threads().len() == 1 {
+                // A function that calls itself: not the last time.
+                self.pin();
+            }
+            return false;
+        }
         let (Some(program), Some(conditions), true) = (&self.program, self.served.breakpoints.conditions(at), running)
         else {
             return true;
@@ -206,4 +215,9 @@ impl agent::Inferior for Seen<'_> {
         self.breakpoints.hide(address, buffer);
         read
     }
+}
+
+/// Whether a thread at a spot is in a frame that does not count.
+fn is_deeper(tid: Pid, spot: &Spot) -> bool {
+    raw::registers(tid).is_ok_and(|registers| frame_at(spot, &registers) < spot.at_least)
 }

@@ -181,7 +181,7 @@ impl<'e> Native<'e> {
     /// Ends the search: all that it kept is dropped.
     pub(super) fn finish_search(mut self) {
         self.spots.clear();
-        self.engine.live.fence(None, Vec::new()).ok();
+        self.engine.live.fence(None, Vec::new(), None).ok();
         self.sweep();
     }
 

@@ -162,11 +162,10 @@ impl Native<'_> {
         self.engine.live.registers(Some(of.0.copy)).ok().map(|registers| registers.tid)
     }
 
-    /// Runs on to where one of the calls that are being made returns, if one does soon: such places are met less often than one in
-    /// the middle of a loop. How a run to an end has ended.
-    fn leave_loop(&mut self, until: &Until<State>, micros: u64) -> Result<RunEnd, Failure> {
-        let frames = self.stack(None, OUTER_FRAMES)?;
-        let Some(served) = &mut self.engine.served else { return Ok(RunEnd::Time) };
+    /// Where the calls that are being made return, innermost first.
+    fn returns(&mut self, most: usize) -> Result<Vec<Spot>, Failure> {
+        let frames = self.stack(None, most)?;
+        let Some(served) = &mut self.engine.served else { return Ok(Vec::new()) };
         // What is inlined where it stands has no return: an instruction that it is in the midst of would be broken.
         let innermost = frames.first().map(|(frame, _)| frame.address);
         let outer = frames.iter().skip_while(|(frame, _)| Some(frame.address) == innermost);
@@ -180,6 +179,12 @@ impl Native<'_> {
         });
         let mut spots: Vec<Spot> = returns.collect();
         spots.dedup_by_key(|spot| spot.address);
+        Ok(spots)
+    }
+    /// Runs on to where one of the calls that are being made returns, if one does soon: such places are met less often than one in
+    /// the middle of a loop. How a run to an end has ended.
+    fn leave_loop(&mut self, until: &Until<State>, micros: u64) -> Result<RunEnd, Failure> {
+        let spots = self.returns(OUTER_FRAMES)?;
         if spots.is_empty() {
             return Ok(RunEnd::Time);
         }
@@ -252,9 +257,13 @@ impl Native<'_> {
         self.mend()?;
         self.standing = None;
         let Run { fence, functions, .. } = self.run_until(until, &Level::default());
+        let returning = match question {
+            Question::Finish if self.quiet => self.returns(OUTER_FRAMES)?.into_iter().next(),
+            _ => None,
+        };
         self.engine
             .live
-            .fence(fence, functions)
+            .fence(fence, functions, returning)
             .map_err(|error| self.engine.failed("marking the end of a stretch", &error))?;
         let span = match until {
             Until::State(state) => state.0.at.saturating_sub(self.at),
@@ -262,7 +271,10 @@ impl Native<'_> {
         };
         let deadline = fence.is_some().then(|| Instant::now() + self.patience(span));
         let answer = self.ask_until(question, deadline);
-        self.engine.live.fence(None, Vec::new()).map_err(|error| self.engine.failed("taking a mark away", &error))?;
+        self.engine
+            .live
+            .fence(None, Vec::new(), None)
+            .map_err(|error| self.engine.failed("taking a mark away", &error))?;
         self.moved(answer?, until)
     }
 
