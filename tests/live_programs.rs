@@ -308,7 +308,4 @@ fn a_return_is_waited_for_in_the_frame_that_returns() {
     let events = sample.gdb(&["break 36", "run", "fred-reverse-watch result.number"]);
     assert!(events.iter().all(is_done), "{events:#?}");
     assert_eq!(place(&events[2]), (Some(22), Some("level")), "{}", events[2]);
-    // It is met 17,710 times in deeper frames, half a millisecond each where gdb is told of them.
-    let took = events[2]["cost"]["elapsed_ms"].as_f64().expect("a time");
-    assert!(took < 4_000.0, "{}", events[2]);
 }
