@@ -51,6 +51,14 @@ fn calls_are_interrupted_again_as_they_were() {
 }
 
 #[test]
+fn a_signal_that_waits_comes_to_copies_of_copies() {
+    let lines = ["handle SIGUSR1 nostop noprint", "break 32", "run", "fred-reverse-watch got < 1", "print done"];
+    let events = recorded("blocked.c", &[&lines[..], &["continue", "print got"]].concat());
+    assert_eq!((place(&events[3]), value(&events[4])), ((Some(11), Some("on_user")), "50000000"), "{events:#?}");
+    assert_eq!((place(&events[5]).0, value(&events[6])), (Some(32), "1"), "{events:#?}");
+}
+
+#[test]
 fn a_timer_that_has_fired_does_not_fire_again_and_one_that_has_not_does() {
     let begin = ["break 20", "run", "break 25", "continue", "print fired", "fred-undo", "print fired", "continue"];
     let events = recorded("once.c", &[&begin[..], &["print fired", "break 27", "continue", "print fired"]].concat());

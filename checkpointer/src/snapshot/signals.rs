@@ -3,6 +3,7 @@
 //! Fork copies neither: `copy_process` empties the pending queues of the child. The leader of a forked copy keeps its
 //! alternate stack; a thread made with CLONE_VM without CLONE_VFORK has it reset (`sas_ss_reset`, kernel/fork.c).
 
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use syscalls::Sysno;
 
@@ -14,7 +15,12 @@ use crate::raw;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingSignal {
     siginfo: Vec<u8>,
+    /// Whether the process sent it to itself: a copy of it has another id.
+    own: bool,
 }
+
+/// Where `siginfo_t` has the sender of a signal (asm-generic/siginfo.h).
+const SENDER: std::ops::Range<usize> = 16..20;
 
 impl PendingSignal {
     /// The signal's number.
@@ -33,6 +39,22 @@ impl PendingSignal {
         self.siginfo
             .get(offset..offset + 4)
             .map_or(0, |bytes| i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    fn captured(siginfo: &[u8], pid: Pid) -> PendingSignal {
+        let mut signal = PendingSignal { siginfo: siginfo.to_vec(), own: false };
+        let by_call = [libc::SI_USER, libc::SI_TKILL, libc::SI_QUEUE].contains(&signal.code());
+        signal.own = by_call && signal.field(SENDER.start) == pid.as_raw();
+        signal
+    }
+
+    /// As it would have been sent in the process of this id.
+    fn siginfo_in(&self, pid: Pid) -> Vec<u8> {
+        let mut siginfo = self.siginfo.clone();
+        if self.own {
+            siginfo[SENDER].copy_from_slice(&pid.as_raw().to_ne_bytes());
+        }
+        siginfo
     }
 }
 
@@ -126,7 +148,7 @@ fn queue(remote: &dyn Remote, shared: bool) -> Result<Vec<PendingSignal>, Inject
         let mut batch = [[0; raw::SIGINFO_SIZE]; 8];
         let read = raw::peek_siginfo(remote.tid().as_raw(), shared, pending.len() as u64, &mut batch)
             .map_err(|source| trouble("the pending signals", remote, source))?;
-        pending.extend(batch[..read].iter().map(|siginfo| PendingSignal { siginfo: siginfo.to_vec() }));
+        pending.extend(batch[..read].iter().map(|siginfo| PendingSignal::captured(siginfo, remote.pid())));
         if read < batch.len() {
             return Ok(pending);
         }
@@ -140,7 +162,7 @@ fn requeue(
 ) -> Result<Vec<String>, InjectError> {
     let mut warnings = Vec::new();
     for signal in pending {
-        let address = argument(remote, &signal.siginfo)?;
+        let address = argument(remote, &signal.siginfo_in(remote.pid()))?;
         if let Err(errno) = refusal(send(remote, signal.number() as u64, address))? {
             warnings.push(format!("pending signal {} (code {}): {errno}", signal.number(), signal.code()));
         }
