@@ -84,6 +84,18 @@ fn a_timer_ticks_while_the_program_computes() {
     assert_eq!(value(&events[8]), value(&events[4]), "{events:#?}");
 }
 
+#[test]
+fn a_signal_comes_where_it_came_to_whoever_steps_there() {
+    let search = ["break 28", "run", "set $n = at[0]", "fred-reverse-watch count < $n", "print ticks"];
+    // The last loop's end, and to where the call returns: there it came.
+    let there = ["next", "next", "stepi 4", "print ticks", "print count - $n", "next", "print ticks"];
+    let events = recorded("computing.c", &[&search[..], &there[..], &["continue", "print at[0] - $n"]].concat());
+    assert_eq!((place(&events[3]), value(&events[4])), ((Some(18), Some("work")), "0"), "{events:#?}");
+    assert_eq!((value(&events[8]), value(&events[9])), ("0", "0"), "{events:#?}");
+    assert_eq!((place(&events[7]).0, place(&events[10]).0, value(&events[11])), (Some(26), Some(27), "1"));
+    assert_eq!((place(&events[12]).0, value(&events[13])), (Some(28), "0"), "{events:#?}");
+}
+
 const PYTHON: &str = "\
 import os, signal, subprocess, time
 ticks, seen = 0, []

@@ -104,6 +104,19 @@ pub enum Purpose {
     Question,
 }
 
+/// Where a process that is run again goes another way than it went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parted {
+    /// How many calls it had made as noted.
+    pub at: u64,
+    /// The call that it made then.
+    pub expected: String,
+    /// What it does now.
+    pub got: String,
+    /// What it had done outside behind this place, which stays done.
+    pub kept: Vec<String>,
+}
+
 /// What a debugger prints that lives in the recorded process, as regular expressions over bytes. All else is the program's, and what has
 /// been noted of that is not shown again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -281,6 +294,8 @@ pub struct ProgramRegisters {
     pub tid: i32,
     /// The first thread of a process with several that take turns.
     pub turns: Option<i32>,
+    /// How many threads the process has.
+    pub threads: usize,
     /// The instruction pointer.
     pub rip: u64,
     /// In the order of DWARF: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15.
@@ -332,16 +347,7 @@ pub enum Event {
     /// Calls of the recorded process are not noted any more, for this reason.
     Unrecorded(String),
     /// A process that was run again does something else than it did then, and goes on for real from here.
-    Parted {
-        /// How many calls it had made as noted.
-        at: u64,
-        /// What it did then.
-        expected: String,
-        /// What it does now.
-        got: String,
-        /// What it had done outside behind this place, which stays done.
-        kept: Vec<String>,
-    },
+    Parted(Parted),
     /// The end of a [`Request::Run`].
     Ran(Ran),
     /// The served program stands where it equals the copy of [`Request::Fence`].

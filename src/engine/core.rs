@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::Error;
+use fred_checkpointer::wire::Parted;
 
 use super::checkpoints::Checkpoint;
 use super::desk::Desk;
@@ -310,7 +311,7 @@ impl Engine {
             News::Unrecorded(why) => console.note(&format!(
                 "recording stops here: {why}; from here on moves may lead elsewhere, and do again what the program does outside"
             )),
-            News::Parted { at, expected, got, kept } => {
+            News::Parted(Parted { at, expected, got, kept }) => {
                 let kept = match &kept[..] {
                     [] => String::new(),
                     kept => format!("; what it has done outside after this place stays done: {}", kept.join(", ")),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
 use fred_checkpointer::wire::{
-    self, CopyId, Event, Functions, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run,
+    self, CopyId, Event, Functions, Parted, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -70,16 +70,7 @@ pub(crate) enum News {
     /// It has stopped, for this reason.
     Unrecorded(String),
     /// The program goes another way than it went.
-    Parted {
-        /// After so many calls.
-        at: u64,
-        /// The call that it made then.
-        expected: String,
-        /// What it does now.
-        got: String,
-        /// What it had done outside after this, which stays done.
-        kept: Vec<String>,
-    },
+    Parted(Parted),
 }
 
 /// The terminals of a served session beside the debugger's own.
@@ -239,9 +230,7 @@ impl Live {
                     Event::Fence => return Ok(Woke::Fence),
                     Event::Woken => continue,
                     Event::Unrecorded(why) => self.news.push(News::Unrecorded(why)),
-                    Event::Parted { at, expected, got, kept } => {
-                        self.news.push(News::Parted { at, expected, got, kept });
-                    }
+                    Event::Parted(parted) => self.news.push(News::Parted(parted)),
                     // What has been printed has nothing to do with it.
                     Event::Program(change) => return Ok(Woke::Program(change)),
                 }

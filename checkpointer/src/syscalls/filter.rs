@@ -146,20 +146,25 @@ fn recorded(row: &'static Row, only: &'static [&'static [When]]) -> Vec<Rule> {
     rules
 }
 
-/// Traps what [`Purpose::Shared`] leaves out, for a process that has that filter already and whose standard input has become
-/// something else: the strictest answer counts (seccomp(2)).
-pub fn completion() -> Vec<sock_filter> {
-    let mut code = vec![load(ARCHITECTURE), jump(BPF_JEQ, X86_64, 1, 0), answer(ALLOW)];
+/// Calls made from our own pages are allowed: the instruction pointer is the one after `syscall`.
+fn own_pages_pass() -> [sock_filter; 6] {
     #[allow(clippy::cast_possible_truncation)]
     let (first, past) = (CODE_PAGE as u32, (CODE_PAGE + EXEMPT_PAGES * PAGE) as u32);
-    code.extend([
+    [
         load(INSTRUCTION + 4),
         jump(BPF_JEQ, (CODE_PAGE >> 32) as u32, 0, 4),
         load(INSTRUCTION),
         jump(BPF_JGE, first, 0, 2),
         jump(BPF_JGE, past, 1, 0),
         answer(ALLOW),
-    ]);
+    ]
+}
+
+/// Traps what [`Purpose::Shared`] leaves out, for a process that has that filter already and whose standard input has become
+/// something else: the strictest answer counts (seccomp(2)).
+pub fn completion() -> Vec<sock_filter> {
+    let mut code = vec![load(ARCHITECTURE), jump(BPF_JEQ, X86_64, 1, 0), answer(ALLOW)];
+    code.extend(own_pages_pass());
     for row in TABLE.iter().copied().flatten().filter(|row| !row.shared.is_empty()) {
         code.extend(trap(&Rule { number: row.number, when: row.when, action: TRACE }));
     }
@@ -168,10 +173,9 @@ pub fn completion() -> Vec<sock_filter> {
 }
 
 /// The whole filter. The number is looked at first: for calls without a rule the kernel then knows beforehand that they are
-/// allowed and does not run the filter at all (kernel/seccomp.c, `seccomp_cache_prepare`). Calls made from our own pages
-/// pass, the instruction pointer being the one after `syscall`. Calls of another architecture (32-bit) pass untouched in
-/// sessions, and stop a recording. A number that the table does not know is unknown to the kernel for all that the
-/// program can tell.
+/// allowed and does not run the filter at all (kernel/seccomp.c, `seccomp_cache_prepare`). Calls of another architecture
+/// (32-bit) pass untouched in sessions, and stop a recording. A number that the table does not know is unknown to the kernel
+/// for all that the program can tell.
 pub fn program(purpose: Purpose) -> Vec<sock_filter> {
     let rules = rules(purpose);
     let mut numbers: Vec<u32> = rules.iter().map(|rule| rule.number).collect();
@@ -195,16 +199,7 @@ pub fn program(purpose: Purpose) -> Vec<sock_filter> {
         code.push(statement(BPF_JMP | BPF_JA, left));
     }
     code.extend(default);
-    #[allow(clippy::cast_possible_truncation)]
-    let (first, past) = (CODE_PAGE as u32, (CODE_PAGE + EXEMPT_PAGES * PAGE) as u32);
-    code.extend([
-        load(INSTRUCTION + 4),
-        jump(BPF_JEQ, (CODE_PAGE >> 32) as u32, 0, 4),
-        load(INSTRUCTION),
-        jump(BPF_JGE, first, 0, 2),
-        jump(BPF_JGE, past, 1, 0),
-        answer(ALLOW),
-    ]);
+    code.extend(own_pages_pass());
     for rule in &rules {
         code.extend(trap(rule));
     }

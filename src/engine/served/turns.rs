@@ -83,8 +83,7 @@ impl Engine {
         let now = self.live.registers(None).ok().filter(|registers| registers.turns.is_some());
         match now.map(|registers| registers.tid) {
             Some(turn) if turn != id => Ok(self.look_at_thread(id, console)?.map(|_| Some(turn))),
-            Some(_) => Ok(Some(None)),
-            None => Ok(Some(None)),
+            _ => Ok(Some(None)),
         }
     }
 

@@ -24,7 +24,7 @@ const PLENTY_US: u64 = 30_000;
 const MANY_US: u64 = 1_000_000;
 
 /// Stops that are stepped over at most, before it is believed that they do not end.
-const MOST_STEPS: u32 = 20_000;
+pub const MOST_STEPS: u32 = 20_000;
 
 /// Where a run is to end.
 #[derive(Debug, Clone)]
@@ -189,6 +189,9 @@ pub trait Machine {
     /// About how long the program ran between two states, in microseconds.
     fn span(&self, from: &Self::State, until: &Until<Self::State>) -> u64;
 
+    /// After how many microseconds an end counts as missed.
+    fn longest(&self, from: &Self::State, until: &Until<Self::State>) -> u64;
+
     /// Brings the debugger to a state.
     ///
     /// # Errors
@@ -218,6 +221,14 @@ pub trait Machine {
     /// # Errors
     /// As the trait says; an expression that cannot be evaluated is [`Value::Unknown`].
     fn value(&mut self) -> Result<Value, Self::Error>;
+
+    /// How many steps an end may be away that is believed to be near.
+    fn most_steps(&self) -> u32 {
+        MOST_STEPS
+    }
+
+    /// An end was not met again.
+    fn missed(&self) -> Self::Error;
 
     /// The program did not replay the same way: what was expected is told in words.
     fn astray(&self, what: &str) -> Self::Error;

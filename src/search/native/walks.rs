@@ -1,9 +1,7 @@
 //! The last stop of a kind in a stretch: run over statements until few are left, then step.
 
 use super::chance::{self, Verdict};
-use super::{
-    After, Ground, Hit, Landing, Level, MANY_US, MOST_STEPS, Machine, Moved, PLENTY_US, Passed, SHORT_US, Until,
-};
+use super::{After, Ground, Hit, Landing, Level, MANY_US, Machine, Moved, PLENTY_US, Passed, SHORT_US, Until};
 
 /// How many changes of line before the wanted place the debugger begins to step. The first stop after an arbitrary place need
 /// not be one that a forward run makes (it can be in the middle of a line); after one or two, the stops are the same.
@@ -11,9 +9,6 @@ pub const RUN_UP: usize = 3;
 
 /// Hits that are passed at most in one run before time is used to come closer: about a tenth of a second of them.
 const MOST_HITS: u64 = 4_096;
-
-/// How often twice the time that a stretch is believed to take is tried, when it takes longer: on a busy machine.
-const LONGER: u32 = 16;
 
 /// The last stop before the end of a stretch at a level or further out; its beginning counts, if it is one.
 ///
@@ -199,14 +194,16 @@ fn approach<M: Machine>(
 
 /// How long a stretch takes, in microseconds: what is known of it errs, and a busy machine takes longer.
 pub(super) fn time_to<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::State>) -> Result<u64, M::Error> {
-    let mut span = machine.span(from, until);
-    for _ in 0..LONGER {
-        match machine.after(from, span * 2 + 10_000, until)? {
+    let mut span = machine.span(from, until) * 2 + 10_000;
+    // On a busy machine it takes longer.
+    let longest = machine.longest(from, until);
+    loop {
+        match machine.after(from, span, until)? {
             After::End(micros) => return Ok(micros),
-            After::At(_) => span = span * 2 + 10_000,
+            After::At(_) if span >= longest => return Err(machine.missed()),
+            After::At(_) => span = (span * 2).min(longest),
         }
     }
-    Ok(span)
 }
 
 /// Whether a stretch ends where the debugger has stopped, and not wherever the program was at some time.
@@ -242,7 +239,7 @@ fn walk<M: Machine>(
     around: Around,
 ) -> Result<Option<M::State>, M::Error> {
     let mut first = Some(set_out(machine, from, until)?);
-    for _ in 0..MOST_STEPS {
+    for _ in 0..machine.most_steps() {
         let mut moved = match first.take() {
             Some(moved) => moved,
             None => machine.step(until)?,

@@ -2,7 +2,7 @@
 
 use super::chance::{self, Verdict};
 use super::walks::{ends_at_stop, last_step, set_out, time_to};
-use super::{After, Ground, Landing, Level, MANY_US, MOST_STEPS, Machine, Moved, SHORT_US, Until, Value};
+use super::{After, Ground, Landing, Level, MANY_US, Machine, Moved, SHORT_US, Until, Value};
 
 /// How often a stretch is narrowed by time again: the clock errs, and what is left can be longer than believed.
 const CLOSER: u32 = 6;
@@ -380,7 +380,7 @@ fn step_to_change<M: Machine>(
     // The first stop in a call that has returned to the middle of a line: the stop before the next one is in there.
     let mut left: Option<M::State> = None;
     let mut moved = set_out(machine, &at, until)?;
-    for _ in 0..MOST_STEPS {
+    for _ in 0..machine.most_steps() {
         let next = match moved {
             Moved::End => {
                 // The end, where the value is that of now.

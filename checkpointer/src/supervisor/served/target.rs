@@ -304,7 +304,10 @@ impl Supervisor {
         }
         // A step stops of itself, and looks at where it is.
         let alone = threads.len() == 1 && chosen.iter().all(|(_, _, action)| steps(action));
-        if !alone {
+        if alone {
+            // But for where a signal or a turn is noted, which is where it may stand already.
+            self.expect_spin_without_trap();
+        } else {
             self.insert_breakpoints();
         }
         for (_, known) in &threads {

@@ -36,7 +36,7 @@ use super::spinning::Watch;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
 use crate::snapshot::timers::Timers;
-use crate::wire::{self, Event, Purpose};
+use crate::wire::{self, Event, Parted, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 pub(in crate::supervisor) use clocks::install as install_clocks;
 use gift::Counter;
@@ -519,7 +519,7 @@ impl Supervisor {
             .into_iter()
             .map(|(name, times)| if times > 1 { format!("{name} ({times} times)") } else { name.to_string() })
             .collect();
-        self.tell(Event::Parted { at, expected: expected.to_owned(), got: got.to_owned(), kept });
+        self.tell(Event::Parted(Parted { at, expected: expected.to_owned(), got: got.to_owned(), kept }));
     }
 }
 

@@ -2,6 +2,7 @@
 //! returns; of those on its stack to the outermost that does so soon, because that comes seldom. The place is named by the state there, of
 //! which a copy is kept: along the notes a breakpoint is there, and each time it is met memory and registers are compared with the copy's.
 
+use std::collections::BTreeSet;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -177,6 +178,12 @@ impl Supervisor {
             Place::Here { tick, pc, .. } if tick == mark.schedule.tick => Some(pc),
             _ => None,
         }
+    }
+
+    /// Instructions that name places of signals that are noted and have not come again.
+    pub(in crate::supervisor) fn signals_ahead(&self) -> BTreeSet<u64> {
+        let mark = &self.recording.mark;
+        if self.recording.on { mark.line.borrow().signals_at_behind(&mark.at) } else { BTreeSet::new() }
     }
 
     /// Whether a stopped thread stands where a signal came while it computed; then it has been seen to.

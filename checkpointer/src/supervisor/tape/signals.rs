@@ -50,6 +50,16 @@ pub(in crate::supervisor) enum Place {
     Here { tick: u64, pc: u64, copy: CopyId },
 }
 
+impl Place {
+    /// The instruction that names it.
+    pub(super) fn instruction(self) -> Option<u64> {
+        match self {
+            Place::Here { pc, .. } => Some(pc),
+            _ => None,
+        }
+    }
+}
+
 /// What a debugger has made of a signal: the number that was delivered, 0 if none was; `None` as long as it has not decided.
 pub(in crate::supervisor) type Fate = Rc<Cell<Option<i32>>>;
 

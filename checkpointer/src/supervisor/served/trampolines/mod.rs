@@ -6,31 +6,26 @@
 //! They are there only while a run goes on (and it has one thread): whenever the program is stopped its code and its instruction
 //! pointer are its own.
 
+mod build;
 mod code;
 mod plan;
+mod threads;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
-use iced_x86::Instruction;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::{Memory, Supervisor};
 use crate::inject::{PAGE, Remote};
 use crate::raw;
-use crate::wire::{Functions, Hit, Ran, RunEnd, Spot};
-use code::{Compared, Known, LONGEST, ROOM, Writer, data};
-use plan::{Kind, Planned};
+use crate::wire::{Functions, Hit};
+use build::{Wanted, written};
+use code::{Compared, Known, data};
 
 /// How far from the code they are: within the reach of a jump, and away from where the program's next mappings come.
 const AWAY: u64 = 0x7000_0000;
-
-/// Places that may have one, at most.
-const MOST_PLACES: usize = 4096;
-
-/// Instructions of a trampoline and of what it has displaced, at most.
-const MOST_STEPS: u32 = 512;
 
 /// A jump in the program's code.
 #[derive(Debug)]
@@ -119,6 +114,11 @@ impl Trampolines {
 
     fn contains(&self, address: u64) -> bool {
         self.range.contains(&address)
+    }
+
+    /// Whether they have taken the place of the instruction at an address.
+    pub(super) fn displace(&self, address: u64) -> bool {
+        self.patches.iter().any(|patch| patch.range().contains(&address)) || self.onward.contains_key(&address)
     }
 
     fn is_in_middle(&self, address: u64) -> bool {
@@ -219,152 +219,6 @@ impl Trampolines {
     }
 }
 
-/// What is wanted of a run, for its trampolines.
-struct Wanted<'r> {
-    spots: &'r [Spot],
-    /// Its instruction, whether that is a call to the system, and its registers.
-    fence: Option<(u64, bool, [u64; 15])>,
-    last: &'r VecDeque<Hit>,
-    left: u64,
-    /// Where the debugger has breakpoints of its own.
-    taken: BTreeSet<u64>,
-}
-
-/// Code and data of trampolines that lie at `at`; `None` if there is nothing that they could do.
-fn written(at: u64, wanted: &Wanted<'_>, functions: &Known, memory: &Memory) -> Option<(Trampolines, Vec<u8>)> {
-    let places: BTreeSet<u64> =
-        wanted.spots.iter().map(|spot| spot.address).chain(wanted.fence.map(|(pc, ..)| pc)).collect();
-    if places.len() > MOST_PLACES {
-        return None;
-    }
-    let plan = plan::planned(&places, functions, &wanted.taken, memory);
-    let size = (plan.len() as u64 * ROOM).next_multiple_of(PAGE);
-    let base = at + size;
-    let end = base + (data::LEVELS + 8 * wanted.spots.len() as u64).next_multiple_of(PAGE);
-    let mut made = Trampolines {
-        range: at..end,
-        data: base,
-        patches: Vec::new(),
-        inserted: false,
-        onward: BTreeMap::new(),
-        original: BTreeMap::new(),
-        traps: BTreeMap::new(),
-        compared: None,
-        left: wanted.left,
-        next_word: 0,
-        retired: false,
-    };
-    let mut bytes = vec![0u8; usize::try_from(end - at).ok()?];
-    let begins: BTreeMap<u64, u64> =
-        plan.iter().zip(0..).map(|(planned, index)| (planned.address, at + index * ROOM)).collect();
-    let begin = |planned: &Planned| Some((planned.address, *begins.get(&planned.address)?));
-    // Branches lead to those first, others lead by their boards to the last.
-    let mut redirected = BTreeMap::new();
-    for kind in [Kind::ByBranches, Kind::Long, Kind::Short] {
-        for planned in plan.iter().filter(|planned| planned.kind() == kind) {
-            let added = made.add(planned, (&begins, &redirected), wanted, (memory, &places), &mut bytes);
-            if kind == Kind::ByBranches && added.is_some() {
-                redirected.extend(begin(planned));
-            }
-        }
-    }
-    let mut set = |offset: u64, value: u64| {
-        #[allow(clippy::cast_possible_truncation)]
-        let index = (size + offset) as usize;
-        bytes[index..index + 8].copy_from_slice(&value.to_le_bytes());
-    };
-    let ring = base + data::HITS;
-    let first = wanted.last.len().saturating_sub(Ran::LAST);
-    for (index, hit) in (0u64..).zip(wanted.last.iter().skip(first)) {
-        set(data::HITS + data::HIT * index, hit.frame);
-        set(data::HITS + data::HIT * index + 8, hit.spot.into());
-    }
-    let noted = (wanted.last.len() - first) as u64;
-    set(data::LEFT, wanted.left);
-    set(data::NEXT, ring + data::HIT * noted);
-    set(data::FIRST, ring);
-    set(data::END, ring + data::HIT * data::KEPT);
-    for (index, spot) in (0u64..).zip(wanted.spots) {
-        set(data::LEVELS + 8 * index, spot.at_least);
-    }
-    if let Some((_, _, registers)) = wanted.fence {
-        for (index, register) in (0u64..).zip(registers) {
-            set(data::REGISTERS + 8 * index, register);
-        }
-    }
-    for index in 0..code::WORDS as u64 {
-        // Equal to itself.
-        set(data::WORD + 16 * index, base + data::FIRST);
-        set(data::WORD + 16 * index + 8, ring);
-    }
-    let by_stops = places.iter().filter(|place| !made.onward.contains_key(place) && !redirected.contains_key(place));
-    tracing::debug!("trampolines for {} places, by stops: {:x?}", places.len(), by_stops.collect::<Vec<_>>());
-    (!made.patches.is_empty()).then_some((made, bytes))
-}
-
-impl Trampolines {
-    /// Adds what has been planned.
-    fn add(
-        &mut self,
-        planned: &Planned,
-        (begins, redirected): (&BTreeMap<u64, u64>, &BTreeMap<u64, u64>),
-        wanted: &Wanted<'_>,
-        (memory, places): (&Memory, &BTreeSet<u64>),
-        bytes: &mut [u8],
-    ) -> Option<()> {
-        let jump = match planned.board {
-            None if planned.bytes == 0 => Vec::new(),
-            Some(board) if !self.patches.iter().any(|host| host.range().contains(&board)) => return None,
-            Some(board) => code::short_jump(planned.address, board)?.to_vec(),
-            None => {
-                let to = |place: u64| begins.get(&place).copied();
-                let mut jump = code::jump(planned.address, to(planned.address)?)?.to_vec();
-                for &place in &planned.boards {
-                    jump.extend(code::jump(planned.address + jump.len() as u64, to(place)?)?);
-                }
-                jump
-            }
-        };
-        let mut original = vec![0u8; jump.len()];
-        if memory.read(planned.address, &mut original) != jump.len() {
-            return None;
-        }
-        let begin = *begins.get(&planned.address)?;
-        let mut writer = Writer::new(begin, self.data, redirected);
-        let mut traps = Vec::new();
-        let mut compared = None;
-        for instruction in &planned.instructions {
-            let here = instruction.ip();
-            if let Some((_, in_call, _)) = wanted.fence.filter(|(pc, ..)| *pc == here) {
-                let made = writer.compare(in_call);
-                traps.push((made.trap, Trap::Fence { pc: here, differs: made.behind }));
-                compared = Some(made);
-            }
-            for (index, spot) in (0..).zip(wanted.spots).filter(|(_, spot)| spot.address == here) {
-                traps.push((writer.count(index, spot)?, Trap::Hit { pc: here, spot: index }));
-            }
-            writer.displaced(instruction)?;
-        }
-        writer.back(planned.instructions.last()?.next_ip())?;
-        let met = planned.instructions.iter().map(Instruction::ip).filter(|ip| places.contains(ip)).collect();
-        let code = writer.bytes;
-        if code.len() as u64 > ROOM {
-            return None;
-        }
-        let patch = Patch { address: planned.address, places: met, original, jump, board: planned.board };
-        let index = usize::try_from(begin - self.range.start).ok()?;
-        bytes.get_mut(index..index + code.len())?.copy_from_slice(&code);
-        self.traps.extend(traps);
-        self.original.extend(writer.onward.iter().map(|(original, moved)| (*moved, *original)));
-        if planned.kind() != Kind::ByBranches {
-            self.patches.push(patch);
-            self.onward.extend(writer.onward);
-        }
-        self.compared = compared.or(self.compared);
-        Some(())
-    }
-}
-
 impl Supervisor {
     /// Puts trampolines up for a run, or for a fence while the debugger lets the program run; its one thread is stopped. What
     /// cannot have one is met by stops as before.
@@ -374,7 +228,7 @@ impl Supervisor {
             running.wanted.keep_every.is_none()
                 && running.wanted.thread.is_none_or(|thread| thread == self.virtual_id(leader))
         });
-        if self.served_threads() != [leader] || !counts || self.spin_awaited().is_some() {
+        if self.served_threads() != [leader] || !counts {
             return;
         }
         self.take_down_trampolines();
@@ -402,7 +256,7 @@ impl Supervisor {
     fn trampolines_for_run(&self) -> Option<(Trampolines, Vec<u8>)> {
         let program = self.program.as_ref()?;
         let none = (Vec::new(), VecDeque::new(), Functions::new());
-        let (spots, last, left, ranges, taken) = match &self.running {
+        let (spots, last, left, ranges, mut taken) = match &self.running {
             Some(running) => {
                 let left = running.wanted.hits.map_or(u64::MAX >> 1, |wanted| wanted - running.hits);
                 (&running.wanted.spots, &running.last, left, &running.wanted.functions, BTreeSet::new())
@@ -414,6 +268,7 @@ impl Supervisor {
                 (&none.0, &none.1, u64::MAX >> 1, self.fence.as_ref().map_or(&none.2, |fence| &fence.functions), taken)
             }
         };
+        taken.extend(self.signals_ahead());
         let mut functions = Known::default();
         for ranges in ranges {
             let read = |&(start, end): &(u64, u64)| {
@@ -485,182 +340,6 @@ impl Supervisor {
         let (Some(trampolines), Some(program)) = (counting, &self.program) else { return false };
         trampolines.take_back(&program.memory, hits);
         true
-    }
-
-    /// A thread that is about to go on from a displaced instruction executes it where it is now.
-    pub(super) fn enter_trampoline(&mut self, tid: Pid) {
-        let Some(trampolines) = self.trampolines.as_ref().filter(|trampolines| trampolines.inserted) else { return };
-        let Ok(mut registers) = raw::registers(tid) else { return };
-        if let Some(onward) = trampolines.onward.get(&registers.rip) {
-            registers.rip = *onward;
-            raw::set_registers(tid, &registers).ok();
-        }
-    }
-
-    /// A thread has met an `int3`, at this address: whether it was one of a trampoline, and has been dealt with.
-    pub(super) fn trampoline_trapped(&mut self, tid: Pid, at: u64) -> bool {
-        let Some(trap) = self.trampolines.as_ref().and_then(|trampolines| trampolines.traps.get(&at).copied()) else {
-            return false;
-        };
-        let Ok(mut registers) = raw::registers(tid) else { return false };
-        match trap {
-            Trap::Hit { pc, .. } => {
-                registers.rip = pc;
-                raw::set_registers(tid, &registers).ok();
-                self.run_over(RunEnd::Hits);
-            }
-            Trap::Fence { pc, differs } => {
-                registers.rip = pc;
-                raw::set_registers(tid, &registers).ok();
-                if self.fence_met(tid) {
-                    self.at_fence(tid);
-                } else {
-                    self.note_difference();
-                    registers.rip = differs;
-                    raw::set_registers(tid, &registers).ok();
-                    self.go_on(tid);
-                }
-            }
-        }
-        true
-    }
-
-    /// Has the fence look at the word in which the program has just differed.
-    fn note_difference(&mut self) {
-        let Some((address, value)) = self.fence.as_ref().and_then(super::Fence::difference) else { return };
-        let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return };
-        let index = trampolines.next_word as u64;
-        trampolines.next_word = (trampolines.next_word + 1) % code::WORDS;
-        trampolines.set_word(&program.memory, data::WORD + 16 * index, address);
-        trampolines.set_word(&program.memory, data::WORD + 16 * index + 8, value);
-    }
-
-    /// Whether a signal that came while everything was being stopped is one of a trampoline's own.
-    pub(super) fn is_of_trampoline(&self, tid: Pid, number: i32) -> bool {
-        let Some(trampolines) = &self.trampolines else { return false };
-        let Ok(mut registers) = raw::registers(tid) else { return false };
-        if number == libc::SIGTRAP && trampolines.traps.contains_key(&registers.rip.wrapping_sub(1)) {
-            registers.rip -= 1;
-            return raw::set_registers(tid, &registers).is_ok();
-        }
-        let comparing = |made: &Compared| (made.comparing.0..made.comparing.1).contains(&registers.rip);
-        matches!(number, libc::SIGSEGV | libc::SIGBUS) && trampolines.compared.as_ref().is_some_and(comparing)
-    }
-
-    /// A signal comes to a thread in a trampoline: the program is to see it where it is in its own code.
-    /// True if it was none of the program's, and has been dealt with.
-    pub(super) fn signal_in_trampoline(&mut self, tid: Pid, number: i32) -> bool {
-        let Some(trampolines) = &self.trampolines else { return false };
-        trampolines.leave_board(tid);
-        let Ok(mut registers) = raw::registers(tid) else { return false };
-        if !trampolines.contains(registers.rip) {
-            return false;
-        }
-        if let Some(compared) = trampolines.compared
-            && matches!(number, libc::SIGSEGV | libc::SIGBUS)
-            && (compared.comparing.0..compared.comparing.1).contains(&registers.rip)
-        {
-            // A word is not mapped any more, and was when the fence was.
-            registers.rip = compared.differs;
-            raw::set_registers(tid, &registers).ok();
-            self.go_on(tid);
-            return true;
-        }
-        // What an instruction has caused is told of that instruction.
-        let exactly = matches!(number, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP);
-        match self.leave_trampoline(tid, exactly) {
-            Met::Instruction => self.take_hits_back(tid, None),
-            Met::Trap(Trap::Hit { spot, .. }) => self.take_hits_back(tid, Some(spot)),
-            Met::Trap(Trap::Fence { .. }) | Met::Nothing => {}
-        }
-        // Its handler may return into the middle of what a jump has replaced.
-        let Ok(registers) = raw::registers(tid) else { return false };
-        let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return false };
-        let middle = |patch: &&Patch| patch.has_in_middle(registers.rip);
-        if let Some(found) = trampolines.patches.iter().find(middle).map(Patch::range) {
-            // With those whose boards are there.
-            let with_it =
-                |patch: &Patch| patch.address == found.start || patch.board.is_some_and(|board| found.contains(&board));
-            let (gone, kept) = std::mem::take(&mut trampolines.patches).into_iter().partition(with_it);
-            trampolines.patches = kept;
-            let gone: Vec<Patch> = gone;
-            for patch in &gone {
-                patch.replace(&program.memory, &patch.jump, &patch.original);
-                let end = patch.range().end + LONGEST as u64;
-                let others = trampolines.patches.iter().chain(&gone).map(|other| other.address);
-                let next = others.filter(|other| *other > patch.address).min().unwrap_or(end);
-                trampolines.onward.retain(|original, _| !(patch.address..next.min(end)).contains(original));
-            }
-            for patch in gone {
-                self.meet_by_stops(&patch.places);
-            }
-        }
-        false
-    }
-
-    /// Spots and the fence at these addresses have no trampoline any more.
-    fn meet_by_stops(&mut self, places: &[u64]) {
-        for &place in places {
-            let spot = self.running.as_ref().and_then(|running| running.spot_at(place));
-            let fence = self.fence_is_at(place);
-            self.served.breakpoints.change(place, |wanted| {
-                wanted.spot = spot;
-                wanted.fence = fence;
-            });
-        }
-        self.insert_breakpoints();
-    }
-
-    /// Brings a stopped thread out of a trampoline: to the instruction of the program that it is about to execute, exactly, or to one
-    /// soon after it that no jump has replaced.
-    pub(super) fn leave_trampoline(&mut self, tid: Pid, exactly: bool) -> Met {
-        let mut met = Met::Nothing;
-        let Some(trampolines) = &self.trampolines else { return met };
-        trampolines.leave_board(tid);
-        let inside = |tid: Pid| raw::registers(tid).is_ok_and(|registers| trampolines.contains(registers.rip));
-        if !inside(tid) {
-            return met;
-        }
-        // None is to come in between.
-        let Ok(mask) = raw::signal_mask(tid) else { return met };
-        raw::set_signal_mask(tid, u64::MAX).ok();
-        for steps in (0..MOST_STEPS).rev() {
-            let Ok(mut registers) = raw::registers(tid) else { break };
-            let pc = registers.rip;
-            let comparing = trampolines.compared.filter(|made| (made.comparing.0..made.comparing.1).contains(&pc));
-            let to = match (trampolines.original.get(&pc), trampolines.traps.get(&pc).copied(), comparing) {
-                // Signals come in between instructions; what has been displaced is better left by its end than in its middle.
-                (Some(original), ..) if !exactly && steps > MOST_STEPS / 2 && trampolines.is_in_middle(*original) => {
-                    None
-                }
-                (Some(original), ..) => {
-                    met = Met::Instruction;
-                    Some((*original, true))
-                }
-                (_, Some(trap @ (Trap::Hit { pc, .. } | Trap::Fence { pc, .. })), _) => {
-                    met = Met::Trap(trap);
-                    Some((pc, true))
-                }
-                // What it is compared with need not be mapped any more.
-                (.., Some(compared)) => Some((compared.differs, false)),
-                _ if !trampolines.contains(pc) => break,
-                _ => None,
-            };
-            if let Some((to, out)) = to {
-                registers.rip = to;
-                raw::set_registers(tid, &registers).ok();
-                if out {
-                    break;
-                }
-                continue;
-            }
-            let stepped = raw::resume(libc::PTRACE_SINGLESTEP, tid, 0).and_then(|()| raw::wait(Some(tid), true));
-            if !matches!(stepped, Ok(Some((_, status))) if libc::WIFSTOPPED(status)) {
-                break;
-            }
-        }
-        raw::set_signal_mask(tid, mask).ok();
-        met
     }
 
     /// Notes what trampolines have counted: hits of a run and the last of them.

@@ -1,0 +1,209 @@
+//! Whose a SIGTRAP of the served program is, and what becomes of it: breakpoints and their conditions, debug registers, steps.
+
+use nix::unistd::Pid;
+
+use super::{Breakpoints, Memory, Supervisor, Trampolines, breakpoints, run};
+use crate::raw::{self, SigInfo};
+use crate::rsp::agent;
+use crate::rsp::target::{Kind, Motion, Why};
+
+/// What became of a SIGTRAP.
+pub(super) enum Trap {
+    /// The debugger is to be told.
+    Told(Why),
+    /// Dealt with.
+    Done,
+}
+
+impl Supervisor {
+    /// Whose SIGTRAP it is; `None` for one of the program's own.
+    pub(super) fn trapped(&mut self, tid: Pid, signal: Option<&(i32, SigInfo)>) -> Option<Trap> {
+        const SI_KERNEL: i32 = 0x80;
+        let code = signal.map_or(0, |(_, info)| info.0.si_code);
+        let registers = raw::registers(tid).ok()?;
+        if code == SI_KERNEL {
+            let at = registers.rip.wrapping_sub(1);
+            if self.trampoline_trapped(tid, at) {
+                return Some(Trap::Done);
+            }
+            let wanted = self.served.breakpoints.at(at).filter(|_| self.served.breakpoints.is_inserted(at))?;
+            let mut back = registers;
+            back.rip = at;
+            raw::set_registers(tid, &back).ok();
+            return Some(self.breakpoint(tid, at, wanted));
+        }
+        if code <= 0 {
+            return None;
+        }
+        if let Some((kind, address)) = self.served.registers.met(tid) {
+            return Some(self.debug_register_met(tid, kind, address));
+        }
+        if let Some(lifted) = self.control(tid).lifted.take() {
+            self.insert_breakpoints();
+            let _ = lifted;
+            if matches!(self.control(tid).motion, Some(Motion::Continue) | None) {
+                self.go_on(tid);
+                return Some(Trap::Done);
+            }
+        }
+        let motion = self.control(tid).motion;
+        match motion {
+            Some(Motion::Step) => {
+                if self.fence_met(tid) {
+                    self.at_fence(tid);
+                    return Some(Trap::Done);
+                }
+                Some(Trap::Told(Why::Stepped))
+            }
+            Some(Motion::Range { start, end }) => {
+                if self.fence_met(tid) {
+                    self.at_fence(tid);
+                    return Some(Trap::Done);
+                }
+                if self.is_left_spinning(tid) {
+                    return Some(Trap::Done);
+                }
+                let pc = registers.rip;
+                let stops = self.served.breakpoints.at(pc).is_some_and(|wanted| wanted.debugger);
+                if pc >= start && pc < end && !stops && self.served.interrupting.is_none() {
+                    self.step_on(tid, start, end, pc);
+                    return Some(Trap::Done);
+                }
+                Some(Trap::Told(Why::Stepped))
+            }
+            // A step that was asked for before the thread got something else to do.
+            Some(Motion::Continue) | None => {
+                self.go_on(tid);
+                Some(Trap::Done)
+            }
+        }
+    }
+
+    /// At a breakpoint of somebody, its byte not executed.
+    fn breakpoint(&mut self, tid: Pid, at: u64, wanted: breakpoints::Wanted) -> Trap {
+        if wanted.origin {
+            self.served.breakpoints.change(at, |wanted| wanted.origin = false);
+            self.keep_origin();
+            if !wanted.debugger {
+                return Trap::Done;
+            }
+        }
+        if wanted.fence && self.fence_met(tid) {
+            self.at_fence(tid);
+            return Trap::Done;
+        }
+        if wanted.sought && self.sought_met(tid, at) {
+            return Trap::Done;
+        }
+        if wanted.spin && self.is_left_spinning(tid) {
+            return Trap::Done;
+        }
+        if self.running.is_some() {
+            if wanted.mapped
+                && let Some(program) = &self.program
+            {
+                self.served.breakpoints.insert_again(&program.memory);
+                self.insert_jumps_again();
+            }
+            match wanted.spot {
+                Some(spot) => self.hit(tid, spot),
+                None if wanted.fence => self.go_past(tid, at),
+                None => self.go_over(tid, at),
+            }
+            return Trap::Done;
+        }
+        if wanted.debugger && self.condition_holds(tid, at) {
+            return Trap::Told(Why::Software);
+        }
+        if wanted.fence {
+            self.pass_fence(tid);
+        }
+        if self.served.breakpoints.is_inserted(at) {
+            self.go_over(tid, at)
+        } else {
+            self.go_on(tid)
+        }
+        Trap::Done
+    }
+
+    /// Whether a breakpoint of the debugger is to be told of: a condition holds or cannot be computed, or it has none. A thread
+    /// that is being stepped is stopped in any case.
+    fn condition_holds(&mut self, tid: Pid, at: u64) -> bool {
+        let running = matches!(self.control(tid).motion, Some(Motion::Continue));
+        let (Some(program), Some(conditions), true) = (&self.program, self.served.breakpoints.conditions(at), running)
+        else {
+            return true;
+        };
+        let Ok(registers) = raw::registers(tid) else { return true };
+        let alone = self.tasks.values().filter(|task| task.pid == program.leader).nth(1).is_none();
+        let mut seen = Seen { registers, memory: &program.memory, breakpoints: &self.served.breakpoints };
+        let holds = conditions.iter().any(|code| agent::evaluate(code, &mut seen) != Ok(0));
+        if alone && !holds {
+            // Not the last time.
+            self.pin();
+        }
+        holds
+    }
+
+    fn debug_register_met(&mut self, tid: Pid, kind: Kind, address: u64) -> Trap {
+        if self.running.is_some() {
+            // The debugger's are not in force without it.
+            self.go_on(tid);
+            return Trap::Done;
+        }
+        match kind {
+            Kind::Hardware | Kind::Software => Trap::Told(Why::Hardware),
+            Kind::Read if self.value_changed(address) => {
+                self.go_on(tid);
+                Trap::Done
+            }
+            _ => Trap::Told(Why::Watch { kind, address }),
+        }
+    }
+
+    /// Whether what is watched for reads was written instead.
+    fn value_changed(&mut self, address: u64) -> bool {
+        let Some(program) = &self.program else { return false };
+        let mut changed = false;
+        for ((at, length), value) in &mut self.served.watched_values {
+            if *at != address {
+                continue;
+            }
+            let mut now = vec![0u8; usize::try_from(*length).unwrap_or(0)];
+            program.memory.read(*at, &mut now);
+            changed |= now != *value;
+            *value = now;
+        }
+        changed
+    }
+
+    /// A thread goes on from the instruction of the fence, which it has not come to.
+    fn pass_fence(&mut self, tid: Pid) {
+        let continues = matches!(self.control(tid).motion, Some(Motion::Continue));
+        let Some(fence) = self.fence.as_mut().filter(|_| continues) else { return };
+        fence.missed += 1;
+        if fence.missed.is_multiple_of(run::OFTEN) && self.trampolines.as_ref().is_none_or(Trampolines::are_retired) {
+            self.put_up_trampolines();
+        }
+        self.enter_trampoline(tid);
+    }
+}
+
+/// A program that stands at a breakpoint, for its conditions.
+struct Seen<'s> {
+    registers: raw::Registers,
+    memory: &'s Memory,
+    breakpoints: &'s Breakpoints,
+}
+
+impl agent::Inferior for Seen<'_> {
+    fn register(&mut self, number: u16) -> Option<u64> {
+        crate::rsp::registers::general(&self.registers, number)
+    }
+
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> bool {
+        let read = self.memory.read(address, buffer) == buffer.len();
+        self.breakpoints.hide(address, buffer);
+        read
+    }
+}
