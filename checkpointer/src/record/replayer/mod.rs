@@ -76,9 +76,6 @@ pub(super) fn replay(argv: &[Vec<u8>], recording: &Recording) -> Result<(), Trou
     while outcome.is_ok() {
         let Some((at, entry)) = reader.next()? else { break };
         replayer.at = at;
-        if std::env::var_os("RECDBG").is_some() {
-            eprintln!("{at} {} {}", entry.thread, dbg(&entry.what));
-        }
         outcome = replayer.act(entry.thread, entry.what);
     }
     super::thread::end(replayer.actors.values().map(|actor| &actor.thread));
@@ -192,16 +189,6 @@ impl Replayer {
         };
         if registers.orig_rax != u64::from(number) {
             let got = format!("{} at {:#x}", syscalls::name(registers.orig_rax), registers.rip);
-            if std::env::var_os("RECDBG").is_some() {
-                let t = &self.actor(id)?.thread;
-                eprint!("STACK {:x} rdi {:x} fs {:x}:", registers.rsp, registers.rdi, registers.fs_base);
-                for i in 0..400 {
-                    let w = t.word(registers.rsp + 8 * i).unwrap_or(0);
-                    if (0x400000..0xb00000).contains(&w) { eprint!(" {w:#x}"); }
-                }
-                eprintln!();
-                eprintln!("{}", std::fs::read_to_string(format!("/proc/{}/maps", t.tid)).unwrap());
-            }
             return Err(self.diverged(syscalls::name(number.into()), got));
         }
         Ok(registers)
@@ -240,15 +227,4 @@ impl Stop {
 fn words(call: &Call) -> String {
     let [a, b, c, d, ..] = call.arguments;
     format!("{}({a:#x}, {b:#x}, {c:#x}, {d:#x}, ...) = {}", syscalls::name(call.number.into()), call.result)
-}
-
-fn dbg(what: &What) -> String {
-    match what {
-        What::Call(call) => format!("call {}", words(call)),
-        What::Enter(n) => format!("enter {}", syscalls::name((*n).into())),
-        What::Arrive(n) => format!("arrive {}", syscalls::name((*n).into())),
-        What::Clocks(b) => format!("clocks {} {:x?}", b.len(), &b[..b.len().min(64)]),
-        What::Signal { number, information, frame } => format!("signal {number} {frame:x?} {:?}", &information[..24]),
-        o => format!("{o:?}"),
-    }
 }
