@@ -22,7 +22,7 @@ macro_rules! same {
     )* };
 }
 
-same! { time clocks counter files reads network processes signals wakeup itimer itimer_spin threads spin spin_counting killed killed_stopped set_aside shared_file }
+same! { time clocks counter files reads network processes signals wakeup itimer itimer_spin threads spin spin_counting preempted_stack preempted_close killed killed_stopped set_aside shared_file }
 
 #[test]
 fn output_appears_once_and_the_status_is_reported() {

@@ -4,7 +4,8 @@
 //! place is not executed again.
 //!
 //! fork copies the memory and the thread itself. The process's other threads stand at events, in the recording as in the
-//! replay, so their state is taken from the replay's own process; and so are the numbers of its descriptors.
+//! replay, so their state is taken from the replay's own process. The numbers of its descriptors are in the log: since its last event
+//! the thread may have closed some, which is none.
 
 use std::os::fd::RawFd;
 
@@ -105,25 +106,34 @@ pub(super) struct Rest {
     /// The thread that the copy has already.
     first: ThreadState,
     others: Vec<ThreadState>,
-    /// Numbers of descriptors, and whether they are closed by an exec.
+    /// Numbers of descriptors at the place, and whether they are closed by an exec.
     descriptors: Vec<(RawFd, bool)>,
 }
 
 /// Takes the rest from a replayed process. `first` is the thread that was copied.
-pub(super) fn rest<'a>(first: &Thread, others: impl Iterator<Item = &'a Thread>) -> Result<Rest, Trouble> {
+pub(super) fn rest<'a>(
+    first: &Thread,
+    others: impl Iterator<Item = &'a Thread>,
+    mut descriptors: Vec<(RawFd, bool)>,
+) -> Result<Rest, Trouble> {
     let capture = |thread: &Thread| threads::capture(thread.tid, thread.tid, thread.id, None, false, None, false);
     let first_state = capture(first)?;
     let others = others.map(capture).collect::<Result<_, _>>()?;
-    let mut descriptors = Vec::new();
-    for entry in std::fs::read_dir(format!("/proc/{}/fd", first.tid))?.flatten() {
-        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()) else { continue };
-        let text = std::fs::read_to_string(format!("/proc/{}/fdinfo/{number}", first.tid)).unwrap_or_default();
-        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
-        let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok()).unwrap_or(0);
-        descriptors.push((number, flags & libc::O_CLOEXEC != 0));
-    }
     descriptors.sort_unstable();
     Ok(Rest { first: first_state, others, descriptors })
+}
+
+/// The descriptors of a process, and whether an exec closes them.
+pub(super) fn descriptors(process: Pid) -> Result<Vec<(RawFd, bool)>, Trouble> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{process}/fd"))?.flatten() {
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()) else { continue };
+        let text = std::fs::read_to_string(format!("/proc/{process}/fdinfo/{number}")).unwrap_or_default();
+        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok()).unwrap_or(0);
+        found.push((number, flags & libc::O_CLOEXEC != 0));
+    }
+    Ok(found)
 }
 
 /// Completes a copy. Returns the real ids of the other threads, in the order in which they were given.

@@ -114,8 +114,14 @@ pub enum What {
     Clocks(Vec<u8>),
     /// The thread wants to read a clock, and the buffer is full.
     Flush,
-    /// The thread was stopped at a place without a name; a copy of its process, of this real id, stands there.
-    Preempted(i32),
+    /// The thread was stopped at a place without a name.
+    Preempted {
+        /// The real id of a copy of its process that stands there.
+        copy: i32,
+        /// The descriptors that the process has there, and whether an exec closes them: that some were closed since the last event
+        /// is no event.
+        descriptors: Vec<(i32, bool)>,
+    },
     /// The thread ends by itself, or its process does.
     Ended {
         /// The wait status.

@@ -103,14 +103,20 @@ pub fn put_back_process(state: &ProcessSignals, remote: &mut dyn Remote) -> Resu
     })
 }
 
-/// What waits for the thread itself, and its alternate stack.
+/// What waits for the thread itself, and its alternate stack. For a thread that is made again.
 ///
 /// # Errors
 /// [`InjectError::Io`] when the thread is not a stopped tracee of the calling thread; a refused sigaltstack.
 pub fn capture_thread(remote: &mut dyn Remote) -> Result<ThreadSignals, InjectError> {
-    let pending = queue(remote, false)?;
-    let stack = if remote.pid() == remote.tid() { None } else { Some(alternate_stack(remote)?) };
-    Ok(ThreadSignals { pending, stack })
+    Ok(ThreadSignals { pending: queue(remote, false)?, stack: Some(alternate_stack(remote)?) })
+}
+
+/// What waits for the thread that a fork is made with: its alternate stack is copied.
+///
+/// # Errors
+/// As for [`capture_thread`].
+pub fn capture_leader(remote: &mut dyn Remote) -> Result<ThreadSignals, InjectError> {
+    Ok(ThreadSignals { pending: queue(remote, false)?, stack: None })
 }
 
 /// Puts a thread's queue and alternate stack back; the calls are injected into that very thread (only then may

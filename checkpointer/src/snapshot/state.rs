@@ -54,7 +54,7 @@ pub struct ProcessState {
 /// Any trouble with the process; [`InjectError::Unsupported`] names what cannot be carried.
 pub fn capture_all(remote: &mut dyn Remote, hints: &Hints) -> Result<ProcessState, InjectError> {
     let zombies = zombies::capture(remote)?;
-    let leader_signals = signals::capture_thread(remote)?;
+    let leader_signals = signals::capture_leader(remote)?;
     let signals = signals::capture_process(remote)?;
     let timers = timers::capture(remote)?;
     let attributes = attributes::capture(remote)?;

@@ -38,10 +38,11 @@ impl Pending {
     }
 }
 
-/// Whether a thread is not waiting for anything, nor stopped (proc_pid_stat(5)).
-fn runs(tid: Pid) -> bool {
+/// Whether a thread is not asleep in its call for as long as it takes (proc_pid_stat(5)). `D` is a wait for a lock or a disk, and
+/// with `t` it has come to the end of the call, which will be reported.
+fn is_at_work(tid: Pid) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{tid}/stat")).unwrap_or_default();
-    status.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
+    status.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['R', 'D', 't']))
 }
 
 impl Recorder {
@@ -138,7 +139,7 @@ impl Recorder {
         let tid = Pid::from_raw(id);
         let gives = self.task(id)?.pending.as_ref().is_some_and(Pending::gives);
         // Who asks for a number has to have it, or at least to have begun to wait for more, before others ask for one.
-        for _ in (0..).take_while(|look| *look < LOOKS || gives && runs(tid)) {
+        for _ in (0..).take_while(|look| *look < LOOKS || gives && is_at_work(tid)) {
             nix::sched::sched_yield().ok();
             if let Ok(Some((tid, status))) = raw::wait(Some(tid), false) {
                 self.dispatch(tid, change(status))?;

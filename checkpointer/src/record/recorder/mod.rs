@@ -384,11 +384,18 @@ impl Recorder {
             let pid = task.thread.pid;
             self.others(pid)
         };
+        let tid = self.task(id)?.thread.tid;
+        let mut descriptors = epoch::descriptors(tid)?;
+        // What another thread has been given is logged before, if it counts.
+        while let Ok(Some((other, status))) = raw::wait(None, false) {
+            self.dispatch(other, change(status))?;
+            descriptors = epoch::descriptors(tid)?;
+        }
         let task = self.task(id)?;
         let copy = epoch::copy(&task.thread, &others)?;
         task.phase = Phase::Ready;
         task.point = Some(task.thread.registers()?);
-        self.push(id, What::Preempted(copy.as_raw()))?;
+        self.push(id, What::Preempted { copy: copy.as_raw(), descriptors })?;
         self.copies.push(copy);
         if self.copies.len() > MOST_COPIES {
             return Err(self.refused(id, "threads were stopped too often where nothing names the place"));

@@ -156,7 +156,12 @@ impl Replayer {
     }
 
     /// The thread was stopped at a place without a name: its process goes on from the copy that was made there.
-    pub(super) fn preempted(&mut self, id: i32, copy: i32) -> Result<(), Trouble> {
+    pub(super) fn preempted(
+        &mut self,
+        id: i32,
+        copy: i32,
+        mut descriptors: Vec<(i32, bool)>,
+    ) -> Result<(), Trouble> {
         let process = self.actor(id)?.thread.process;
         let members = self.members(process);
         for member in &members {
@@ -180,7 +185,12 @@ impl Replayer {
         let reserved = |member: &i32| self.actors.get(member).and_then(|actor| actor.reserved);
         let reserved: Vec<_> = others.iter().map(reserved).collect();
         let first = thread(&id).ok_or(Trouble::Gone(id))?;
-        let rest = epoch::rest(first, others.iter().filter_map(thread))?;
+        // Those that are set aside for calls in which threads wait: the kernel does not show them.
+        for number in reserved.iter().flatten().filter_map(|number| i32::try_from(*number).ok()) {
+            let closed_by_exec = epoch::descriptors(first.tid)?.contains(&(number, true));
+            descriptors.push((number, closed_by_exec));
+        }
+        let rest = epoch::rest(first, others.iter().filter_map(thread), descriptors)?;
         let copy = Pid::from_raw(copy);
         let made = epoch::complete(copy, &rest)?;
         self.killed(id)?;

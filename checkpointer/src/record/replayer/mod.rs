@@ -105,7 +105,7 @@ impl Replayer {
             What::Counter(value, processor) => self.counter(id, value, processor),
             What::Clocks(entries) => vdso::give(&self.actor(id)?.thread, &entries),
             What::Flush => self.flush(id),
-            What::Preempted(copy) => self.preempted(id, copy),
+            What::Preempted { copy, descriptors } => self.preempted(id, copy, descriptors),
             What::Ended { status, process } => self.ended(id, status, process),
             What::Killed => self.killed(id),
         }
