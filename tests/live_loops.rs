@@ -172,3 +172,41 @@ fn runs_end_in_the_midst_of_what_is_inlined() {
     assert_eq!(events[2]["result"]["changed_by"]["line"], 20, "{}", events[2]);
     assert!(said(&events[3]).contains("= 59"), "{}", events[3]);
 }
+
+const TWO_CALLS: &str = "\
+volatile long filled, state = 1, found;
+static long part(long i)
+{
+    return i & 3;
+}
+static void fill(long rounds)
+{
+    for (long i = 0; i < rounds; i++)
+        filled += part(i);
+}
+static void look(long rounds)
+{
+    for (long i = 0; i < rounds; i++) {
+        state = state * 5 + 1;
+        if (i == rounds - 9)
+            found = 17;
+    }
+    __builtin_trap();
+}
+int main(void)
+{
+    fill(20000000);
+    look(9000);
+}
+";
+
+#[test]
+fn a_call_at_the_address_of_the_one_before_is_another_one() {
+    // Time leads into the call before the one that makes the change, and both have the same place on the stack.
+    let sample = Sample::of("calls.c", TWO_CALLS);
+    let events = gdb(&sample, &["run", "fred-reverse-watch found", "print i"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[1]), (Some(16), Some("look")), "{}", events[1]);
+    assert!(said(&events[2]).contains("= 8991"), "{}", events[2]);
+    assert!(events[1]["cost"]["evaluations"].as_u64() <= Some(60), "{}", events[1]);
+}

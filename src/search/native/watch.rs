@@ -2,7 +2,7 @@
 
 use super::chance::{self, Verdict};
 use super::walks::{ends_at_stop, last_step, set_out, time_to};
-use super::{After, Ground, Landing, Level, MANY_US, Machine, Moved, SHORT_US, Until, Value};
+use super::{After, Frame, Ground, Landing, Level, MANY_US, Machine, Moved, Passed, SHORT_US, Until, Value};
 
 /// How often a stretch is narrowed by time again: the clock errs, and what is left can be longer than believed.
 const CLOSER: u32 = 6;
@@ -139,11 +139,9 @@ fn levels_between<M: Machine>(
         Until::State(state) if machine.same_thread(from, state)? => machine.frames(state)?,
         _ => Vec::new(),
     };
-    let common = inner
-        .iter()
-        .position(|frame| frame.lines && outer.iter().any(|other| other.address == frame.address && other.lines));
     let mut levels = Vec::new();
-    let first = common.unwrap_or(inner.len());
+    // One frame further out: the call itself may be another one, from the same place. If it is not, nothing is met out there.
+    let first = common_frame(&inner, &outer).map_or(inner.len(), |common| common + 1);
     for index in (0..=first.min(inner.len().saturating_sub(1))).rev() {
         levels.extend(Level::of(&inner, index).filter(|_| inner[index].lines).map(Level::whole));
     }
@@ -152,6 +150,23 @@ fn levels_between<M: Machine>(
     levels.extend(there.filter_map(|index| Level::of(&outer, index)).map(Level::whole));
     levels.dedup();
     Ok(levels)
+}
+
+/// The innermost frame with lines of a stack that may be the same call in the other one: all that it was called from is there, too. Its
+/// address alone says little, as two functions that are called one after the other have the same.
+fn common_frame(inner: &[Frame], outer: &[Frame]) -> Option<usize> {
+    let pairs = inner.iter().enumerate().rev().zip(outer.iter().rev());
+    let mut common = None;
+    for ((index, one), other) in pairs {
+        if one.address != other.address {
+            break;
+        }
+        common = one.lines.then_some(index).or(common);
+        if one.pc != other.pc {
+            break;
+        }
+    }
+    common
 }
 
 /// A change between two neighbouring stops.
@@ -334,14 +349,10 @@ fn change_at_level<M: Machine>(
                 return Ok(hidden.unwrap_or(found));
             }
             Stepped::Inside { from: inside, until: out } => {
-                let frames = machine.frames(&inside)?;
-                let Some(deeper) = Level::of(&frames, 0).map(Level::whole) else {
-                    return Err(machine.astray("a stop is in code without line numbers"));
-                };
+                let (deeper, mut passed) = level_inside(machine, &inside, &out, &level)?;
                 let out = Until::State(out);
                 let wall = out.clone();
                 (from, until, level) = (inside, out, deeper);
-                let mut passed = machine.pass(&from, &until, &level, u64::MAX, Some(MANY_US))?;
                 for _ in 0..CLOSER {
                     if passed.reached {
                         break;
@@ -357,6 +368,33 @@ fn change_at_level<M: Machine>(
             }
         }
     }
+}
+
+/// The level at which the statements between a stop in a call from a level and the place to which that call returns are told
+/// apart, and how often they are met: that of the outermost frame in the call that meets any. By a frame further inwards,
+/// all that is done after its return would have to be stepped through.
+fn level_inside<M: Machine>(
+    machine: &mut M,
+    inside: &M::State,
+    out: &M::State,
+    level: &Level,
+) -> Result<(Level, Passed), M::Error> {
+    let frames = machine.frames(inside)?;
+    let until = Until::State(out.clone());
+    let mut tried = None;
+    for index in (0..frames.len()).rev().filter(|index| frames[*index].lines && level.called(&frames[*index])) {
+        let Some(deeper) = Level::of(&frames, index).map(Level::whole) else { continue };
+        if matches!(&tried, Some((known, _)) if *known == deeper) {
+            continue;
+        }
+        let passed = machine.pass(inside, &until, &deeper, u64::MAX, Some(MANY_US))?;
+        let met = passed.count > 0 || !passed.reached;
+        tried = Some((deeper, passed));
+        if met {
+            break;
+        }
+    }
+    tried.ok_or_else(|| machine.astray("a stop is in code without line numbers"))
 }
 
 /// What stepping to a change has found.
