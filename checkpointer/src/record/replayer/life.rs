@@ -156,12 +156,7 @@ impl Replayer {
     }
 
     /// The thread was stopped at a place without a name: its process goes on from the copy that was made there.
-    pub(super) fn preempted(
-        &mut self,
-        id: i32,
-        copy: i32,
-        mut descriptors: Vec<(i32, bool)>,
-    ) -> Result<(), Trouble> {
+    pub(super) fn preempted(&mut self, id: i32, copy: i32, mut descriptors: Vec<(i32, bool)>) -> Result<(), Trouble> {
         let process = self.actor(id)?.thread.process;
         let members = self.members(process);
         for member in &members {
