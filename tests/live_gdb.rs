@@ -440,6 +440,40 @@ fn bzip2_with_a_bug_is_gone_back_in_from_its_internal_error() {
 }
 
 #[test]
+fn a_parser_that_aborts_is_gone_back_in_to_the_text_that_was_too_deep() {
+    let (Some(parser), Some(json)) = (further_sources("tree-sitter"), further_sources("tree-sitter-json")) else {
+        eprintln!("skipped: the sources of tree-sitter are not here; tests/further fetches them");
+        return;
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/parse_json.c");
+    let (parser, json, program) = (parser.display(), json.display(), program.display());
+    let compile = format!(
+        "gcc -g -O0 -w -o program -I {parser}/include -I {parser}/src -I {json}/src {parser}/src/lib.c {json}/src/parser.c {program}"
+    );
+    assert!(Command::new("sh").args(["-c", &compile]).current_dir(directory.path()).status().expect("gcc").success());
+    let events = Sample::at(directory).gdb(&[
+        "break abort",
+        "run",
+        "frame function main",
+        "fred-reverse-watch length < last + 600",
+        "print depth",
+        "fred-reverse-finish",
+        "fred-undo 2",
+        "frame function main",
+        "fred-reverse-watch parser->lexer.current_position.bytes",
+    ]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let (line, function) = place(&events[3]);
+    assert_eq!((line, function), (Some(17), Some("nested")), "{}", events[3]);
+    let evaluations = |event: &Value| event["cost"]["evaluations"].as_u64().expect("a number");
+    assert_eq!(place(&events[5]).1, Some("nested"), "{}", events[5]);
+    assert_eq!(place(&events[8]).1, Some("ts_lexer_goto"), "{}", events[8]);
+    // Call for call it was 875, and stop for stop 16,011.
+    assert!([3, 8].iter().all(|index| evaluations(&events[*index]) < 150), "{events:#?}");
+}
+
+#[test]
 fn abort_can_be_gone_back_from() {
     let events = Sample::new("abort.c").gdb(&[
         "break main",

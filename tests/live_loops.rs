@@ -210,3 +210,40 @@ fn a_call_at_the_address_of_the_one_before_is_another_one() {
     assert!(said(&events[2]).contains("= 8991"), "{}", events[2]);
     assert!(events[1]["cost"]["evaluations"].as_u64() <= Some(60), "{}", events[1]);
 }
+
+const DEEP: &str = "\
+static volatile long written;
+static void nested(int depth)
+{
+    written += depth;
+    if (depth > 0)
+        nested(depth - 1);
+    written += 2 * depth;
+}
+int main(void)
+{
+    for (int round = 0; round < 2000; round++)
+        nested(round % 100);
+    nested(400);
+    __builtin_trap();
+}
+";
+
+#[test]
+fn of_many_calls_of_a_function_by_itself_one_is_found() {
+    let sample = Sample::of("deep.c", DEEP);
+    // 9,999,000 by the loop. On the way in, and on the way out: 400 + 399 + ... + 301 = 35,050, and all of them are 80,200.
+    let way_in = ["run", "fred-reverse-watch written <= 10034000", "print depth"];
+    let way_out = ["fred-undo", "fred-reverse-watch written < 10089000", "print depth"];
+    let events = gdb(&sample, &[&way_in[..], &way_out[..]].concat());
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[1]), (Some(4), Some("nested")), "{}", events[1]);
+    assert!(said(&events[2]).contains("= 301"), "{}", events[2]);
+    // 80,200 and twice the sum of 1 to depth: 9,800 are reached with 99 (2 * 4,950).
+    assert_eq!(place(&events[4]), (Some(7), Some("nested")), "{}", events[4]);
+    assert!(said(&events[5]).contains("= 99"), "{}", events[5]);
+    // Call for call it is some six for each.
+    for index in [1, 4] {
+        assert!(events[index]["cost"]["evaluations"].as_u64() <= Some(80), "{}", events[index]);
+    }
+}

@@ -1,4 +1,5 @@
-/* Parses a JSON text with tree-sitter, changes a number in it and parses it again, many times over, as an editor does. Each tree is walked. */
+/* Parses a JSON text with tree-sitter, changes a number in it and parses it again, many times over, as an editor does. Each tree is walked,
+   and one of them is deeper than that can take. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,8 @@ static void nested(int depth)
 static unsigned walk(TSNode node, unsigned depth, unsigned *deepest)
 {
     unsigned count = 1;
+    if (depth > 100)
+        abort();
     if (depth > *deepest)
         *deepest = depth;
     for (unsigned i = 0; i < ts_node_child_count(node); i++)

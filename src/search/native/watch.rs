@@ -317,31 +317,10 @@ fn change_at_level<M: Machine>(
     mut count: u64,
     now: &Value,
 ) -> Result<Found<M::State>, M::Error> {
+    let mut inside_of = 0;
     loop {
         if count > FEW {
-            // Hit `left` differs, hit `right` does not; 0 is the beginning and count + 1 the end.
-            let (mut left, mut right) = (0, count + 1);
-            let mut base = (from.clone(), 0);
-            // One that changes all the time has done so shortly before the end.
-            let mut first = ends_at_stop(machine, &until).then_some(count - FEW);
-            while right - left > 1 {
-                let middle = first.take().unwrap_or_else(|| left.midpoint(right));
-                let state = machine.at_hit(&base.0, &level, middle - base.1)?;
-                if value_at(machine, &state)?.same(now) {
-                    right = middle;
-                    until = Until::State(state);
-                } else {
-                    left = middle;
-                    // Kept a little behind, so that the steps begin before the change.
-                    if left - base.1 > 2 * FEW {
-                        let near = left - FEW;
-                        let kept = machine.at_hit(&base.0, &level, near - base.1)?;
-                        base = (kept, near);
-                    }
-                }
-            }
-            let begin = left.saturating_sub(FEW).max(base.1);
-            from = if begin == base.1 { base.0 } else { machine.at_hit(&base.0, &level, begin - base.1)? };
+            (from, until) = narrow_by_hits(machine, from, until, &level, count, now)?;
         }
         match step_to_change(machine, from, &until, &level, now)? {
             Stepped::Found(found) => {
@@ -365,9 +344,72 @@ fn change_at_level<M: Machine>(
                     passed = machine.pass(&from, &until, &level, u64::MAX, None)?;
                 }
                 count = passed.count;
+                inside_of += 1;
+                if inside_of > 1
+                    && let Some((stretch, chosen, met)) = narrow_recursion(machine, &from, &until, &level, count, now)?
+                {
+                    ((from, until), level, count) = (stretch, chosen, met);
+                }
             }
         }
     }
+}
+
+/// Narrows a stretch in which the statements of a level are met `count` times to a few of them.
+fn narrow_by_hits<M: Machine>(
+    machine: &mut M,
+    from: M::State,
+    mut until: Until<M::State>,
+    level: &Level,
+    count: u64,
+    now: &Value,
+) -> Result<Stretch<M::State>, M::Error> {
+    // Hit `left` differs, hit `right` does not; 0 is the beginning and count + 1 the end.
+    let (mut left, mut right) = (0, count + 1);
+    let mut base = (from, 0);
+    // One that changes all the time has done so shortly before the end.
+    let mut first = ends_at_stop(machine, &until).then_some(count - FEW);
+    while right - left > 1 {
+        let middle = first.take().unwrap_or_else(|| left.midpoint(right));
+        let state = machine.at_hit(&base.0, level, middle - base.1)?;
+        if value_at(machine, &state)?.same(now) {
+            right = middle;
+            until = Until::State(state);
+        } else {
+            left = middle;
+            // Kept a little behind, so that the steps begin before the change.
+            if left - base.1 > 2 * FEW {
+                let near = left - FEW;
+                let kept = machine.at_hit(&base.0, level, near - base.1)?;
+                base = (kept, near);
+            }
+        }
+    }
+    let begin = left.saturating_sub(FEW).max(base.1);
+    let from = if begin == base.1 { base.0 } else { machine.at_hit(&base.0, level, begin - base.1)? };
+    Ok((from, until))
+}
+
+/// Narrows a stretch in a function that calls itself to a few statements of it in whatever frame, and chooses a level there: the
+/// calls are as many as it is deep, and each would be searched by itself. `count` is how often the level's are met.
+fn narrow_recursion<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    count: u64,
+    now: &Value,
+) -> Result<Option<(Stretch<M::State>, Level, u64)>, M::Error> {
+    let any = Level { at_least: 0, ..level.clone().whole() };
+    let passed = machine.pass(from, until, &any, u64::MAX, Some(MANY_US))?;
+    if !passed.reached || passed.turns > 0 || passed.count < count + 4 * FEW {
+        return Ok(None);
+    }
+    let (from, until) = narrow_by_hits(machine, from.clone(), until.clone(), &any, passed.count, now)?;
+    Ok(match level_between(machine, &from, &until, None)? {
+        Chosen::Level(level, count) => Some(((from, until), level, count)),
+        _ => None,
+    })
 }
 
 /// The level at which the statements between a stop in a call from a level and the place to which that call returns are told
