@@ -4,6 +4,9 @@ use super::chance::{self, Verdict};
 use super::walks::{ends_at_stop, last_step, set_out, time_to};
 use super::{After, Frame, Ground, Landing, Level, MANY_US, Machine, Moved, Passed, SHORT_US, Until, Value};
 
+/// How many of the outermost frames are looked at for statements that are met, before those that must have been left.
+const OUTERMOST: usize = 8;
+
 /// How often a stretch is narrowed by time again: the clock errs, and what is left can be longer than believed.
 const CLOSER: u32 = 6;
 
@@ -142,7 +145,10 @@ fn levels_between<M: Machine>(
     let mut levels = Vec::new();
     // One frame further out: the call itself may be another one, from the same place. If it is not, nothing is met out there.
     let first = common_frame(&inner, &outer).map_or(inner.len(), |common| common + 1);
-    for index in (0..=first.min(inner.len().saturating_sub(1))).rev() {
+    let last = inner.len().saturating_sub(1);
+    let first = first.min(last);
+    // So may all of them be, of a function that calls itself; what has gone on meanwhile is then further out.
+    for index in (first + 1..=last).rev().take(OUTERMOST).chain((0..=first).rev()) {
         levels.extend(Level::of(&inner, index).filter(|_| inner[index].lines).map(Level::whole));
     }
     // The beginning may be before anything that has lines, or deep in something that has none.
