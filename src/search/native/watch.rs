@@ -396,6 +396,9 @@ fn narrow_by_hits<M: Machine>(
     Ok((from, until))
 }
 
+/// A stretch, a level, and how often its statements are met there.
+type Met<S> = (Stretch<S>, Level, u64);
+
 /// Narrows a stretch in a function that calls itself to a few statements of it in whatever frame, and chooses a level there: the
 /// calls are as many as it is deep, and each would be searched by itself. `count` is how often the level's are met.
 fn narrow_recursion<M: Machine>(
@@ -405,7 +408,7 @@ fn narrow_recursion<M: Machine>(
     level: &Level,
     count: u64,
     now: &Value,
-) -> Result<Option<(Stretch<M::State>, Level, u64)>, M::Error> {
+) -> Result<Option<Met<M::State>>, M::Error> {
     let any = Level { at_least: 0, ..level.clone().whole() };
     let passed = machine.pass(from, until, &any, u64::MAX, Some(MANY_US))?;
     if !passed.reached || passed.turns > 0 || passed.count < count + 4 * FEW {
