@@ -19,7 +19,14 @@ fn main() -> ExitCode {
         if let Some(log) = std::env::var_os("FRED_SUPERVISOR_LOG") {
             log_to(Path::new(&log)).ok();
         }
+        // What it writes to its terminal is the program's, and nobody may be there to read it.
+        std::panic::set_hook(Box::new(|panic| {
+            tracing::error!("{panic}\n{}", std::backtrace::Backtrace::capture());
+        }));
         let served = fred_checkpointer::supervisor::main();
+        if let Err(error) = &served {
+            tracing::error!("the supervisor ends: {error}");
+        }
         return served.map_or(ExitCode::from(status::FRED_FAILED), |()| ExitCode::SUCCESS);
     }
     let parsed = match parse(words) {

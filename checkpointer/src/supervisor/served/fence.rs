@@ -294,7 +294,8 @@ impl Fence {
                 let Some(differs) = now[..both].iter().zip(&then[..both]).position(|(now, then)| now != then) else {
                     break;
                 };
-                let from = differs - (at as usize + differs) % WORD;
+                // A comparison that begins in the midst of a word has not all of it.
+                let Some(from) = differs.checked_sub((at as usize + differs) % WORD) else { break };
                 let word = |bytes: &[u8]| bytes.get(from..from + WORD).and_then(|word| word.try_into().ok());
                 let (Some(is), Some(was)) = (word(&now[..both]), word(&then[..both])) else { break };
                 let address = at + from as u64;
