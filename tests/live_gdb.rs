@@ -469,7 +469,7 @@ fn a_parser_that_aborts_is_gone_back_in_to_the_text_that_was_too_deep() {
     let evaluations = |event: &Value| event["cost"]["evaluations"].as_u64().expect("a number");
     assert_eq!(place(&events[5]).1, Some("nested"), "{}", events[5]);
     assert_eq!(place(&events[8]).1, Some("ts_lexer_goto"), "{}", events[8]);
-    // Call for call it was 875, and stop for stop 16,011.
+    // Call for call it was 875.
     assert!([3, 8].iter().all(|index| evaluations(&events[*index]) < 150), "{events:#?}");
 }
 
