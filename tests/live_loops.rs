@@ -247,3 +247,17 @@ fn of_many_calls_of_a_function_by_itself_one_is_found() {
         assert!(events[index]["cost"]["evaluations"].as_u64() <= Some(80), "{}", events[index]);
     }
 }
+
+#[test]
+fn a_statement_that_takes_long_is_gone_back_to_at_its_beginning() {
+    // The search is led into its midst, in code without line numbers, from which there is one step to the end.
+    let make = "gcc -O1 -DOUTSIDE -c -o outside.o long.c && gcc -g -O0 -o program long.c outside.o";
+    let sample = Sample::made(&["long.c"], make);
+    let there = ["break 15", "break 16", "run", "continue", "print $pc"];
+    let back = ["break 17", "continue", "fred-reverse-watch result > 1", "print $pc"];
+    let events = gdb(&sample, &[&there[..], &back[..]].concat());
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[7]), (Some(16), Some("main")), "{}", events[7]);
+    let pc = |event: &Value| said(event).split_once("= ").map(|(_, pc)| pc.trim().to_owned());
+    assert_eq!(pc(&events[8]), pc(&events[4]));
+}

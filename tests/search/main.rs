@@ -1,6 +1,7 @@
 //! Reverse moves, reverse watchpoints and undo over the simulated debugger, against linear scans of its trace.
 
 mod moves;
+mod native;
 mod session;
 mod watching;
 

@@ -5,7 +5,10 @@
 //! ([`Machine::pass`]); the debugger steps over the last few stops only, because what is a stop is for it to say.
 
 mod chance;
+mod change;
 mod level;
+mod levels;
+mod narrow;
 mod walks;
 mod watch;
 

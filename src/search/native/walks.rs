@@ -317,7 +317,7 @@ pub fn last_step<M: Machine>(
 }
 
 /// The same; `None` if there is no stop in the stretch, and its beginning is none.
-fn step_within<M: Machine>(
+pub(super) fn step_within<M: Machine>(
     machine: &mut M,
     from: &M::State,
     until: &Until<M::State>,

@@ -1,0 +1,238 @@
+//! The change of the watched expression in a stretch: by levels, by hits, and by steps.
+
+use super::levels::{Chosen, first_entry, level_between, level_inside};
+use super::narrow::{CLOSER, FEW, narrow_by_chance, narrow_by_hits, narrow_by_time, narrow_by_turns, narrow_recursion};
+use super::walks::{last_step, set_out};
+use super::watch::value_at;
+use super::{Level, MANY_US, Machine, Moved, SHORT_US, Until, Value};
+
+/// Stretches are not halved by time when they are shorter than this, in microseconds: a run cannot be ended as exactly.
+const SHORTEST_US: u64 = 20;
+
+/// So many functions are looked into that one step has run by calls back.
+const MOST_CALLED_BACK: u32 = 8;
+
+/// A change between two neighbouring stops.
+pub(super) struct Found<S> {
+    pub(super) at: S,
+    pub(super) before: Value,
+    pub(super) after: Value,
+    /// The next stop, at which the value is that of now; the end of the stretch if none comes before it.
+    pub(super) next: Until<S>,
+    /// How many steps it was from where it was begun to step.
+    pub(super) steps: usize,
+}
+
+/// A change in a stretch at whose beginning the value differs from now, and at whose end it does not.
+pub(super) fn change_between<M: Machine>(
+    machine: &mut M,
+    mut from: M::State,
+    mut until: Until<M::State>,
+    wall: &Until<M::State>,
+    now: &Value,
+) -> Result<Found<M::State>, M::Error> {
+    let mut least = SHORT_US;
+    let mut entered = false;
+    let mut wall = wall.clone();
+    loop {
+        (from, until) = narrow_by_time(machine, from, until, &wall, least, now)?;
+        if least < SHORT_US {
+            (from, until) = narrow_by_chance(machine, from, until, least, now)?;
+        }
+        let micros = (least > SHORTEST_US).then_some(MANY_US);
+        match level_between(machine, &from, &until, micros)? {
+            Chosen::Level(level, count) => return change_at_level(machine, from, until, level, count, now),
+            Chosen::None => match first_entry(machine, &from, &until)? {
+                Some(state) if !entered && !value_at(machine, &state)?.same(now) => (from, entered) = (state, true),
+                _ => return Err(machine.astray("the change is in code without line numbers")),
+            },
+            Chosen::Turns(count) => {
+                (from, until) = narrow_by_turns(machine, from, until, count, now)?;
+                // Behind it other threads would come.
+                wall = until.clone();
+            }
+            Chosen::TooMany => least = (least / 4).max(SHORTEST_US),
+        }
+    }
+}
+
+/// The same, the statements of a level being met `count` times on the way.
+fn change_at_level<M: Machine>(
+    machine: &mut M,
+    mut from: M::State,
+    mut until: Until<M::State>,
+    mut level: Level,
+    mut count: u64,
+    now: &Value,
+) -> Result<Found<M::State>, M::Error> {
+    let mut inside_of = 0;
+    loop {
+        if count > FEW {
+            (from, until) = narrow_by_hits(machine, from, until, &level, count, now)?;
+        }
+        match step_to_change(machine, from, &until, &level, now)? {
+            Stepped::Found(found) => return Ok(found),
+            Stepped::Inside { from: inside, until: out } => {
+                let (deeper, mut passed) = level_inside(machine, &inside, &out, &level)?;
+                let out = Until::State(out);
+                let wall = out.clone();
+                (from, until, level) = (inside, out, deeper);
+                for _ in 0..CLOSER {
+                    if passed.reached {
+                        break;
+                    }
+                    (from, until) = narrow_by_time(machine, from, until, &wall, SHORTEST_US, now)?;
+                    (from, until) = narrow_by_chance(machine, from, until, SHORT_US, now)?;
+                    passed = machine.pass(&from, &until, &level, u64::MAX, Some(MANY_US))?;
+                }
+                if !passed.reached {
+                    passed = machine.pass(&from, &until, &level, u64::MAX, None)?;
+                }
+                count = passed.count;
+                inside_of += 1;
+                if inside_of > 1
+                    && let Some((stretch, chosen, met)) = narrow_recursion(machine, &from, &until, &level, count, now)?
+                {
+                    ((from, until), level, count) = (stretch, chosen, met);
+                }
+            }
+        }
+    }
+}
+
+/// What stepping to a change has found.
+enum Stepped<S> {
+    /// The change.
+    Found(Found<S>),
+    /// It is inside this call.
+    Inside { from: S, until: S },
+}
+
+/// Steps from a state, over calls, until the value is that of now.
+fn step_to_change<M: Machine>(
+    machine: &mut M,
+    from: M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    now: &Value,
+) -> Result<Stepped<M::State>, M::Error> {
+    let mut at = from;
+    let mut before = value_at(machine, &at)?;
+    // The first stop in a call that has returned to the middle of a line: the stop before the next one is in there.
+    let mut left: Option<M::State> = None;
+    let mut moved = set_out(machine, &at, until)?;
+    let mut steps = 0;
+    for _ in 0..machine.most_steps() {
+        let next = match moved {
+            Moved::End => {
+                // The end, where the value is that of now.
+                let found = Found { at, before, after: now.clone(), next: until.clone(), steps };
+                return found_before(machine, found, left, now);
+            }
+            Moved::Stop(_) => machine.here()?,
+        };
+        let value = machine.value()?;
+        if value.same(now) {
+            let found = Found { at, before, after: value, next: Until::State(next), steps };
+            return found_before(machine, found, left, now);
+        }
+        let deeper = matches!(moved, Moved::Stop(frame) if level.called(&frame));
+        if !deeper {
+            (at, before, left) = (next, value, None);
+            steps += 1;
+            moved = machine.step(until)?;
+            continue;
+        }
+        moved = machine.finish(until)?;
+        while matches!(moved, Moved::Stop(frame) if level.called(&frame)) {
+            moved = machine.finish(until)?;
+        }
+        let Moved::Stop(frame) = moved else {
+            // It is over inside the call.
+            return match until {
+                Until::State(state) => Ok(Stepped::Inside { from: next, until: state.clone() }),
+                Until::End => Err(machine.astray("the program ended in a call")),
+            };
+        };
+        let out = machine.here()?;
+        if machine.value()?.same(now) {
+            return Ok(Stepped::Inside { from: next, until: out });
+        }
+        if !frame.begins {
+            left = Some(next);
+            moved = machine.step(until)?;
+        }
+    }
+    Err(machine.astray("stepping does not come to the change"))
+}
+
+/// The change is made between the last stop before a place and that place.
+fn found_before<M: Machine>(
+    machine: &mut M,
+    found: Found<M::State>,
+    left: Option<M::State>,
+    now: &Value,
+) -> Result<Stepped<M::State>, M::Error> {
+    let Some(inside) = left else { return Ok(Stepped::Found(found)) };
+    let frames = machine.frames(&inside)?;
+    let at = match Level::of(&frames, 0) {
+        Some(level) => last_step(machine, &inside, &found.next, &level)?,
+        None => inside.clone(),
+    };
+    let before = value_at(machine, &at)?;
+    if before.same(now) {
+        // It had changed in the call, and has differed for an instant since.
+        return Ok(Stepped::Inside { from: inside, until: at });
+    }
+    Ok(Stepped::Found(Found { at, before, ..found }))
+}
+
+/// The debugger steps over code without lines, and so over what that calls back: a thread of Rust runs below such code all its
+/// life, and so do handlers of signals. The change in a function with lines that was run in the midst of one step; `None` if it was
+/// not made in one.
+pub(super) fn hidden_change<M: Machine>(
+    machine: &mut M,
+    found: &Found<M::State>,
+    now: &Value,
+) -> Result<Option<Found<M::State>>, M::Error> {
+    let innermost = |machine: &mut M, at: &M::State| -> Result<u64, M::Error> {
+        Ok(machine.frames(at)?.first().map_or(0, |frame| frame.address))
+    };
+    let mut at = found.at.clone();
+    for _ in 0..MOST_CALLED_BACK {
+        // Among threads that nobody has noted the end need not be met again.
+        let entries = machine.entries(&at)?;
+        if machine.pass(&at, &found.next, &entries, 1, Some(MANY_US))?.count == 0 {
+            return Ok(None);
+        }
+        let from = machine.at_hit(&at, &entries, 1)?;
+        if let Until::State(next) = &found.next
+            && innermost(machine, next)? == innermost(machine, &from)?
+        {
+            // The step itself goes in there, and stops behind the prologue: before that the function's variables have no values.
+            return Ok(None);
+        }
+        if value_at(machine, &from)?.same(now) {
+            return Ok(None);
+        }
+        let Some(level) = Level::of(&machine.frames(&from)?, 0).map(Level::whole) else { return Ok(None) };
+        // It may be called back more than once: these are the statements of all its calls.
+        let passed = machine.pass(&from, &found.next, &level, u64::MAX, Some(MANY_US))?;
+        if !passed.reached || passed.turns > 0 {
+            return Ok(None);
+        }
+        let inner = change_at_level(machine, from, found.next.clone(), level, passed.count, now)?;
+        let inner = match hidden_change(machine, &inner, now)? {
+            Some(deeper) => deeper,
+            None => inner,
+        };
+        // Behind the last statement of a function code without lines has gone on.
+        if let Until::State(next) = &inner.next
+            && innermost(machine, next)? <= innermost(machine, &inner.at)?
+        {
+            return Ok(Some(inner));
+        }
+        at = inner.at;
+    }
+    Ok(None)
+}
