@@ -268,6 +268,31 @@ fn stops_are_told_alike_with_and_without_python() {
 }
 
 #[test]
+fn the_second_interface_is_closed_when_nobody_asks_there() {
+    let sample = Sample::new("list.c");
+    // How many descriptors gdb has taken from it. While events are written each stop is asked about there, so none are.
+    let taken = "python print('taken', len(__import__('fred_hook').left), gdb.selected_frame().find_sal().line)";
+    let forward = ["next", "next", taken, "next", taken];
+    let before = ["set debug-file-directory /none", "break main", "run", "next", "next", taken, "next", taken];
+    let back = ["fred-reverse-next", "fred-reverse-step", "print list_len(head)", "fred-undo", "fred-undo"];
+    let mut fred = Command::new(env!("CARGO_BIN_EXE_fred"));
+    fred.arg("--batch").current_dir(sample.path()).env("TERM", "dumb").stdin(Stdio::null());
+    for line in [&before[..], &back[..], &forward[..], &back[..], &forward[..]].concat() {
+        fred.args(["-e", line]);
+    }
+    let done = fred.args(["--", "gdb", "-q", "-nx", "./program"]).output().expect("fred runs");
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let taken: Vec<(&str, &str)> =
+        text.lines().filter_map(|line| line.strip_prefix("taken ")?.split_once(' ')).collect();
+    let (counts, lines): (Vec<&str>, Vec<&str>) = taken.into_iter().unzip();
+    assert_eq!(counts, ["0", "0", "1", "1", "1", "1"], "{text}");
+    // Undone and gone again, twice.
+    assert_eq!((lines[2], lines[3]), (lines[4], lines[5]), "{text}");
+    // What gdb says of it is not shown.
+    assert!(!text.contains("Error detected"), "{text}");
+}
+
+#[test]
 fn a_program_in_the_background_leaves_the_prompt() {
     let sample = Sample::of("spin.c", "volatile long n;\nint main(void)\n{\n    for (;;)\n        n++;\n}\n");
     let events = sample.gdb(&["break main", "run", "continue &", "print 3 + 4"]);

@@ -153,6 +153,11 @@ pub trait Aide: Send {
         String::new()
     }
 
+    /// The line to type at the prompt that ends the interface again; `None` if it stays open. It can be opened once more.
+    fn closing(&self) -> Option<String> {
+        None
+    }
+
     /// The line to type at the prompt that asks a question while the interface is not open; `None` if it must be opened.
     fn at_prompt(&mut self, question: &Question) -> Option<String> {
         let _ = question;

@@ -160,6 +160,7 @@ impl Engine {
             self.checkpoint_prompt(true, false, console);
         }
         if kind == PromptKind::Command {
+            self.close_idle_channel(console)?;
             self.name_program(console)?;
             self.note_arguments(&reading.send)?;
         }

@@ -88,6 +88,8 @@ struct Served {
     channel_name: PathBuf,
     /// Whether the running debugger has that interface open.
     open: bool,
+    /// Whether a question was asked there since a line of the user's was passed on.
+    asked: bool,
     /// Stopped copies that have.
     opened: HashSet<CopyId>,
     /// Printed there and not yet taken.
@@ -180,6 +182,7 @@ impl Live {
             _slave: channel_slave,
             channel_name,
             open: dialect.opens_at_once(),
+            asked: false,
             opened: HashSet::new(),
             told: String::new(),
             narrow,
@@ -319,6 +322,18 @@ impl Live {
         }
     }
 
+    /// Whether that is open, and nobody has asked anything there since the last call of this.
+    pub(crate) fn channel_idles(&mut self) -> bool {
+        self.served.as_mut().is_some_and(|served| served.open && !std::mem::take(&mut served.asked))
+    }
+
+    /// It has been closed.
+    pub(crate) fn channel_closed(&mut self) {
+        if let Some(served) = &mut self.served {
+            served.open = false;
+        }
+    }
+
     /// A stopped copy has the interface open as the running debugger has it.
     pub(crate) fn note_copy(&mut self, id: CopyId) {
         if let Some(served) = self.served.as_mut().filter(|served| served.open) {
@@ -330,6 +345,7 @@ impl Live {
     /// is let go on.
     pub(crate) fn question(&mut self, line: &str, apart: bool) -> Result<(), Error> {
         if let Some(served) = &mut self.served {
+            served.asked = true;
             served.channel.type_bytes(line.as_bytes());
             served.channel.type_bytes(b"\n");
         }

@@ -242,6 +242,10 @@ impl Aide for GdbAide {
         }
     }
 
+    fn closing(&self) -> Option<String> {
+        self.hooked.then(|| "server python __import__('fred_hook').close()".to_owned())
+    }
+
     fn at_prompt(&mut self, question: &Question) -> Option<String> {
         if !self.hooked {
             return None;

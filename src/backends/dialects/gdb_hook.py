@@ -1,7 +1,8 @@
 """Tells fred of stops from inside gdb, as records of gdb's machine format on a terminal of their own.
 
 As long as nobody asks more than that, this stands in for a second interface (`new-ui mi2`), whose echo of every stop is
-written a character at a time: hundreds of calls where this makes one. `open` opens that interface and ends this.
+written a character at a time: hundreds of calls where this makes one. `open` opens that interface and ends this, `close` does the
+reverse.
 """
 
 import os
@@ -30,7 +31,8 @@ def logs():
 class Hook:
     def __init__(self, path):
         self.path = path
-        self.out = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        # Descriptors of interfaces that gdb has given up without closing them.
+        self.left = []
         # Whether the program was let go since the last stop, and whether that has been told.
         self.ran = False
         self.told = False
@@ -43,8 +45,7 @@ class Hook:
         events = gdb.events
         self.handlers = [(events.cont, self.resumed), (events.stop, self.stopped), (events.exited, self.exited)]
         self.handlers.append((events.inferior_call, self.called))
-        for registry, handler in self.handlers:
-            registry.connect(handler)
+        self.begin()
         events.before_prompt.connect(self.prompts)
         # Whether gdb's own editor is off because of us; not known before the first prompt, when the user's files have been read.
         self.plain = None
@@ -75,13 +76,18 @@ class Hook:
         if text:
             self.write(text)
         if self.plain is None:
-            self.begin()
+            self.settle()
         # Looking takes as long as all the rest, and a command that lets the program go does not begin a log.
         elif self.plain and not self.moved:
             self.edit(logs())
         self.moved = False
 
     def begin(self):
+        self.out = os.open(self.path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        for registry, handler in self.handlers:
+            registry.connect(handler)
+
+    def settle(self):
         """Lines are edited at fred's prompt. gdb's own editor takes three calls for each character of a line, and sets the
         modes of the terminal four times a command."""
         # Of the current interface: the parameter is not what it shows.
@@ -142,11 +148,35 @@ class Hook:
         self.ran = self.told = False
 
     def open(self):
+        self.forget()
         for registry, handler in self.handlers:
             registry.disconnect(handler)
         os.close(self.out)
         self.ran = False
         gdb.execute("new-ui mi2 " + self.path)
+
+    def close(self):
+        """gdb deletes an interface whose terminal reports an error, as a pipe does that nobody reads. A copy of gdb may have
+        the same terminal open, so that itself cannot be closed."""
+        self.forget()
+        reading, writing = os.pipe()
+        os.close(reading)
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                ours = os.readlink("/proc/self/fd/" + name) == self.path
+            except OSError:
+                continue
+            if ours:
+                os.dup2(writing, int(name), inheritable=False)
+                self.left.append(int(name))
+        os.close(writing)
+        self.ran = self.told = False
+        self.begin()
+
+    def forget(self):
+        for one in self.left:
+            os.close(one)
+        self.left = []
 
     def program(self, token):
         """The executable of the current inferior: the last column of its row."""

@@ -246,7 +246,26 @@ impl Engine {
         if self.prompt().is_none_or(|prompt| prompt.kind != PromptKind::Command) {
             return Err(self.failure("cannot do that in the middle of a command of several lines: finish it first"));
         }
-        self.live.type_line(&line).map_err(|error| self.failed("asking the debugger", &error))?;
+        self.type_unseen(&line, console)?;
+        self.live.channel_opened();
+        Ok(())
+    }
+
+    /// Closes it before a line of the user's, if nothing was asked there since the one before: a debugger that has it open says
+    /// there what happens, too, and that takes longer than a step.
+    pub(super) fn close_idle_channel(&mut self, console: &mut dyn Console) -> Result<(), Failure> {
+        if !self.live.channel_idles() {
+            return Ok(());
+        }
+        let Some(line) = self.served.as_ref().and_then(|served| served.aide.closing()) else { return Ok(()) };
+        self.type_unseen(&line, console)?;
+        self.live.channel_closed();
+        Ok(())
+    }
+
+    /// Types a line that is not the user's, and waits for the prompt; nothing of it is shown.
+    fn type_unseen(&mut self, line: &str, console: &mut dyn Console) -> Result<(), Failure> {
+        self.live.type_line(line).map_err(|error| self.failed("asking the debugger", &error))?;
         loop {
             let woke = self.live.wait(console.interrupt_fd(), None);
             match woke.map_err(|error| self.failed("waiting for the debugger", &error))? {
@@ -261,9 +280,8 @@ impl Engine {
             }
         }
         let shown = self.live.take_output();
-        tracing::debug!("shown while the second interface was opened: {shown:?}");
+        tracing::debug!("shown behind {line:?}: {shown:?}");
         self.live.take_told();
-        self.live.channel_opened();
         Ok(())
     }
 
