@@ -164,7 +164,7 @@ impl Machine for Simulated {
             passed.micros += TICK_US;
             if let Some((frame, line)) = self.meets(tick, level) {
                 passed.count += 1;
-                passed.last.push(Hit { number: passed.count, frame, line });
+                passed.last.push(Hit { number: passed.count, frame, line, address: u64::from(line) });
             }
             if passed.count == most || micros.is_some_and(|micros| passed.micros > micros) {
                 passed.reached = false;
@@ -185,6 +185,10 @@ impl Machine for Simulated {
 
     fn same_thread(&mut self, _one: &State, _other: &State) -> Result<bool, String> {
         Ok(true)
+    }
+
+    fn function(&mut self, pc: u64) -> Option<u64> {
+        Some(pc / FUNCTION * FUNCTION)
     }
 
     fn entries(&mut self, _at: &State) -> Result<Level, String> {
@@ -252,6 +256,10 @@ impl Machine for Simulated {
         self.evaluations += 1;
         let value = self.trace[self.now.tick].value;
         Ok(known(value))
+    }
+
+    fn most_steps(&self) -> u32 {
+        60
     }
 
     fn missed(&self) -> String {

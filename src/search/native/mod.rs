@@ -47,6 +47,8 @@ pub struct Hit {
     pub frame: u64,
     /// Names the line.
     pub line: u32,
+    /// The instruction.
+    pub address: u64,
 }
 
 /// How a run over statements went.
@@ -141,6 +143,9 @@ pub trait Machine {
     /// # Errors
     /// As the trait says.
     fn same_thread(&mut self, one: &Self::State, other: &Self::State) -> Result<bool, Self::Error>;
+
+    /// Where the function begins that has an instruction, as far as can be said.
+    fn function(&mut self, pc: u64) -> Option<u64>;
 
     /// Where functions with lines begin, for a stretch that begins and ends in code without.
     ///

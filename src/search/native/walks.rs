@@ -1,7 +1,7 @@
 //! The last stop of a kind in a stretch: run over statements until few are left, then step.
 
 use super::chance::{self, Verdict};
-use super::{After, Ground, Hit, Landing, Level, MANY_US, Machine, Moved, PLENTY_US, Passed, SHORT_US, Until};
+use super::{After, Frame, Ground, Hit, Landing, Level, MANY_US, Machine, Moved, PLENTY_US, Passed, SHORT_US, Until};
 
 /// How many changes of line before the wanted place the debugger begins to step. The first stop after an arbitrary place need
 /// not be one that a forward run makes (it can be in the middle of a line); after one or two, the stops are the same.
@@ -78,6 +78,12 @@ fn last_of<M: Machine>(
         // No line begins in between.
         return counted(machine, from, level);
     };
+    if let Some(number) = hidden_entry(machine, until, passed)? {
+        let begin = machine.at_hit(from, level, number)?;
+        if let Some(found) = walk(machine, &begin, None, until, level, Around::Once)? {
+            return Ok(Some(found));
+        }
+    }
     let changes = changes_of(&passed.last);
     let whole = passed.count == passed.last.len() as u64;
     // Where a function is one line, there are fewer stops than changes of line: its entry and the stop behind its prologue are one.
@@ -108,6 +114,25 @@ fn last_of<M: Machine>(
     };
     let around = if whole { Around::Once } else { Around::Often };
     walk(machine, &begin, None, until, level, around)
+}
+
+/// The hit at which the call was entered in which a stretch ends, if code without lines has made it, as a library that calls back or the
+/// kernel for a handler of a signal. A step from before goes over all of that, and so over the stops of this call.
+fn hidden_entry<M: Machine>(
+    machine: &mut M,
+    until: &Until<M::State>,
+    passed: &Passed,
+) -> Result<Option<u64>, M::Error> {
+    let Until::State(state) = until else { return Ok(None) };
+    let frames = machine.frames(state)?;
+    let mut stack = frames.iter().skip_while(|frame| frame.inlined > 0);
+    let (Some(here), Some(caller)) = (stack.next(), stack.next()) else { return Ok(None) };
+    if !here.lines || caller.lines {
+        return Ok(None);
+    }
+    let Some(entry) = machine.function(here.pc) else { return Ok(None) };
+    let entered = |hit: &&Hit| hit.address == entry && hit.frame == here.address;
+    Ok(passed.last.iter().rfind(entered).map(|hit| hit.number))
 }
 
 /// How often the last line of a stretch is gone round.
@@ -229,6 +254,17 @@ fn walk_from<M: Machine>(
     walk(machine, from, last, until, level, around)
 }
 
+/// Whether a call that has been entered, whose frame counts by its address, is none of those in which the end is: it has returned
+/// before that, and may have gone round a loop a million times. Its frame has the same address as those of other calls from the same
+/// place.
+fn is_over_before<M: Machine>(machine: &mut M, entered: &Frame, until: &Until<M::State>) -> Result<bool, M::Error> {
+    let Until::State(state) = until else { return Ok(false) };
+    let frames = machine.frames(state)?;
+    let function = machine.function(entered.pc);
+    let mut same = frames.iter().filter(|frame| frame.address == entered.address);
+    Ok(!same.any(|frame| function.is_none() || machine.function(frame.pc) == function))
+}
+
 /// Steps from a state to the end, over what is deeper than the level; the last stop before the end that is not, or `last`.
 fn walk<M: Machine>(
     machine: &mut M,
@@ -239,11 +275,34 @@ fn walk<M: Machine>(
     around: Around,
 ) -> Result<Option<M::State>, M::Error> {
     let mut first = Some(set_out(machine, from, until)?);
+    let mut stepped_from = machine.frames(from)?.first().map_or(0, |frame| frame.address);
     for _ in 0..machine.most_steps() {
         let mut moved = match first.take() {
             Some(moved) => moved,
             None => machine.step(until)?,
         };
+        if let Moved::Stop(frame) = moved
+            && frame.address < stepped_from
+            && level.has(&frame)
+            && frame.lands
+            && is_over_before(machine, &frame, until)?
+        {
+            let inside = machine.here()?;
+            let called = Level::of(&machine.frames(&inside)?, 0).map(|of| Level { at_least: level.at_least, ..of });
+            moved = machine.finish(until)?;
+            if let Moved::Stop(frame) = moved
+                && !frame.begins
+            {
+                moved = machine.step(until)?;
+            }
+            if moved == Moved::End {
+                // The end is in the middle of the line from which it was called: the last stop is in there.
+                return match called {
+                    Some(called) => Ok(last_within(machine, &inside, until, &called.whole())?.or(Some(inside))),
+                    None => Ok(Some(inside)),
+                };
+            }
+        }
         while let Moved::Stop(frame) = moved
             && !(level.has(&frame) && frame.lands)
         {
@@ -264,7 +323,8 @@ fn walk<M: Machine>(
         }
         match moved {
             Moved::End => return Ok(last),
-            Moved::Stop(_) => {
+            Moved::Stop(frame) => {
+                stepped_from = frame.address;
                 let here = machine.here()?;
                 if around == Around::Often {
                     if is_last(machine, &here, until)? {

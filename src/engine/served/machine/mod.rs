@@ -305,9 +305,18 @@ impl Machine for Native<'_> {
             }
             (end, _) => return Err(self.astray(&format!("a replay ended by {end:?}"))),
         };
+        let address_of = |spot: u32| spots.0.get(spot as usize).map_or(0, |spot| spot.address);
         let line_of = |spot: u32| spots.1.get(spot as usize).copied().unwrap_or(u32::MAX);
-        let last =
-            ran.last.iter().map(|hit| Hit { number: hit.number, frame: hit.frame, line: line_of(hit.spot) }).collect();
+        let last = ran
+            .last
+            .iter()
+            .map(|hit| Hit {
+                number: hit.number,
+                frame: hit.frame,
+                line: line_of(hit.spot),
+                address: address_of(hit.spot),
+            })
+            .collect();
         Ok(Passed { count: ran.hits, last, reached, micros: ran.ran_us, turns: ran.turns })
     }
 
@@ -348,6 +357,11 @@ impl Machine for Native<'_> {
         // Without turns it is chance which thread was looked at last.
         let (Some(one), Some(other)) = (look(one), look(other)) else { return Ok(true) };
         Ok(one.tid == other.tid || one.turns.is_none() && other.turns.is_none())
+    }
+
+    fn function(&mut self, pc: u64) -> Option<u64> {
+        let function = self.engine.served.as_mut()?.symbols.function_at(pc)?;
+        function.ranges.first().map(|range| range.0)
     }
 
     fn entries(&mut self, at: &State) -> Result<Level, Failure> {
