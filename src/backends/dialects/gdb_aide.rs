@@ -220,8 +220,10 @@ impl Aide for GdbAide {
             }
             Question::Fresh => Answer::Went { stop: self.stop(told), shown: String::new() },
             Question::Step | Question::StepInstruction | Question::Finish | Question::Continue => {
-                let stop = self.stop(told)?;
-                Answer::Went { stop: Some(stop), shown: console_text(told) }
+                let (stop, text) = (self.stop(told)?, console_text(told));
+                // Which it says where it is told of no reason: the user's command has one.
+                let shown = text.strip_prefix("\nProgram stopped.\n").map_or(text.clone(), str::to_owned);
+                Answer::Went { stop: Some(stop), shown }
             }
         })
     }

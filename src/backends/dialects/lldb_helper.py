@@ -153,7 +153,10 @@ class Helper:
         return self.went("thread step-out")
 
     def do_continue(self, _):
-        return self.went("process continue")
+        went = self.went("process continue")
+        # That it was let go is not for the user, whose command was another.
+        went["shown"] = re.sub(r"\AProcess \d+ resuming\n", "", went["shown"])
+        return went
 
     # What is asked.
 

@@ -267,7 +267,7 @@ impl Supervisor {
             let stands_at = self.served.threads.get(&tid).and_then(|control| control.signal.as_ref());
             let why = match stands_at {
                 Some((number, _)) if *number != libc::SIGTRAP => Why::Signal(*number),
-                _ if halting => Why::Signal(0),
+                _ if halting => Why::Halted,
                 _ => Why::Exchanged,
             };
             self.later(Stop::Thread { tid, why });
