@@ -325,7 +325,7 @@ fn changes(expression: &str) -> bool {
     assigns || (calls && !text.trim_start().starts_with("sizeof"))
 }
 
-fn effect_of(line: &str) -> Effect {
+pub(super) fn effect_of(line: &str) -> Effect {
     let (word, rest) = split(line);
     let Some(name) = whole_name(word) else {
         return if word.starts_with('#') || word.is_empty() { Effect::Queries } else { Effect::Mutates };

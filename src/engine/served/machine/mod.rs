@@ -111,8 +111,10 @@ pub(in crate::engine) struct Native<'e> {
     standing: Option<State>,
     /// What the program was before the debugger changed it; it is put back when it matters.
     spoilt: Option<State>,
-    /// Whether it was made fit for a search.
+    /// Whether it was made fit for a search in which none of the user's breakpoints stops.
     pub(super) quiet: bool,
+    /// What has made it fit.
+    pub(super) fit: Vec<Question>,
     pub(super) watched: Option<Watched>,
     /// Numbers of lines, for telling them apart.
     lines: HashMap<(PathBuf, u32), u32>,
@@ -145,6 +147,7 @@ impl<'e> Native<'e> {
             standing: None,
             spoilt: None,
             quiet: false,
+            fit: Vec::new(),
             watched: None,
             lines: HashMap::new(),
             spots: HashMap::new(),
@@ -415,8 +418,8 @@ impl Machine for Native<'_> {
         if std::mem::take(&mut self.bereft) {
             let (copy, prompt) = self.debugger.clone();
             self.engine.start_copy(copy, &prompt)?;
-            if self.quiet {
-                self.be_quiet()?;
+            for question in self.fit.clone() {
+                self.ask(&question)?;
             }
         }
         self.engine.look_at_leader(&mut *self.console)?;
