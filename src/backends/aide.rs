@@ -205,7 +205,8 @@ pub trait Aide: Send {
         false
     }
 
-    /// Whether a step that returns from a call always stops in the caller. Otherwise it goes on from the middle of a line.
+    /// Whether a step that returns from a call always stops in the caller, and one over lines at every row of the line table. Otherwise it
+    /// goes on from the middle of a line.
     fn stops_after_return(&self) -> bool {
         false
     }

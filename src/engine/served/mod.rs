@@ -74,8 +74,8 @@ pub(super) struct Replayed<'a> {
 impl Served {
     pub(super) fn new(aide: Box<dyn Aide>) -> Self {
         Served {
+            symbols: Symbols::by_rows(aide.stops_after_return()),
             aide,
-            symbols: Symbols::new(),
             programs: 0,
             program: 0,
             alive: false,
