@@ -7,7 +7,7 @@ use object::read::elf::Dyn as _;
 
 use crate::backends::aide::{Aide, Answer, BreakpointFact, FrameFact, Question};
 use crate::backends::mi::{self, Record, Tuple, Value};
-use crate::history::entry::{Effect, Reason, Stop};
+use crate::history::entry::{Reason, Stop};
 
 /// What stands in for the machine interface.
 pub const HOOK: &str = include_str!("gdb_hook.py");
@@ -135,7 +135,7 @@ fn breakpoints_of(body: &[Value]) -> Vec<BreakpointFact> {
             condition: text(row, "cond").map(str::to_owned),
             ignored: number(row, "ignore").unwrap_or(0),
             once: matches!(text(row, "disp"), Some("del" | "dis")),
-            goes_on: commands.last().is_some_and(|line| super::gdb::effect_of(line) == Effect::Moves),
+            goes_on: commands.last().is_some_and(|line| super::gdb::goes_on(line)),
             commands,
         });
     }

@@ -99,6 +99,7 @@ impl Target for View<'_> {
     fn registers(&mut self, tid: Tid) -> Result<ThreadRegisters, Errno> {
         let real = self.stopped(tid)?;
         let general = raw::registers(real).map_err(number)?;
+        let general = self.0.at_entry(real, general);
         let extended = raw::extended_state(real).map_err(number)?;
         Ok(ThreadRegisters { general, extended })
     }
@@ -107,7 +108,8 @@ impl Target for View<'_> {
         let real = self.stopped(tid)?;
         self.0.pass_guard();
         self.0.chosen_by_hand(real);
-        raw::set_registers(real, &registers.general).map_err(number)?;
+        let general = self.0.before_entry(real, registers.general);
+        raw::set_registers(real, &general).map_err(number)?;
         raw::set_extended_state(real, &registers.extended).map_err(number)
     }
 
