@@ -191,6 +191,19 @@ fn a_process_that_runs_already_is_attached_to_and_let_go() {
 }
 
 #[test]
+fn a_condition_that_is_judged_often_is_waited_for() {
+    // It is longer than a place is waited for that is not met again.
+    let source = "static volatile int last;\nstatic void beat(int n)\n{\n    last = n;\n}\nint main(void)\n{\n    \
+                  for (int i = 0; i < 9000; i++)\n        beat(i);\n    return 0;\n}\n";
+    let lldb = lldbs().remove(0);
+    let lines = ["b 10", "run", "breakpoint set --name beat --condition 'n == 1500'", "fred-reverse-continue", "p n"];
+    let events = Sample::of("beats.c", source).lldb(&lldb, &lines);
+    assert!(events.iter().all(is_done), "{lldb}: {events:#?}");
+    assert_eq!(place(&events[3]), (Some(4), Some("beat")), "{lldb}: {}", events[3]);
+    assert!(said(&events[4]).trim_end().ends_with("1500"), "{lldb}: {}", events[4]);
+}
+
+#[test]
 fn a_bisection_finds_the_statement() {
     // One of them will do: what is asked of them is what the other tests ask.
     let lldb = lldbs().remove(0);

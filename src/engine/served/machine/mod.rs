@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fred_checkpointer::wire::{CopyId, Run, RunEnd};
 
@@ -115,6 +115,8 @@ pub(in crate::engine) struct Native<'e> {
     pub(super) quiet: bool,
     /// What has made it fit.
     pub(super) fit: Vec<Question>,
+    /// How long it may judge, beside what the program takes, which hits of breakpoints are stops.
+    pub(super) judges: Duration,
     pub(super) watched: Option<Watched>,
     /// Numbers of lines, for telling them apart.
     lines: HashMap<(PathBuf, u32), u32>,
@@ -148,6 +150,7 @@ impl<'e> Native<'e> {
             spoilt: None,
             quiet: false,
             fit: Vec::new(),
+            judges: Duration::ZERO,
             watched: None,
             lines: HashMap::new(),
             spots: HashMap::new(),

@@ -269,7 +269,7 @@ impl Native<'_> {
             Until::State(state) => state.0.at.saturating_sub(self.at),
             Until::End => 0,
         };
-        let deadline = fence.is_some().then(|| Instant::now() + self.patience(span));
+        let deadline = fence.is_some().then(|| Instant::now() + self.patience(span) + self.judges);
         let answer = self.ask_until(question, deadline);
         self.engine
             .live

@@ -2,6 +2,7 @@
 //! that are to be ignored are used up by going back over them, and a temporary breakpoint goes with its stop.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fred_checkpointer::wire::{Run, RunEnd};
 
@@ -13,6 +14,9 @@ use crate::engine::reverse::NO_EARLIER;
 use crate::engine::served::machine::{Native, State};
 use crate::engine::{Console, Failure};
 use crate::search::native::{Landing, Level, Machine, Moved, Until, last_hit, over_runs};
+
+/// How long a debugger may take to judge a hit: lldb 16 takes a millisecond for a comparison, more for a call.
+const JUDGED: Duration = Duration::from_millis(20);
 
 /// What the user's breakpoints have become by being hit.
 #[derive(Default)]
@@ -154,6 +158,9 @@ impl Native<'_> {
     ) -> Result<Option<State>, Failure> {
         let level = Level::at(breakpoints.iter().flat_map(|one| one.addresses.clone()).collect());
         let at_one = self.stands_at(from, &level)? && !self.is_end(from, until)?;
+        // That the place is met again is known then, and how often the debugger is asked on the way to it.
+        let hits = self.pass(from, until, &level, u64::MAX, None)?.count;
+        self.judges = JUDGED * u32::try_from(hits).unwrap_or(u32::MAX);
         self.stand(from)?;
         let mut last = None;
         // Where it stands it has stopped before, if it has a condition that holds.
