@@ -5,7 +5,7 @@ mod native;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use native::{Sample, is_done, place};
+use native::{Sample, further_package, is_done, package, place, put_in};
 use serde_json::Value;
 
 impl Sample {
@@ -343,33 +343,19 @@ fn copies_before_main_are_no_beginnings() {
     assert_eq!(place(&events[6]), (Some(line("    day();")), Some("main")), "{}", events[6]);
 }
 
-/// What there is for other systems is not downloaded.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
 /// The interpreter of Lua, compiled from the sources in a crate, with something changed in one of them.
 fn broken_lua(file: &str, right: &str, wrong: &str) -> Sample {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let known = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", TARGET])
-        .current_dir(root)
-        .output();
-    let known: Value = serde_json::from_slice(&known.expect("cargo runs").stdout).expect("JSON");
-    let packages = known["packages"].as_array().expect("packages");
-    let manifest =
-        packages.iter().find(|package| package["name"] == "lua-src").expect("lua-src")["manifest_path"].as_str();
-    let sources = Path::new(manifest.expect("a path")).with_file_name("lua-5.4.7");
+    let sources = package("lua-src").expect("lua-src is a dependency").join("lua-5.4.7");
     let directory = tempfile::tempdir().expect("a directory");
     let copied = |from: PathBuf| {
         let name = from.file_name().expect("a name").to_owned();
         std::fs::copy(&from, directory.path().join(name)).expect("a copy");
     };
     std::fs::read_dir(sources).expect("sources of Lua").flatten().for_each(|entry| copied(entry.path()));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     copied(root.join("tests/real/lua_main.c"));
     copied(root.join("tests/real/pushes.lua"));
-    let text = std::fs::read_to_string(directory.path().join(file)).expect("a source");
-    assert_eq!(text.matches(right).count(), 1, "{file} is another one");
-    std::fs::write(directory.path().join(file), text.replace(right, wrong)).expect("a source");
+    put_in(&directory.path().join(file), right, wrong);
     let compile = "gcc -g -O0 -w -o program l*.c -lm";
     assert!(Command::new("sh").args(["-c", compile]).current_dir(directory.path()).status().expect("gcc").success());
     Sample::at(directory)
@@ -408,23 +394,9 @@ fn lua_with_a_bug_is_gone_back_in_from_its_abort() {
     assert_eq!(place(&events[12]), place(&events[5]));
 }
 
-/// Sources that only `make test-all` fetches; none if they are not there.
-fn further_sources(package: &str) -> Option<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/sources/Cargo.toml");
-    let known = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", TARGET, "--manifest-path"])
-        .arg(manifest)
-        .output()
-        .expect("cargo runs");
-    let known: Value = serde_json::from_slice(&known.stdout).ok()?;
-    let found = known["packages"].as_array()?.iter().find(|found| found["name"] == package)?;
-    Some(Path::new(found["manifest_path"].as_str()?).parent()?.to_owned())
-}
-
 #[test]
 fn bzip2_with_a_bug_is_gone_back_in_from_its_internal_error() {
-    let Some(sources) = further_sources("bzip2-sys") else {
+    let Some(sources) = further_package("bzip2-sys") else {
         eprintln!("skipped: the sources of bzip2 are not here; tests/further fetches them");
         return;
     };
@@ -434,12 +406,7 @@ fn bzip2_with_a_bug_is_gone_back_in_from_its_internal_error() {
     }
     // Below the array there is the block that is being sorted; bzip2 finds its sum wrong some time later (1007).
     let (right, wrong) = ("quadrant[a2update] = qVal;", "quadrant[a2update - (a2update < 2 ? 40 : 0)] = qVal;");
-    let file = directory.path().join("blocksort.c");
-    let text = std::fs::read_to_string(&file).expect("a source");
-    assert_eq!(text.matches(right).count(), 1, "another bzip2");
-    let text = text.replace(right, wrong);
-    std::fs::write(&file, &text).expect("a source");
-    let culprit = text.lines().position(|line| line.contains(wrong)).expect("the statement") as u64 + 1;
+    let culprit = put_in(&directory.path().join("blocksort.c"), right, wrong);
     let objects = "bzip2 bzlib blocksort compress decompress huffman crctable randtable";
     let compile = format!("gcc -g -O0 -w -o program $(printf '%s.c ' {objects})");
     assert!(Command::new("sh").args(["-c", &compile]).current_dir(directory.path()).status().expect("gcc").success());
@@ -466,7 +433,7 @@ fn bzip2_with_a_bug_is_gone_back_in_from_its_internal_error() {
 
 #[test]
 fn a_parser_that_aborts_is_gone_back_in_to_the_text_that_was_too_deep() {
-    let (Some(parser), Some(json)) = (further_sources("tree-sitter"), further_sources("tree-sitter-json")) else {
+    let (Some(parser), Some(json)) = (further_package("tree-sitter"), further_package("tree-sitter-json")) else {
         eprintln!("skipped: the sources of tree-sitter are not here; tests/further fetches them");
         return;
     };

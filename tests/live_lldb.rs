@@ -190,83 +190,17 @@ fn a_process_that_runs_already_is_attached_to_and_let_go() {
     }
 }
 
-/// What a session prints, but for what is different each time.
-fn normal(text: &str) -> Vec<String> {
-    let addresses = regex::Regex::new("0x[0-9a-f]+").expect("a pattern");
-    let processes = regex::Regex::new(r"Process \d+").expect("a pattern");
-    // That the program before was killed is told or not, as it happens.
-    let usual = |line: &&str| {
-        !line.trim().is_empty() && !line.starts_with("(lldb) ") && !line.contains(" exited with status = 9 ")
-    };
-    let lines = text.lines().filter(usual).map(|line| line.split("tid = ").next().unwrap_or(line));
-    lines
-        .map(|line| processes.replace_all(&addresses.replace_all(line, "0x"), "Process N").trim_end().to_owned())
-        .collect()
-}
-
 #[test]
-fn sessions_read_as_with_plain_lldb() {
-    let lines = [
-        "settings set symbols.enable-external-lookup false",
-        "settings set auto-confirm true",
-        "b insert",
-        "breakpoint list",
-        "run",
-        "bt",
-        "frame variable",
-        "next",
-        "step",
-        "p *fresh",
-        "p value + 1",
-        "finish",
-        "breakpoint delete 1",
-        "watchpoint set variable head",
-        "continue",
-        "watchpoint delete",
-        "expr list_len(head)",
-        "image lookup -t node",
-        "disassemble -c 2",
-        "si",
-        "ni",
-        "frame info",
-        "finish",
-        "thread until 31",
-        "b list_len",
-        "run",
-        "up",
-        "down",
-        "expr n = 3",
-        "source list -l 20 -c 4",
-        "register read rip",
-        "thread list",
-        "process status",
-        "memory read -c 8 $sp",
-        "kill",
-        "process launch -s",
-        "breakpoint set --name main -o true",
-        "continue",
-        "continue",
-    ];
-    for lldb in lldbs() {
-        let sample = Sample::new("list.c");
-        let mut plain = Command::new(&lldb);
-        plain.args(["-x", "-b"]);
-        let mut fred = Command::new(env!("CARGO_BIN_EXE_fred"));
-        fred.arg("--batch");
-        for line in lines {
-            plain.args(["-o", line]);
-            fred.args(["-e", line]);
-        }
-        plain.arg("./program");
-        fred.args(["--", &lldb, "-x", "./program"]);
-        let run = |command: &mut Command| {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", "exec \"$@\" 2>&1", "sh"]).arg(command.get_program()).args(command.get_args());
-            let done = shell.current_dir(sample.path()).env("TERM", "dumb").stdin(Stdio::null()).output();
-            normal(&String::from_utf8_lossy(&done.expect("it runs").stdout))
-        };
-        assert_eq!(run(&mut plain), run(&mut fred), "{lldb}");
-    }
+fn a_condition_that_is_judged_often_is_waited_for() {
+    // It is longer than a place is waited for that is not met again.
+    let source = "static volatile int last;\nstatic void beat(int n)\n{\n    last = n;\n}\nint main(void)\n{\n    \
+                  for (int i = 0; i < 9000; i++)\n        beat(i);\n    return 0;\n}\n";
+    let lldb = lldbs().remove(0);
+    let lines = ["b 10", "run", "breakpoint set --name beat --condition 'n == 1500'", "fred-reverse-continue", "p n"];
+    let events = Sample::of("beats.c", source).lldb(&lldb, &lines);
+    assert!(events.iter().all(is_done), "{lldb}: {events:#?}");
+    assert_eq!(place(&events[3]), (Some(4), Some("beat")), "{lldb}: {}", events[3]);
+    assert!(said(&events[4]).trim_end().ends_with("1500"), "{lldb}: {}", events[4]);
 }
 
 #[test]

@@ -309,3 +309,49 @@ fn a_return_is_waited_for_in_the_frame_that_returns() {
     assert!(events.iter().all(is_done), "{events:#?}");
     assert_eq!(place(&events[2]), (Some(22), Some("level")), "{}", events[2]);
 }
+
+#[test]
+fn exceptions_go_through_functions_whose_statements_are_counted() {
+    let sample = Sample::made(&["throwing.cc"], "g++ -g -O0 -o program throwing.cc");
+    let source = std::fs::read_to_string(sample.path().join("throwing.cc")).expect("the source");
+    let line = |text: &str| source.lines().position(|line| line.contains(text)).expect("the statement") as u64 + 1;
+    let events = sample.gdb(&[
+        &format!("break {}", line("return 0;")),
+        "run",
+        "fred-reverse-next",
+        "fred-reverse-next",
+        "fred-undo 2",
+        // gdb does not see where an exception is caught if the unwinder has no probes for it, and steps on.
+        "fred-reverse-watch caught",
+        "print caught",
+        "fred-undo",
+        "fred-reverse-watch unwound",
+        "print caught",
+        "fred-undo",
+        "break hot if n == 9000",
+        "fred-reverse-continue",
+        "print caught",
+        "print unwound",
+        "delete",
+        "catch throw",
+        "fred-reverse-continue",
+        "fred-reverse-finish",
+        "fred-reverse-finish",
+        "print n",
+        "delete",
+        "continue",
+    ]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(lines_of(&events[2..4]), [line("std::printf("), line("for (int i = 0; i < 20000")], "{events:#?}");
+    assert_eq!(place(&events[5]), (Some(line("caught++")), Some("main")), "{}", events[5]);
+    assert!(said(&events[6]).contains("= 59"), "{}", events[6]);
+    assert_eq!(place(&events[8]).1, Some("Guard::~Guard"), "{}", events[8]);
+    assert!(said(&events[9]).contains("= 60"), "{}", events[9]);
+    // Those of 7, 1007, ..., each of which three rounds meet.
+    assert!(said(&events[13]).contains("= 27") && said(&events[14]).contains("= 9000"), "{events:#?}");
+    assert_eq!(place(&events[18]), (Some(line("throw std::")), Some("risky")), "{}", events[18]);
+    assert_eq!(place(&events[19]).1, Some("hot"), "{}", events[19]);
+    assert!(said(&events[20]).contains("= 8007"), "{}", events[20]);
+    // Nothing that was thrown on the way has ended it.
+    assert_eq!(events[22]["stop"]["exit_code"], 0, "{}", events[22]);
+}

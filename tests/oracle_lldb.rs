@@ -10,6 +10,16 @@ fn random_programs() {
 }
 
 #[test]
+fn random_programs_optimised() {
+    oracle_c::random_programs(&native::lldbs(), &["-O1", "-O2", "-Os", "-Og"]);
+}
+
+#[test]
+fn random_breakpoints() {
+    oracle_c::random_breakpoints(&native::lldbs(), &["-O0", "-O0", "-Og"]);
+}
+
+#[test]
 fn written_programs() {
     oracle_c::written_programs(&native::lldbs());
 }

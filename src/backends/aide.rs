@@ -49,6 +49,13 @@ pub enum Question {
     Complete(String),
     /// A command of the debugger, whose output is the answer.
     Tell(String),
+    /// Gives a breakpoint other commands.
+    Commands {
+        /// The breakpoint's number.
+        number: String,
+        /// A line each.
+        lines: Vec<String>,
+    },
     /// Where the program has stopped since it was last asked or moved, if it has.
     Fresh,
 }
@@ -79,10 +86,18 @@ pub struct BreakpointFact {
     pub enabled: bool,
     /// Where its enabled locations are.
     pub addresses: Vec<u64>,
-    /// Whether it has a condition, belongs to one thread, goes after its first hit, or ignores hits.
+    /// Whether not every hit is a stop for a reason that the debugger must judge: a condition, a thread to which it belongs.
     pub conditional: bool,
     /// The condition.
     pub condition: Option<String>,
+    /// How many of the next hits it ignores.
+    pub ignored: u64,
+    /// It is deleted or put out of force when it has stopped.
+    pub once: bool,
+    /// What the debugger is to do when it has stopped.
+    pub commands: Vec<String>,
+    /// That ends in going on, so the user sees no stop there.
+    pub goes_on: bool,
 }
 
 /// What was answered.
@@ -133,6 +148,27 @@ pub trait Aide: Send {
     /// What makes a copy of the debugger fit for a search: nothing of the user's stops or prints any more.
     fn quiet(&self) -> Vec<Question>;
 
+    /// What has the breakpoints of a copy stop at every hit that their conditions let through, and those that go on at none: a
+    /// search goes over them forwards, and what they ignore and what becomes of them goes by their hits backwards.
+    fn judging(&self, breakpoints: &[BreakpointFact]) -> Vec<Question>;
+
+    /// Takes a breakpoint out of force that was made fit by [`Aide::judging`].
+    fn forget(&self, breakpoint: &BreakpointFact) -> Vec<Question>;
+
+    /// Says how many hits a breakpoint ignores from now on.
+    fn ignore(&self, number: &str, hits: u64) -> Question;
+
+    /// Whether an exchanged program that stands at a breakpoint has hit it for the debugger, which counts that, has breakpoints
+    /// go that stop once, and does what is to be done at them.
+    fn hits_by_landing(&self) -> bool {
+        true
+    }
+
+    /// Takes a breakpoint away that stops once, when it has.
+    fn delete_breakpoint(&self, number: &str) -> Question {
+        Question::Tell(format!("delete {number}"))
+    }
+
     /// Tells the server which program is to be started; `None` if the debugger does so itself.
     fn name_program(&self, executable: &str) -> Option<Question>;
 
@@ -169,7 +205,8 @@ pub trait Aide: Send {
         false
     }
 
-    /// Whether a step that returns from a call always stops in the caller. Otherwise it goes on from the middle of a line.
+    /// Whether a step that returns from a call always stops in the caller, and one over lines at every row of the line table. Otherwise it
+    /// goes on from the middle of a line.
     fn stops_after_return(&self) -> bool {
         false
     }

@@ -109,10 +109,16 @@ pub fn record(line: &str) -> Option<Record> {
             let end = body.find(',').unwrap_or(body.len());
             let class = body[..end].to_owned();
             let results =
-                if end == body.len() { Tuple::new() } else { Reader::new(&body[end + 1..]).results(None, 0)? };
-            Some(match kind {
-                '^' => Record::Result { token, class, results },
-                _ => Record::Async { kind, class, results },
+                if end == body.len() { Some(Tuple::new()) } else { Reader::new(&body[end + 1..]).results(None, 0) };
+            Some(match (kind, results) {
+                ('^', Some(results)) => Record::Result { token, class, results },
+                (_, Some(results)) => Record::Async { kind, class, results },
+                // It is waited for.
+                ('^', None) => {
+                    let why = Value::Text(format!("the debugger's answer does not read as its manual says: {line}"));
+                    Record::Result { token, class: "error".to_owned(), results: Tuple::from([("msg".to_owned(), why)]) }
+                }
+                (_, None) => return None,
             })
         }
         _ => None,
@@ -227,8 +233,8 @@ impl<'t> Reader<'t> {
             if !tuple.is_empty() {
                 self.take(b',')?;
             }
-            // gdb 13 prints the locations of a breakpoint as nameless tuples behind it.
-            if matches!(self.peek()?, b'{') {
+            // Up to gdb 13 the locations of a breakpoint are nameless tuples behind it, and its commands a tuple of nameless strings.
+            if matches!(self.peek()?, b'{' | b'"') {
                 let value = self.value(depth)?;
                 add(&mut tuple, "", value);
                 continue;
@@ -287,6 +293,28 @@ mod tests {
         let body = results["BreakpointTable"].tuple().unwrap()["body"].list();
         assert_eq!(body.len(), 3);
         assert_eq!(body[2].tuple().unwrap()["number"].text(), Some("1.2"));
+    }
+
+    #[test]
+    fn commands_of_a_breakpoint_are_kept() {
+        for script in [r#"{"silent","print x"}"#, r#"["silent","print x"]"#] {
+            let line = format!(r#"^done,bkpt={{number="1",script={script},times="0"}}"#);
+            let Some(Record::Result { results, .. }) = record(&line) else { panic!("no record") };
+            let row = results["bkpt"].tuple().unwrap();
+            assert_eq!(row["times"].text(), Some("0"));
+            let nameless = |value: &Value| value.tuple().and_then(|tuple| tuple.get("")).cloned();
+            let lines = nameless(&row["script"]).unwrap_or_else(|| row["script"].clone());
+            assert_eq!(lines.list().iter().filter_map(Value::text).collect::<Vec<_>>(), ["silent", "print x"]);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_a_refusal() {
+        let Some(Record::Result { token: Some(7), class, .. }) = record("7^done,x={\"a\"=}") else {
+            panic!("no record")
+        };
+        assert_eq!(class, "error");
+        assert_eq!(record("*stopped,x={\"a\"=}"), None);
     }
 
     proptest::proptest! {

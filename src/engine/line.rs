@@ -251,11 +251,12 @@ impl Engine {
         let typed = effect;
         let stop = match &self.served {
             Some(served) if outcome.prompt.is_some() => {
-                let stop = served.aide.stop(&outcome.told);
+                let mut stop = served.aide.stop(&outcome.told);
+                self.locate(&mut stop, console)?;
                 // What a command does to the program is seen, whatever it was thought to do.
                 effect = match (&stop, effect) {
                     (Some(_), _) => Effect::Moves,
-                    (None, Effect::Moves) if !served.aide.moved(&outcome.told) => Effect::Queries,
+                    (None, Effect::Moves) if !self.was_moved(&outcome.told) => Effect::Queries,
                     (None, effect) => effect,
                 };
                 stop

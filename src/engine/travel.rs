@@ -133,10 +133,11 @@ impl Engine {
                 }
                 self.state = State::Prompt(prompt);
                 if *effect == Effect::Moves {
-                    let stop = match &self.served {
+                    let mut stop = match &self.served {
                         Some(served) => served.aide.stop(&outcome.told),
                         None => self.dialect.parse_stop(line, &outcome.output),
                     };
+                    self.locate(&mut stop, console)?;
                     self.same_place(line, &point.stop, stop.as_ref())?;
                 }
                 Ok(())

@@ -125,3 +125,36 @@ pub fn lldbs() -> Vec<String> {
     assert!(!found.is_empty(), "this test needs lldb, which is not in PATH; try: apt-get install lldb-16");
     found
 }
+
+/// The sources of a package that this workspace depends on.
+pub fn package(name: &str) -> Option<PathBuf> {
+    package_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"), name)
+}
+
+/// Sources that only `make test-all` fetches; none if they are not there.
+pub fn further_package(name: &str) -> Option<PathBuf> {
+    package_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/sources/Cargo.toml"), name)
+}
+
+fn package_of(manifest: &Path, name: &str) -> Option<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let known = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--offline"])
+        // What there is for other systems is not downloaded.
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu", "--manifest-path"])
+        .arg(manifest)
+        .output()
+        .expect("cargo runs");
+    let known: Value = serde_json::from_slice(&known.stdout).ok()?;
+    let found = known["packages"].as_array()?.iter().find(|found| found["name"] == name)?;
+    Some(Path::new(found["manifest_path"].as_str()?).parent()?.to_owned())
+}
+
+/// Replaces a text in a source, where it must be once; the line in which it stands.
+pub fn put_in(file: &Path, right: &str, wrong: &str) -> u64 {
+    let text = std::fs::read_to_string(file).expect("a source");
+    assert_eq!(text.matches(right).count(), 1, "{} is another one", file.display());
+    std::fs::write(file, text.replace(right, wrong)).expect("a source");
+    let before = text.split(right).next().expect("it is there");
+    before.matches('\n').count() as u64 + 1
+}

@@ -31,6 +31,9 @@ class Gdb:
     begin = ['set confirm off', 'break main', 'run']
     looks = ['info locals', 'info args']
     options = ['-q', '-nx']
+    counting = 'info breakpoints'
+    # A reverse move that lands on a breakpoint has hit it, as in gdb itself.
+    counts_back = True
 
     def __init__(self, name):
         self.name = name
@@ -38,11 +41,30 @@ class Gdb:
     def trace(self, program):
         return [self.name, '-batch', '-nx', '-x', os.path.join(HERE, 'trace.py'), '--args', program]
 
-    def between_breakpoints(self, lines):
-        """Sets the session up to go between breakpoints that are set with these lines."""
-        self.begin = ['set confirm off'] + lines + ['run']
-        self.looks = self.looks + ['info breakpoints']
+    def breakpoint(self, number, one, plain):
+        """What sets a breakpoint; a `plain` one has its place and its condition only."""
+        word = 'tbreak' if one.once and not plain else 'break'
+        lines = ['%s %s%s' % (word, one.place or 'main', ' if ' + one.condition if one.condition else '')]
+        if not plain and one.ignored:
+            lines.append('ignore %d %d' % (number, one.ignored))
+        if not plain and one.does:
+            # Not the very word that the session uses.
+            lines.append('\n'.join(['commands %d' % number, 'silent', 'printf "here\\n"'] +
+                                   ['continue 1'] * one.goes_on + ['end']))
         return lines
+
+    def hits(self, output):
+        """Number to count of `info breakpoints`."""
+        found, number = {}, None
+        for line in output.splitlines():
+            row = re.match(r'(\d+)\s', line)
+            number = row.group(1) if row else number
+            count = re.search(r'breakpoint already hit (\d+) time', line)
+            if row:
+                found[number] = 0
+            if count:
+                found[number] = int(count.group(1))
+        return found
 
     def steps(self, n):
         """Lines that make n steps, and how many each makes."""
@@ -60,6 +82,9 @@ class Lldb:
     begin = ['breakpoint set --name main', 'run']
     looks = ['frame variable']
     options = ['-x']
+    counting = 'breakpoint list'
+    # The stop that lldb is told of then is none at a breakpoint.
+    counts_back = False
 
     def __init__(self, name):
         self.name = name
@@ -67,6 +92,27 @@ class Lldb:
     def trace(self, program):
         script = os.path.join(HERE, 'trace_lldb.py')
         return [self.name, '-b', '-x', '-o', 'command script import ' + script, program]
+
+    def breakpoint(self, number, one, plain):
+        if one.place:
+            line = 'breakpoint set --file %s --line %s' % tuple(one.place.split(':'))
+        else:
+            line = 'breakpoint set --name main'
+        if one.condition:
+            line += " --condition '%s'" % one.condition
+        if not plain and one.ignored:
+            line += ' --ignore-count %d' % one.ignored
+        if not plain and one.once:
+            line += ' --one-shot true'
+        if not plain and one.goes_on:
+            line += ' --auto-continue true'
+        if not plain and one.does:
+            line += " --command 'frame info'"
+        return [line]
+
+    def hits(self, output):
+        rows = (re.match(r'(\d+): .*?(?:hit count = (\d+)|$)', line) for line in output.splitlines())
+        return {row.group(1): int(row.group(2) or 0) for row in rows if row}
 
     def steps(self, n):
         # `thread step-in --count` counts something else.
@@ -173,69 +219,150 @@ class Session:
         return self.plan
 
 
-class Breakpoints:
-    """Makes up a session that goes between breakpoints of gdb. The trace has their stops."""
+class Breakpoint:
+    """One that a session sets: `main` if it has no place."""
 
-    def __init__(self, trace, dice):
+    def __init__(self, place=None, condition=None, ignored=0, once=False, does=False, goes_on=False):
+        self.place, self.condition, self.ignored = place, condition, ignored
+        self.once, self.does, self.goes_on = once, does, goes_on
+
+
+class State:
+    """Where a session between breakpoints stands, and what its breakpoints have become."""
+
+    def __init__(self, at, counted, ignored):
+        self.at, self.counted, self.ignored = at, counted, ignored
+
+    def copy(self):
+        return State(self.at, dict(self.counted), dict(self.ignored))
+
+
+class Breakpoints:
+    """Makes up a session that goes between breakpoints. The trace has every hit of every one, as if they were plain."""
+
+    def __init__(self, debugger, breakpoints, trace, dice):
+        self.debugger = debugger
+        self.breakpoints = {str(number): one for number, one in enumerate(breakpoints, 1)}
         self.trace = trace
-        self.last = len(trace) - 1
         self.dice = dice
         trace[0]['by'] = [number for number, count in trace[0]['hits'].items() if count]
-        for one in range(self.last):
-            trace[one + 1]['by'] = self.passed(one, one + 1)
+        for before, after in zip(trace, trace[1:]):
+            after['by'] = [number for number, count in after['hits'].items() if count > before['hits'][number]]
 
     @staticmethod
-    def lines(trace, dice):
-        """Lines that set breakpoints where a step has stopped, one of them with a condition."""
-        places = [dice.pick([(stop['file'], stop['line']) for stop in trace if stop['file']]) for _ in range(3)]
+    def choose(trace, dice):
+        """Breakpoints where steps have stopped, most of them where they did more than once."""
+        every = ['%s:%d' % (stop['file'], stop['line']) for stop in trace if stop['file']]
+        places = [place for place in every if every.count(place) > 2 or dice.below(8) == 0] or every
         names = sorted(trace[0]['globals'])
-        condition = '%s %% %d == 0' % (dice.pick(names), 2 + dice.below(3)) if names else '1'
-        return ['break main', 'break %s:%d' % places[0], 'break %s:%d' % places[1],
-                'break %s:%d if %s' % (places[2] + (condition,))]
+        condition = '%s %% %d == 0' % (dice.pick(names), 2 + dice.below(3)) if names else '1 == 1'
+        found = [Breakpoint(), Breakpoint(dice.pick(places)), Breakpoint(dice.pick(places)),
+                 Breakpoint(dice.pick(places), condition)]
+        kind = dice.below(5)
+        if kind == 1:
+            found[1].ignored = 1 + dice.below(4)
+        elif kind == 2:
+            found[2].once = True
+        elif kind == 3:
+            found[1].does = True
+            found[3].ignored = 1 + dice.below(2)
+        elif kind == 4:
+            # What it does at a stop of others is another matter.
+            others = [one.place for one in found] + every[:1]
+            places = [place for place in places if place not in others]
+            if places:
+                found.append(Breakpoint(dice.pick(places), does=True, goes_on=True))
+        return found
+
+    def begin(self):
+        state = State(-1, {number: 0 for number in self.breakpoints},
+                      {number: one.ignored for number, one in self.breakpoints.items()})
+        return self.forward(state)
+
+    def hit(self, state):
+        """What a forward run makes of the hits where it is: whether it is a stop."""
+        stops, goes_on = False, False
+        for number in self.trace[state.at]['by']:
+            if number not in state.counted:
+                continue
+            state.counted[number] += 1
+            if state.ignored[number] > 0:
+                state.ignored[number] -= 1
+                continue
+            one = self.breakpoints[number]
+            stops, goes_on = True, goes_on or one.goes_on
+            if one.once:
+                del state.counted[number]
+        return stops and not goes_on
+
+    def forward(self, state):
+        """Where `continue` leads; None if to the end."""
+        state = state.copy()
+        while state.at < len(self.trace) - 1:
+            state.at += 1
+            if self.hit(state):
+                return state
+        return None
+
+    def backward(self, state, lands=True):
+        """Where `fred-reverse-continue` leads, or passes when it goes on to another stop; None if there is no stop."""
+        state = state.copy()
+        while state.at > 0:
+            state.at -= 1
+            there = [number for number in self.trace[state.at]['by']
+                     if number in state.counted and not self.breakpoints[number].goes_on]
+            stops = [number for number in there if state.ignored[number] == 0]
+            if stops:
+                for number in self.trace[state.at]['by']:
+                    if number in state.counted and self.debugger.counts_back and lands:
+                        state.counted[number] += 1
+                        state.ignored[number] = max(0, state.ignored[number] - 1)
+                for number in stops:
+                    if self.breakpoints[number].once:
+                        del state.counted[number]
+                return state
+            for number in there:
+                state.ignored[number] -= 1
+        return None
+
+    def check_forward(self, trace):
+        """That a plain debugger stops where the model says, and counts what that counts."""
+        state = self.begin()
+        for index, stop in enumerate(trace):
+            if state is None:
+                raise Wrong('the model has %d stops, plain %s more' % (index, self.debugger.name))
+            place = self.trace[state.at]
+            if (stop['file'], stop['line'], stop['depth']) != (place['file'], place['line'], place['depth']):
+                raise Wrong('the model stops at %s, plain %s at %s' % (place, self.debugger.name, stop))
+            if stop['hits'] != state.counted:
+                raise Wrong('stop %d: the model counts %s, plain %s %s' % (
+                    index, state.counted, self.debugger.name, stop['hits']))
+            state = self.forward(state)
+        if state is not None:
+            raise Wrong('the model stops at %s, plain %s not' % (self.trace[state.at], self.debugger.name))
 
     def make(self):
         """The plan, and what the breakpoints have counted after each command."""
-        plan, at, counted = [], [0], [self.trace[0]['hits']]
-        while len(plan) < ACTIONS and self.last > 0:
-            kind, here = self.dice.below(8), at[-1]
-            if kind < 3 and here < self.last:
-                plan.append(('continue', here + 1))
-                counted.append(self.more(counted[-1], self.passed(here, here + 1)))
-            elif kind < 6 and here > 0:
-                count = 1 + self.dice.below(min(here, 3)) if kind == 5 else 1
-                plan.append(('fred-reverse-continue' + (' %d' % count if count > 1 else ''), here - count))
-                # As in gdb, a hit is a hit, whichever way the program went.
-                counted.append(self.more(counted[-1], self.trace[here - count]['by']))
-            elif kind == 6 and len(at) > 1 and plan[-1][0] != 'fred-undo':
-                plan.append(('fred-undo', at[-2]))
-                counted.append(counted[-2])
+        plan, states = [], [self.begin()]
+        for _ in range(10 * ACTIONS):
+            if len(plan) == ACTIONS:
+                break
+            kind, here = self.dice.below(8), states[-1]
+            if kind < 3:
+                line, there = 'continue', self.forward(here)
+            elif kind < 6:
+                count = 1 + self.dice.below(3) if kind == 5 else 1
+                line, there = 'fred-reverse-continue' + (' %d' % count if count > 1 else ''), here
+                for left in range(count - 1, -1, -1):
+                    there = there and self.backward(there, left == 0)
+            elif kind == 6 and len(states) > 1 and plan[-1][0] != 'fred-undo':
+                line, there = 'fred-undo', states[-2]
             else:
                 continue
-            at.append(plan[-1][1])
-        return plan, counted[1:]
-
-    def passed(self, one, other):
-        """Breakpoints that count on the way from a stop to a later one, as often as they do."""
-        before, after = self.trace[one]['hits'], self.trace[other]['hits']
-        return [number for number in after for _ in range(after[number] - before[number])]
-
-    @staticmethod
-    def more(counted, numbers):
-        return {number: count + numbers.count(number) for number, count in counted.items()}
-
-
-def hits_of(output):
-    """Number to count of `info breakpoints`."""
-    found, number = {}, None
-    for line in output.splitlines():
-        row = re.match(r'(\d+)\s', line)
-        number = row.group(1) if row else number
-        count = re.search(r'breakpoint already hit (\d+) time', line)
-        if row:
-            found[number] = 0
-        if count:
-            found[number] = int(count.group(1))
-    return found
+            if there is not None:
+                plan.append((line, there.at))
+                states.append(there)
+        return plan, [state.counted for state in states[1:]]
 
 
 def run(command, **more):
@@ -246,7 +373,7 @@ def run(command, **more):
 def trace_of(debugger, program, directory, names, lines=()):
     out = os.path.join(directory, 'trace')
     environment = dict(os.environ, TRACE_OUT=out, TRACE_GLOBALS=','.join(names), TRACE_SETUP=debugger.setup,
-                       TRACE_LINES='\n'.join(lines))
+                       TRACE_LINES=json.dumps(list(lines)))
     done = run(debugger.trace(program), timeout=120, env=environment, cwd=directory)
     if done.returncode or not os.path.exists(out):
         raise Wrong('plain %s: %s' % (debugger.name, done.stdout[-2000:]))
@@ -300,7 +427,7 @@ def compare(debugger, plan, events, trace, counted):
             raise Wrong(where + 'variables are %s, not %s' % (seen, trace[fits[-1]]['locals']))
         count += 1 + len(trace[known[-1]]['locals'])
         if counted:
-            hits = hits_of(looks[size * number + size - 1]['output'])
+            hits = debugger.hits(looks[size * number + size - 1]['output'])
             if hits != counted[number]:
                 raise Wrong(where + 'breakpoints have counted %s, not %s' % (hits, counted[number]))
             count += len(hits)
@@ -316,7 +443,7 @@ def main():
     else:
         source, names = os.path.join(directory, 'program.c'), GLOBALS
         with open(source, 'w') as out:
-            out.write(Program(seed).text())
+            out.write(Program(seed).text(4 if os.environ.get('ORACLE_KIND') == 'breakpoints' else 1))
     program = os.path.join(directory, 'program')
     compiler = 'g++' if source.endswith('.cc') else 'gcc'
     done = run([compiler, '-g', '-fwrapv'] + FLAGS + ['-o', program, source])
@@ -328,9 +455,15 @@ def main():
         return
     if os.environ.get('ORACLE_KIND') == 'breakpoints':
         dice = Dice(seed + 2)
-        lines = debugger.between_breakpoints(Breakpoints.lines(trace, dice))
-        trace = trace_of(debugger, program, directory, names, lines)
-        plan, counted = Breakpoints(trace, dice).make()
+        chosen = Breakpoints.choose(trace, dice)
+        lines = {plain: [line for number, one in enumerate(chosen, 1) for line in debugger.breakpoint(number, one, plain)]
+                 for plain in (True, False)}
+        model = Breakpoints(debugger, chosen, trace_of(debugger, program, directory, names, lines[True]), dice)
+        model.check_forward(trace_of(debugger, program, directory, names, lines[False]))
+        trace = model.trace
+        plan, counted = model.make()
+        debugger.begin = debugger.begin[:-2] + '\n'.join(lines[False]).split('\n') + ['run']
+        debugger.looks = debugger.looks + [debugger.counting]
     else:
         plan, counted = Session(debugger, trace, Dice(seed + 1)).make(), None
     script = os.path.join(directory, 'session')

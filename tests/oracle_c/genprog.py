@@ -121,7 +121,8 @@ class Program:
         self.emit('')
         self.functions.append(name)
 
-    def text(self):
+    def text(self, rounds=1):
+        """The program; main does what it does in so many rounds."""
         dice = self.dice
         self.lines += ['#include <stdlib.h>', '', 'int counter;', 'volatile int zero;', 'struct shape { int a, b; } shape;', '']
         self.lines += ['static int one(int v)', '{', '    counter += v & 3;', '    return v + 1;', '}', '']
@@ -135,8 +136,14 @@ class Program:
         self.emit('{')
         self.depth += 1
         self.emit('int x = %d + zero, y = %d + zero;' % (dice.below(9), dice.below(9)))
+        if rounds > 1:
+            self.emit('for (int round = 0; round < %d; round++) {' % rounds)
+            self.depth += 1
         for _ in range(3 + dice.below(4)):
             self.statement(['x', 'y', 'counter'], 2, True)
+        if rounds > 1:
+            self.depth -= 1
+            self.emit('}')
         if dice.below(3) == 0:
             self.emit('int values[3] = {x & 15, y & 15, 7};')
             self.emit('qsort(values, 3, sizeof values[0], compare);')

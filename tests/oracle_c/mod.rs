@@ -1,9 +1,6 @@
 //! The trace oracle for native programs: `check.py` does one program, this runs it over many.
 //!
 //! The environment decides what is tried (`run` sets it): `FRED_ORACLE_COUNT` random programs from seed `FRED_ORACLE_SEED` on.
-// Not every test goes between breakpoints.
-#![allow(dead_code)]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -81,7 +78,7 @@ fn random(kind: &str, debuggers: &[String], flags: &[&str]) {
     check_all(&cases);
 }
 
-/// The written programs, each in two sessions; gdb also goes between breakpoints in each.
+/// The written programs, each in two sessions that step and one that goes between breakpoints.
 pub fn written_programs(debuggers: &[String]) {
     let mut programs: Vec<PathBuf> = std::fs::read_dir(here().join("programs"))
         .expect("a folder")
@@ -94,9 +91,13 @@ pub fn written_programs(debuggers: &[String]) {
         .zip(debuggers.iter().cycle())
         .map(|((program, seed), debugger)| Case { debugger, flags: "-O0", seed, program: Some(program), kind: "" })
         .collect();
-    if let Some(debugger) = debuggers.iter().find(|name| *name == "gdb") {
-        let more = |program| Case { debugger, flags: "-O0", seed: 3, program: Some(program), kind: "breakpoints" };
-        cases.extend(programs.iter().map(|program| more(program)));
-    }
+    let more = programs.iter().zip(debuggers.iter().cycle());
+    cases.extend(more.map(|(program, debugger)| Case {
+        debugger,
+        flags: "-O0",
+        seed: 3,
+        program: Some(program),
+        kind: "breakpoints",
+    }));
     check_all(&cases);
 }

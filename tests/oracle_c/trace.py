@@ -71,7 +71,7 @@ def advance():
 
 
 GLOBALS = [name for name in os.environ.get('TRACE_GLOBALS', '').split(',') if name]
-LINES = os.environ.get('TRACE_LINES', '').splitlines()
+LINES = json.loads(os.environ.get('TRACE_LINES') or '[]')
 gdb.execute('set confirm off')
 gdb.execute('set pagination off')
 if os.environ.get('TRACE_SETUP'):

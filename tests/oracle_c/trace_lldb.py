@@ -1,6 +1,6 @@
 """Run by plain lldb: `lldb -b -o 'command script import trace_lldb.py' PROGRAM`, with TRACE_OUT in the environment.
 
-Writes what `trace.py` writes under gdb: every stop from main to the end of main, stepped once.
+Writes what `trace.py` writes under gdb: every stop from main to the end of main, stepped once, or those at breakpoints.
 """
 import json
 import os
@@ -9,6 +9,7 @@ import lldb
 
 LIMIT = 2000
 GLOBALS = [name for name in os.environ.get('TRACE_GLOBALS', '').split(',') if name]
+LINES = json.loads(os.environ.get('TRACE_LINES') or '[]')
 NUMBERS = (lldb.eTypeClassBuiltin, lldb.eTypeClassEnumeration)
 
 
@@ -26,6 +27,9 @@ def variables(frame):
     """Name to text of the numbers among the variables of a frame; the first of a name counts."""
     found = {}
     for value in frame.GetVariables(True, True, False, True):
+        # At a breakpoint there may be some that are not set yet.
+        if LINES and value.GetDeclaration().GetLine() >= frame.GetLineEntry().GetLine():
+            continue
         if value.GetName() not in found and value.GetType().GetCanonicalType().GetTypeClass() in NUMBERS:
             if value.GetValue() is not None:
                 found[value.GetName()] = value.GetValue()
@@ -60,17 +64,25 @@ def run(debugger):
     debugger.SetAsync(False)
     if os.environ.get('TRACE_SETUP'):
         do(os.environ['TRACE_SETUP'])
-    do('breakpoint set --name main')
+    for line in LINES or ['breakpoint set --name main']:
+        do(line)
     do('process launch -i /dev/null -o /dev/null')
-    do('breakpoint delete -f')
+    if not LINES:
+        do('breakpoint delete -f')
     process = debugger.GetSelectedTarget().GetProcess()
     with open(os.environ['TRACE_OUT'], 'w') as out:
         for _ in range(LIMIT):
             here = stop(process.GetSelectedThread())
             if here is None:
                 break
+            if LINES:
+                points = debugger.GetSelectedTarget().breakpoint_iter()
+                here['hits'] = {str(point.GetID()): point.GetHitCount() for point in points}
             out.write(json.dumps(here) + '\n')
-            process.GetSelectedThread().StepInto()
+            if LINES:
+                process.Continue()
+            else:
+                process.GetSelectedThread().StepInto()
             if process.GetState() != lldb.eStateStopped:
                 break
         else:

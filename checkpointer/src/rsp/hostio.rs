@@ -31,13 +31,21 @@ fn bad() -> Reply {
 }
 
 impl Files {
-    pub(super) fn packet(&mut self, rest: &[u8]) -> Reply {
+    /// Answers a packet. The program may have another id than it knows, and its files in /proc are meant by the one that it knows.
+    pub(super) fn packet(&mut self, rest: &[u8], known: Option<i32>, real: Option<i32>) -> Reply {
         let (name, arguments) = match rest.iter().position(|byte| *byte == b':') {
             Some(at) => (&rest[..at], &rest[at + 1..]),
             None => (rest, &b""[..]),
         };
         let words: Vec<&[u8]> = arguments.splitn(3, |byte| *byte == b',').collect();
-        let path = || words.first().and_then(|word| unhex(word));
+        let path = || {
+            let path = words.first().and_then(|word| unhex(word))?;
+            let (Some(known), Some(real)) = (known, real) else { return Some(path) };
+            match path.strip_prefix(format!("/proc/{known}/").as_bytes()) {
+                Some(file) => Some([format!("/proc/{real}/").as_bytes(), file].concat()),
+                None => Some(path),
+            }
+        };
         let at = |index: usize| words.get(index).and_then(|word| number(word));
         match name {
             b"setfs" => text("F0"),

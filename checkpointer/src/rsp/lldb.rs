@@ -272,7 +272,8 @@ impl Server {
             Some(Why::Watch { kind: Kind::Write | Kind::Read | Kind::Access, address }) => {
                 format!("reason:watchpoint;description:{};", hex(format!("{address} 0 {address}").as_bytes()))
             }
-            Some(Why::Stepped) => "reason:trace;".to_owned(),
+            // After a signal it has entered all inlined calls that begin there.
+            Some(Why::Stepped | Why::Halted) => "reason:trace;".to_owned(),
             Some(Why::Exec { .. }) if !self.starting => "reason:exec;".to_owned(),
             Some(Why::Exchanged) => format!("reason:signal;description:{};", hex(b"restored")),
             Some(_) => "reason:signal;".to_owned(),

@@ -112,6 +112,9 @@ pub enum Why {
     /// The process has been exchanged for another state of itself: everything that the debugger remembers of memory, threads and
     /// libraries is stale. Told as the end of whatever it asked for.
     Exchanged,
+    /// The same, told as a stop without a reason and not as the end of something: the debugger has then entered no inlined call
+    /// that begins there.
+    Halted,
 }
 
 /// What happened.

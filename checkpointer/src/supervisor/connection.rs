@@ -156,7 +156,7 @@ impl Supervisor {
         if let Some(stop) = self.waiting.take() {
             let looked_at = self.served.current;
             self.tell_stop(&stop);
-            if matches!(stop, Stop::Thread { why: Why::Exchanged | Why::Signal(0), .. })
+            if matches!(stop, Stop::Thread { why: Why::Exchanged | Why::Halted | Why::Signal(0), .. })
                 && self.leader_in_turn().is_some()
             {
                 // Nothing has stopped: it is still that thread's turn.

@@ -34,6 +34,9 @@ impl Supervisor {
             && let Some(special) = special
         {
             self.before_call(tid, special, registers);
+            if self.is_served(tid) && self.caught_end(tid) {
+                return;
+            }
         }
         if matches!(taken, Taken::Left) || matches!(taken, Taken::Answered) && self.signal_follows(tid) {
             return;
@@ -96,6 +99,7 @@ impl Supervisor {
     fn make_call(&mut self, tid: Pid, result: i64) {
         let made = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
             && matches!(raw::wait(Some(tid), true), Ok(Some((_, status))) if change(status) == Change::Syscall);
+        self.note_made(tid, made);
         if made && let Ok(mut registers) = raw::registers(tid) {
             #[allow(clippy::cast_sign_loss)]
             {
@@ -118,6 +122,7 @@ impl Supervisor {
         }
         let made = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
             && matches!(raw::wait(Some(tid), true), Ok(Some((_, status))) if change(status) == Change::Syscall);
+        self.note_made(tid, made);
         if made && let Ok(registers) = raw::registers(tid) {
             let back = Registers { rdi: as_given.rdi, rsi: as_given.rsi, ..registers };
             raw::set_registers(tid, &back).ok();

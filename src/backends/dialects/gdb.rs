@@ -130,6 +130,11 @@ const NOT_REPEATED: &[&str] = &[
     "signal",
 ];
 
+/// Whether the commands of a breakpoint that end in this line leave the place where it has stopped.
+pub(super) fn goes_on(line: &str) -> bool {
+    effect_of(line) == Effect::Moves || matches!(whole_name(split(line).0), Some("signal" | "jump"))
+}
+
 /// Whether a program of that name is gdb.
 pub fn serves(program: &str) -> bool {
     let rest = program.strip_prefix("rust-").unwrap_or(program);
@@ -493,7 +498,7 @@ impl Dialect for Gdb {
         let (word, rest) = split(line);
         let name = whole_name(word)?;
         match name {
-            "record" => {
+            "record" | "target" if name == "record" || rest.starts_with("record") => {
                 Some("fred records the session already: fred-reverse-step and the other fred commands go back".into())
             }
             "tui" | "layout" | "focus" | "winheight" => Some(format!(

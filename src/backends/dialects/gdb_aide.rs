@@ -96,6 +96,18 @@ fn frame_of(frame: &Tuple) -> FrameFact {
     }
 }
 
+/// What gdb is to do at a breakpoint. Up to gdb 13 the lines are in a tuple without names.
+fn commands_of(row: &Tuple) -> Vec<String> {
+    let Some(script) = row.get("script") else { return Vec::new() };
+    let lines = script.tuple().map_or(Some(script), |tuple| tuple.get(""));
+    let lines = match lines {
+        Some(Value::Text(one)) => return vec![one.clone()],
+        Some(lines) => lines.list(),
+        None => &[],
+    };
+    lines.iter().filter_map(Value::text).map(str::to_owned).collect()
+}
+
 fn breakpoints_of(body: &[Value]) -> Vec<BreakpointFact> {
     let mut found: Vec<BreakpointFact> = Vec::new();
     for row in body.iter().filter_map(Value::tuple) {
@@ -111,6 +123,7 @@ fn breakpoints_of(body: &[Value]) -> Vec<BreakpointFact> {
             }
             continue;
         }
+        let commands = commands_of(row);
         let within = row.get("locations").map_or(&[][..], Value::list).iter().filter_map(Value::tuple);
         let locations = within.filter(|one| text(one, "enabled") == Some("y"));
         found.push(BreakpointFact {
@@ -118,8 +131,12 @@ fn breakpoints_of(body: &[Value]) -> Vec<BreakpointFact> {
             plain: matches!(text(row, "type"), Some("breakpoint" | "hw breakpoint")),
             enabled,
             addresses: place.into_iter().chain(locations.filter_map(|one| address(text(one, "addr")?))).collect(),
-            conditional: row.contains_key("cond") || row.contains_key("thread") || row.contains_key("ignore"),
+            conditional: row.contains_key("cond") || row.contains_key("thread"),
             condition: text(row, "cond").map(str::to_owned),
+            ignored: number(row, "ignore").unwrap_or(0),
+            once: matches!(text(row, "disp"), Some("del" | "dis")),
+            goes_on: commands.last().is_some_and(|line| super::gdb::goes_on(line)),
+            commands,
         });
     }
     found
@@ -173,6 +190,10 @@ impl Aide for GdbAide {
             Question::DebugFolders => format!("{token}-gdb-show debug-file-directory"),
             Question::Complete(line) => format!("{token}-complete {}", mi::quote(line)),
             Question::Tell(line) => format!("{token}-interpreter-exec console {}", mi::quote(line)),
+            Question::Commands { number, lines } => {
+                let lines: String = lines.iter().map(|line| format!(" {}", mi::quote(line))).collect();
+                format!("{token}-break-commands {number}{lines}")
+            }
             // Stops are told as they happen.
             Question::Fresh => format!("{token}-thread-info"),
         }
@@ -190,7 +211,7 @@ impl Aide for GdbAide {
             Question::Evaluate { .. } | Question::Prompt | Question::DebugFolders => {
                 Answer::Text(text(&results, "value").unwrap_or("").to_owned())
             }
-            Question::Tell(_) => Answer::Text(console_text(told)),
+            Question::Tell(_) | Question::Commands { .. } => Answer::Text(console_text(told)),
             Question::Frames { .. } => Answer::Frames(frames("stack")),
             Question::Selected => {
                 Answer::Frames(results.get("frame").and_then(Value::tuple).map(frame_of).into_iter().collect())
@@ -220,8 +241,10 @@ impl Aide for GdbAide {
             }
             Question::Fresh => Answer::Went { stop: self.stop(told), shown: String::new() },
             Question::Step | Question::StepInstruction | Question::Finish | Question::Continue => {
-                let stop = self.stop(told)?;
-                Answer::Went { stop: Some(stop), shown: console_text(told) }
+                let (stop, text) = (self.stop(told)?, console_text(told));
+                // Which it says where it is told of no reason: the user's command has one.
+                let shown = text.strip_prefix("\nProgram stopped.\n").map_or(text.clone(), str::to_owned);
+                Answer::Went { stop: Some(stop), shown }
             }
         })
     }
@@ -286,6 +309,37 @@ impl Aide for GdbAide {
             "set backtrace past-main on",
         ];
         lines.into_iter().map(|line| Question::Tell(line.to_owned())).collect()
+    }
+
+    fn judging(&self, breakpoints: &[BreakpointFact]) -> Vec<Question> {
+        let mut questions = Vec::new();
+        for one in breakpoints {
+            let number = &one.number;
+            if !one.commands.is_empty() {
+                questions.push(Question::Commands { number: number.clone(), lines: Vec::new() });
+            }
+            if one.ignored > 0 && one.plain {
+                questions.push(self.ignore(number, 0));
+            }
+            let replaced = one.once && !one.addresses.is_empty();
+            if one.goes_on || replaced {
+                questions.push(Question::Tell(format!("disable {number}")));
+            }
+            // What becomes of a breakpoint when it has stopped cannot be taken from it.
+            for address in one.addresses.iter().filter(|_| replaced && !one.goes_on) {
+                let condition = one.condition.as_ref().map(|text| format!(" if {text}")).unwrap_or_default();
+                questions.push(Question::Tell(format!("break *{address:#x}{condition}")));
+            }
+        }
+        questions
+    }
+
+    fn forget(&self, breakpoint: &BreakpointFact) -> Vec<Question> {
+        breakpoint.addresses.iter().map(|address| Question::Tell(format!("clear *{address:#x}"))).collect()
+    }
+
+    fn ignore(&self, number: &str, hits: u64) -> Question {
+        Question::Tell(format!("ignore {number} {hits}"))
     }
 
     fn name_program(&self, executable: &str) -> Option<Question> {

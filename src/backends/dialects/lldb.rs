@@ -172,7 +172,7 @@ fn changes(expression: &str) -> bool {
     calls && !text.trim_start().starts_with("sizeof")
 }
 
-fn effect_of(line: &str) -> Effect {
+pub(super) fn effect_of(line: &str) -> Effect {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Effect::Queries;

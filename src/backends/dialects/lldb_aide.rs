@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::backends::aide::{Aide, Answer, BreakpointFact, FrameFact, Question};
-use crate::history::entry::{Reason, Stop};
+use crate::history::entry::{Effect, Reason, Stop};
 
 /// The helper.
 pub const HELPER: &str = include_str!("lldb_helper.py");
@@ -45,6 +45,10 @@ struct Break {
     addresses: Vec<u64>,
     conditional: bool,
     condition: Option<String>,
+    ignored: u64,
+    once: bool,
+    commands: Vec<String>,
+    goes_on: bool,
 }
 
 /// An answer; what it has depends on the question.
@@ -100,6 +104,11 @@ impl From<Break> for BreakpointFact {
             addresses: one.addresses,
             conditional: one.conditional,
             condition: one.condition,
+            ignored: one.ignored,
+            once: one.once,
+            goes_on: one.goes_on
+                || one.commands.last().is_some_and(|line| super::lldb::effect_of(line) == Effect::Moves),
+            commands: one.commands,
         }
     }
 }
@@ -136,6 +145,10 @@ impl Aide for LldbAide {
             Question::DebugFolders => json!({"do": "debug_folders"}),
             Question::Complete(line) => json!({"do": "complete", "line": line}),
             Question::Tell(line) => json!({"do": "tell", "line": line}),
+            // Of these only that they are taken away is wanted.
+            Question::Commands { number, .. } => {
+                json!({"do": "tell", "line": format!("breakpoint command delete {number}")})
+            }
             Question::Fresh => json!({"do": "fresh"}),
         };
         object["id"] = json!(self.id);
@@ -149,9 +162,11 @@ impl Aide for LldbAide {
         }
         let lacking = || Answer::Refused("the helper in lldb does not say".to_owned());
         let answer = match question {
-            Question::Evaluate { .. } | Question::Prompt | Question::DebugFolders | Question::Tell(_) => {
-                line.text.map(Answer::Text)
-            }
+            Question::Evaluate { .. }
+            | Question::Prompt
+            | Question::DebugFolders
+            | Question::Tell(_)
+            | Question::Commands { .. } => line.text.map(Answer::Text),
             Question::Frames { .. } | Question::Selected => {
                 line.frames.map(|frames| Answer::Frames(frames.into_iter().map(FrameFact::from).collect()))
             }
@@ -201,6 +216,38 @@ impl Aide for LldbAide {
             "process handle SIGINT --stop true --notify true --pass false",
         ];
         lines.into_iter().map(|line| Question::Tell(line.to_owned())).collect()
+    }
+
+    fn judging(&self, breakpoints: &[BreakpointFact]) -> Vec<Question> {
+        let mut questions = Vec::new();
+        for one in breakpoints.iter().filter(|one| one.plain) {
+            let number = &one.number;
+            if !one.commands.is_empty() {
+                questions.push(Question::Commands { number: number.clone(), lines: Vec::new() });
+            }
+            if one.goes_on {
+                questions.push(Question::Tell(format!("breakpoint disable {number}")));
+            } else if one.ignored > 0 || one.once {
+                questions.push(Question::Tell(format!("breakpoint modify -i 0 -o false {number}")));
+            }
+        }
+        questions
+    }
+
+    fn forget(&self, breakpoint: &BreakpointFact) -> Vec<Question> {
+        vec![Question::Tell(format!("breakpoint disable {}", breakpoint.number))]
+    }
+
+    fn ignore(&self, number: &str, hits: u64) -> Question {
+        Question::Tell(format!("breakpoint modify -i {hits} {number}"))
+    }
+
+    fn hits_by_landing(&self) -> bool {
+        false
+    }
+
+    fn delete_breakpoint(&self, number: &str) -> Question {
+        Question::Tell(format!("breakpoint delete {number}"))
     }
 
     fn name_program(&self, _: &str) -> Option<Question> {

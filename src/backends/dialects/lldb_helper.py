@@ -147,13 +147,25 @@ class Helper:
         return self.went("thread step-in")
 
     def do_step_instruction(self, _):
-        return self.went("thread step-inst")
+        went = self.went("thread step-inst")
+        # lldb means to go on with a step that a signal has ended, such as the one by which a program is exchanged, the next time that the
+        # program goes on from there: it would stop after one instruction.
+        process = self.target().GetProcess()
+        if process.GetState() == lldb.eStateStopped and self.thread().GetStopReason() == lldb.eStopReasonSignal:
+            try:
+                self.run("thread plan discard 1")
+            except Refused:
+                pass
+        return went
 
     def do_finish(self, _):
         return self.went("thread step-out")
 
     def do_continue(self, _):
-        return self.went("process continue")
+        went = self.went("process continue")
+        # That it was let go is not for the user, whose command was another.
+        went["shown"] = re.sub(r"\AProcess \d+ resuming\n", "", went["shown"])
+        return went
 
     # What is asked.
 
@@ -214,7 +226,7 @@ class Helper:
         found = []
         for one in target.breakpoint_iter():
             commands = lldb.SBStringList()
-            has_commands = one.GetCommandLineCommands(commands)
+            one.GetCommandLineCommands(commands)
             limited = one.GetThreadID() != lldb.LLDB_INVALID_THREAD_ID or one.GetThreadIndex() != 0xFFFFFFFF
             locations = [one.GetLocationAtIndex(index) for index in range(one.GetNumLocations())]
             conditions = [where.GetCondition() for where in locations] + [one.GetCondition()]
@@ -224,14 +236,18 @@ class Helper:
                 "plain": True,
                 "enabled": one.IsEnabled(),
                 "addresses": [where.GetLoadAddress() for where in locations if where.IsEnabled() and where.IsResolved()],
-                "conditional": bool(condition or limited or has_commands or one.IsOneShot() or one.GetIgnoreCount()
-                                    or one.GetAutoContinue()),
+                "conditional": bool(condition or limited),
                 "condition": condition,
+                "ignored": one.GetIgnoreCount(),
+                "once": one.IsOneShot(),
+                "commands": [commands.GetStringAtIndex(index) for index in range(commands.GetSize())],
+                "goes_on": one.GetAutoContinue(),
             })
         for index in range(target.GetNumWatchpoints()):
             one = target.GetWatchpointAtIndex(index)
             found.append({"number": f"w{one.GetID()}", "plain": False, "enabled": one.IsEnabled(), "addresses": [],
-                          "conditional": True, "condition": None})
+                          "conditional": True, "condition": None, "ignored": 0, "once": False, "commands": [],
+                          "goes_on": False})
         return {"breakpoints": found}
 
     def do_program(self, _):

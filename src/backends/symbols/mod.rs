@@ -87,6 +87,8 @@ pub struct Symbols {
     modules: HashMap<PathBuf, Option<Rc<Module>>>,
     /// Where separate debugging information is looked for.
     folders: Vec<PathBuf>,
+    /// Whether the debugger's steps stop at every row of a line table, and not only where a statement begins.
+    every_row: bool,
 }
 
 const RSP: usize = 7;
@@ -96,6 +98,11 @@ impl Symbols {
     /// Of a program of which nothing is mapped yet.
     pub fn new() -> Self {
         Symbols::default()
+    }
+
+    /// The same, for a debugger whose steps stop at every row of a line table, and not only where a statement begins.
+    pub fn by_rows(every_row: bool) -> Self {
+        Symbols { every_row, ..Symbols::default() }
     }
 
     /// Tells where separate debugging information is: what the debugger finds there, and nothing else, counts.
@@ -171,9 +178,10 @@ impl Symbols {
         let Some(&(first, _)) = function.ranges.first() else { return Vec::new() };
         let Some((module, bias)) = self.module_at(first) else { return Vec::new() };
         let ranges = function.ranges.iter().map(|(from, to)| (from.wrapping_sub(bias), to.wrapping_sub(bias)));
+        let every_row = self.every_row;
         let mut found = Vec::new();
         for (from, to) in ranges {
-            module.statements(from, to, &mut |address, file, line| {
+            module.statements(from, to, every_row, &mut |address, file, line| {
                 found.push(Statement { address: address.wrapping_add(bias), file: file.to_owned(), line });
             });
         }
@@ -234,7 +242,7 @@ impl Symbols {
         let (_, ranges) = module.function_named("main")?;
         let &(from, to) = ranges.first()?;
         let mut found = Vec::new();
-        module.statements(from, to, &mut |address, _, line| found.push((address, line)));
+        module.statements(from, to, false, &mut |address, _, line| found.push((address, line)));
         // The second row of a function is behind its prologue (as gdb finds it, skip_prologue_using_sal).
         let at = found.get(1).or(found.first())?.0;
         Some(at.wrapping_add(bias))

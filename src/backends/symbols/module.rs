@@ -249,13 +249,14 @@ impl Module {
         (*size == 0 || pc < address + size).then(|| name.clone())
     }
 
-    /// Calls `found` for each line that begins between two addresses.
-    pub(super) fn statements(&self, from: u64, to: u64, found: &mut dyn FnMut(u64, &Path, u32)) {
+    /// Calls `found` for each line that begins between two addresses, or, for `every_row`, goes on there with code that the
+    /// compiler has moved.
+    pub(super) fn statements(&self, from: u64, to: u64, every_row: bool, found: &mut dyn FnMut(u64, &Path, u32)) {
         let Some(unit) = self.unit_at(from) else { return };
         let contents = self.contents(unit);
         let begin = contents.lines.partition_point(|line| line.address < from);
         for line in contents.lines[begin..].iter().take_while(|line| line.address < to) {
-            if line.statement && !line.end && line.line != 0 {
+            if (line.statement || every_row) && !line.end && line.line != 0 {
                 found(line.address, &line.file, line.line);
             }
         }

@@ -19,6 +19,7 @@ use super::{Console, Failure};
 use crate::backends::aide::{Aide, Answer, Question};
 use crate::backends::dialect::PromptKind;
 use crate::backends::symbols::Symbols;
+use crate::history::entry::{Reason, Stop};
 use crate::history::execution::PointId;
 
 /// What is said of a place for which it was waited too long.
@@ -73,8 +74,8 @@ pub(super) struct Replayed<'a> {
 impl Served {
     pub(super) fn new(aide: Box<dyn Aide>) -> Self {
         Served {
+            symbols: Symbols::by_rows(aide.stops_after_return()),
             aide,
-            symbols: Symbols::new(),
             programs: 0,
             program: 0,
             alive: false,
@@ -302,6 +303,28 @@ impl Engine {
             served.witnesses.insert(program, kept.id);
         }
         Ok(Some(kept.id))
+    }
+
+    /// Whether the debugger told that the program was let go.
+    pub(super) fn was_moved(&self, told: &str) -> bool {
+        self.served.as_ref().is_some_and(|served| served.aide.moved(told))
+    }
+
+    /// Asks where the program has stopped, if the debugger was told to be silent about that (`silent` in gdb).
+    pub(super) fn locate(&mut self, stop: &mut Option<Stop>, console: &mut dyn Console) -> Result<(), Failure> {
+        let Some(stop) = stop else { return Ok(()) };
+        let unsaid = stop.file.is_none() && stop.function.is_none() && stop.reason != Reason::Exited;
+        // What stands in for the second interface tells the place of every stop.
+        if !unsaid || self.served.is_none() || self.live.closed_channel().is_some() {
+            return Ok(());
+        }
+        if let (Answer::Frames(frames), _) = self.ask_served(&Question::Frames { most: 1 }, None, console)?
+            && let Some(frame) = frames.into_iter().next()
+        {
+            stop.reason = Reason::Breakpoint;
+            (stop.file, stop.line, stop.function) = (frame.file, frame.line, frame.function);
+        }
+        Ok(())
     }
 
     /// Takes what the supervisor told before an answer came: an answer and events arrive on different ways, and the text of the

@@ -92,7 +92,7 @@ impl Native<'_> {
             "expression": expression, "before": before, "after": after, "changed_by": changed_by, "command": command,
         });
         let destination = self.destination(field, &change.landing);
-        Ok(Found { destination, notes: vec![note], incomplete: None, result: Some(result) })
+        Ok(Found { notes: vec![note], result: Some(result), ..Found::at(destination) })
     }
 
     /// The frame that the user has selected: its level and its function.

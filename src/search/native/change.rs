@@ -9,6 +9,9 @@ use super::{Level, MANY_US, Machine, Moved, SHORT_US, Until, Value};
 /// Stretches are not halved by time when they are shorter than this, in microseconds: a run cannot be ended as exactly.
 const SHORTEST_US: u64 = 20;
 
+/// So many outer frames are looked at for statements that one step has run.
+const MOST_OUTER: usize = 16;
+
 /// So many functions are looked into that one step has run by calls back.
 const MOST_CALLED_BACK: u32 = 8;
 
@@ -185,6 +188,51 @@ fn found_before<M: Machine>(
         return Ok(Stepped::Inside { from: inside, until: at });
     }
     Ok(Stepped::Found(Found { at, before, ..found }))
+}
+
+/// A step can miss where its frame is left otherwise than by a return: gdb does not see an exception being caught if the library that
+/// unwinds the stack does not say so, and goes on to wherever the line is met again. The change in a statement of an outer frame that was
+/// met in the midst of one step; `None` if it was not made in one.
+pub(super) fn change_further_out<M: Machine>(
+    machine: &mut M,
+    found: &Found<M::State>,
+    now: &Value,
+) -> Result<Option<Found<M::State>>, M::Error> {
+    let frames = machine.frames(&found.at)?;
+    let Some(innermost) = frames.first() else { return Ok(None) };
+    let outer: Vec<_> = frames.iter().filter(|frame| frame.address > innermost.address && frame.lines).collect();
+    let Some(nearest) = outer.first() else { return Ok(None) };
+    let mut functions: Vec<u64> = outer.iter().map(|frame| frame.pc).collect();
+    functions.truncate(MOST_OUTER);
+    let level = Level { at_least: nearest.address, functions, ..Level::default() }.whole();
+    let passed = machine.pass(&found.at, &found.next, &level, u64::MAX, Some(MANY_US))?;
+    if passed.count == 0 || !passed.reached || passed.turns > 0 {
+        return Ok(None);
+    }
+    let first = machine.at_hit(&found.at, &level, 1)?;
+    let before = value_at(machine, &first)?;
+    if before.same(now) {
+        return Ok(None);
+    }
+    // By hits: steps from there could miss again.
+    let (mut at, mut before, mut hit) = (first, before, 1);
+    let (mut next, mut behind) = (found.next.clone(), passed.count + 1);
+    while behind - hit > 1 {
+        let middle = hit.midpoint(behind);
+        let state = machine.at_hit(&found.at, &level, middle)?;
+        let value = value_at(machine, &state)?;
+        if value.same(now) {
+            (next, behind) = (Until::State(state), middle);
+        } else {
+            (at, before, hit) = (state, value, middle);
+        }
+    }
+    if machine.closed_line(&at)?.is_none() {
+        // In a call that is made from there, rather.
+        let inner = change_between(machine, at, next.clone(), &next, now)?;
+        return Ok(Some(inner));
+    }
+    Ok(Some(Found { at, before, after: now.clone(), next, steps: found.steps }))
 }
 
 /// The debugger steps over code without lines, and so over what that calls back: a thread of Rust runs below such code all its

@@ -1,6 +1,6 @@
 //! The statement that changed an expression: among anchors first, then in the stretch between two of them.
 
-use super::change::{Found, change_between, hidden_change};
+use super::change::{Found, change_between, change_further_out, hidden_change};
 use super::walks::{RUN_UP, set_out, step_within};
 use super::{Ground, Landing, Level, Machine, Moved, Until, Value};
 
@@ -53,6 +53,7 @@ pub fn watch<M: Machine>(
         loop {
             match settle(machine, &ground, left, found, now)? {
                 Settled::Change { found, anchor } => {
+                    let found = change_further_out(machine, &found, now)?.unwrap_or(found);
                     let found = match hidden_change(machine, &found, now)? {
                         Some(inner) => inner,
                         None => found,

@@ -170,6 +170,7 @@ impl Server {
             Stop::Thread { tid, why } => {
                 let signal = match why {
                     Why::Signal(number) => to_gdb(*number),
+                    Why::Halted => 0,
                     _ => 5,
                 };
                 let mut reply = format!("T{signal:02x}");

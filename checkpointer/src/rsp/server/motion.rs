@@ -148,7 +148,7 @@ impl Server {
                 ok()
             }
             b"vCtrlC" => ok(),
-            b"vFile" => self.files.packet(rest),
+            b"vFile" => self.files.packet(rest, target.process(), target.real_process()),
             _ => unknown(),
         }
     }

@@ -166,6 +166,7 @@ impl Supervisor {
         self.refuse_others(main, doing)?;
         if self.program.is_some() {
             self.stop_served();
+            self.leave_entries();
         }
         let parked: Vec<Pid> =
             self.tasks.iter().filter(|(_, task)| task.parked.is_some()).map(|(tid, _)| *tid).collect();

@@ -4,6 +4,7 @@
 mod allocations;
 mod arguments;
 mod breakpoints;
+mod catching;
 mod debug_registers;
 mod family;
 mod fence;
@@ -76,6 +77,10 @@ pub(super) struct Control {
     signal: Option<(i32, SigInfo)>,
     /// The system call that it has entered, where calls are caught.
     entered: Option<u64>,
+    /// It stands before that call again, whose entry has been told already.
+    again: bool,
+    /// The call was made for it, and it stands behind that.
+    behind: bool,
     /// An internal breakpoint that was lifted for it to get over.
     lifted: Option<u64>,
     /// What is to be noted of the signal that it stands at.
@@ -210,30 +215,6 @@ impl Supervisor {
             }
         }
         served
-    }
-
-    /// Entry or exit of a system call, where calls are caught.
-    fn served_call(&mut self, tid: Pid) {
-        if self.served.caught == Caught::None || self.running.is_some() {
-            self.control(tid).entered = None;
-            return self.watched_call(tid);
-        }
-        let Ok(registers) = raw::registers(tid) else { return };
-        let number = registers.orig_rax;
-        let entered = self.control(tid).entered.take();
-        let why = match entered {
-            Some(number) => Why::Leaving(number),
-            None => {
-                self.control(tid).entered = Some(number);
-                Why::Entering(number)
-            }
-        };
-        let wanted = match &self.served.caught {
-            Caught::All => true,
-            Caught::Some(calls) => calls.contains(&entered.unwrap_or(number)),
-            Caught::None => false,
-        };
-        if wanted { self.happened(tid, why) } else { self.go_on(tid) }
     }
 
     /// A breakpoint is where the thread whose turn it is is noted to spin, and nowhere else.

@@ -40,6 +40,11 @@ impl Supervisor {
             registers.apply(tid, &mut task.debug).ok();
         }
         let catching = self.served.caught != Caught::None && self.running.is_none();
+        let steps = self.control(tid).lifted.is_some()
+            || matches!(self.control(tid).motion, Some(Motion::Step | Motion::Range { .. }));
+        if steps || !catching {
+            self.forget_call(tid);
+        }
         let control = self.control(tid);
         match control.motion {
             _ if control.lifted.is_some() => How::Step,

@@ -22,8 +22,8 @@ impl Supervisor {
         let memory = Memory::open(leader).map_err(|error| format!("cannot read the program's memory: {error}"))?;
         let known = std::mem::take(&mut self.served);
         self.served = Served {
+            // System calls are caught in one process: gdb says it anew of the next one, and takes back nothing of one that has ended.
             passed: known.passed,
-            caught: known.caught,
             running: true,
             loading: if wanted.shell.is_some() { 2 } else { 1 },
             current: leader.as_raw(),
@@ -51,10 +51,16 @@ impl Supervisor {
                 environment.push([&name[..], b"=", value].concat());
             }
         }
-        let directory = wanted.directory.clone().or_else(|| {
-            let link = std::fs::read_link(format!("/proc/{debugger}/cwd")).ok()?;
-            Some(std::os::unix::ffi::OsStringExt::into_vec(link.into_os_string()))
-        });
+        let here = std::fs::read_link(format!("/proc/{debugger}/cwd"))
+            .ok()
+            .map(|link| std::os::unix::ffi::OsStringExt::into_vec(link.into_os_string()));
+        let directory = wanted.directory.clone().or_else(|| here.clone());
+        // lldb means the files by where it is itself, whatever folder the program begins in.
+        let file = |file: Vec<u8>| match &here {
+            Some(here) if !file.starts_with(b"/") => [here, &b"/"[..], &file].concat(),
+            _ => file,
+        };
+        let files = wanted.files.clone().map(|one| one.map(file));
         let path = environment.iter().find_map(|one| one.strip_prefix(b"PATH=")).unwrap_or(b"/usr/bin:/bin");
         let program = in_path(&wanted.path, path)
             .ok_or_else(|| format!("{}: no such program", String::from_utf8_lossy(&wanted.path)))?;
@@ -73,7 +79,7 @@ impl Supervisor {
             argv,
             environment: Some(environment),
             directory,
-            files: wanted.files.clone(),
+            files,
             fixed_addresses: wanted.fixed_addresses,
             recorded: self.recording.wanted,
             shared: false,
@@ -140,14 +146,7 @@ impl Supervisor {
         }
         self.tasks.extend(taken);
         let known = std::mem::take(&mut self.served);
-        self.served = Served {
-            passed: known.passed,
-            caught: known.caught,
-            running: true,
-            current: pid,
-            random: seed(),
-            ..Served::default()
-        };
+        self.served = Served { passed: known.passed, running: true, current: pid, random: seed(), ..Served::default() };
         self.program = Some(Program { leader, virtual_id: pid, zombies: Default::default(), memory, attached: true });
         self.stop_served();
         if let Err(error) = crate::inject::page::install(leader) {

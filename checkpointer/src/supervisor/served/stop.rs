@@ -72,7 +72,10 @@ impl Supervisor {
             Change::Seccomp => {
                 self.back_out(tid);
             }
-            Change::Syscall => self.back_out_if_entering(tid),
+            Change::Syscall => {
+                self.stopped_behind_call(tid);
+                self.back_out_if_entering(tid);
+            }
             Change::Ending => self.let_end(tid),
             Change::Born => {
                 let newborn = self.await_newborn(tid);

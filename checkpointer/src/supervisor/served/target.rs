@@ -99,6 +99,7 @@ impl Target for View<'_> {
     fn registers(&mut self, tid: Tid) -> Result<ThreadRegisters, Errno> {
         let real = self.stopped(tid)?;
         let general = raw::registers(real).map_err(number)?;
+        let general = self.0.at_entry(real, general);
         let extended = raw::extended_state(real).map_err(number)?;
         Ok(ThreadRegisters { general, extended })
     }
@@ -107,7 +108,8 @@ impl Target for View<'_> {
         let real = self.stopped(tid)?;
         self.0.pass_guard();
         self.0.chosen_by_hand(real);
-        raw::set_registers(real, &registers.general).map_err(number)?;
+        let general = self.0.before_entry(real, registers.general);
+        raw::set_registers(real, &general).map_err(number)?;
         raw::set_extended_state(real, &registers.extended).map_err(number)
     }
 
@@ -267,7 +269,7 @@ impl Supervisor {
             let stands_at = self.served.threads.get(&tid).and_then(|control| control.signal.as_ref());
             let why = match stands_at {
                 Some((number, _)) if *number != libc::SIGTRAP => Why::Signal(*number),
-                _ if halting => Why::Signal(0),
+                _ if halting => Why::Halted,
                 _ => Why::Exchanged,
             };
             self.later(Stop::Thread { tid, why });

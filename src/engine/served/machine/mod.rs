@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fred_checkpointer::wire::{CopyId, Run, RunEnd};
 
@@ -111,8 +111,12 @@ pub(in crate::engine) struct Native<'e> {
     standing: Option<State>,
     /// What the program was before the debugger changed it; it is put back when it matters.
     spoilt: Option<State>,
-    /// Whether it was made fit for a search.
+    /// Whether it was made fit for a search in which none of the user's breakpoints stops.
     pub(super) quiet: bool,
+    /// What has made it fit.
+    pub(super) fit: Vec<Question>,
+    /// How long it may judge, beside what the program takes, which hits of breakpoints are stops.
+    pub(super) judges: Duration,
     pub(super) watched: Option<Watched>,
     /// Numbers of lines, for telling them apart.
     lines: HashMap<(PathBuf, u32), u32>,
@@ -145,6 +149,8 @@ impl<'e> Native<'e> {
             standing: None,
             spoilt: None,
             quiet: false,
+            fit: Vec::new(),
+            judges: Duration::ZERO,
             watched: None,
             lines: HashMap::new(),
             spots: HashMap::new(),
@@ -429,8 +435,8 @@ impl Machine for Native<'_> {
         if std::mem::take(&mut self.bereft) {
             let (copy, prompt) = self.debugger.clone();
             self.engine.start_copy(copy, &prompt)?;
-            if self.quiet {
-                self.be_quiet()?;
+            for question in self.fit.clone() {
+                self.ask(&question)?;
             }
         }
         self.engine.look_at_leader(&mut *self.console)?;

@@ -269,7 +269,7 @@ impl Native<'_> {
             Until::State(state) => state.0.at.saturating_sub(self.at),
             Until::End => 0,
         };
-        let deadline = fence.is_some().then(|| Instant::now() + self.patience(span));
+        let deadline = fence.is_some().then(|| Instant::now() + self.patience(span) + self.judges);
         let answer = self.ask_until(question, deadline);
         self.engine
             .live
@@ -282,8 +282,14 @@ impl Native<'_> {
     pub(in crate::engine::served) fn be_quiet(&mut self) -> Result<(), Failure> {
         self.quiet = true;
         let questions = self.engine.served.as_ref().map(|served| served.aide.quiet()).unwrap_or_default();
+        self.make_fit(questions)
+    }
+
+    /// Makes it fit in this way, and whichever copy takes its place.
+    pub(in crate::engine::served) fn make_fit(&mut self, questions: Vec<Question>) -> Result<(), Failure> {
         for question in questions {
             self.ask(&question)?;
+            self.fit.push(question);
         }
         Ok(())
     }

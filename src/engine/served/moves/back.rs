@@ -1,22 +1,20 @@
 //! Going back by a debugger's own movements: to the stop of a `step`, `next`, `finish` or `continue` before the end of a field, or to a
 //! share of the time that the program has run.
 
-use fred_checkpointer::wire::{Run, RunEnd};
-
 use super::field::Field;
-use crate::backends::aide::{Answer, BreakpointFact, Question};
+use super::stops::Spent;
 use crate::engine::Failure;
 use crate::engine::reverse::{Motion, NO_EARLIER};
 use crate::engine::served::machine::{Entered, Native, State};
-use crate::search::native::{
-    After, Back, Frame, Landing, Level, Machine, Moved, RUN_UP, Until, back, last_hit, over_runs,
-};
+use crate::search::native::{After, Back, Frame, Landing, Level, Machine, Moved, RUN_UP, Until, back, over_runs};
 
 /// What a reverse move has come to.
 pub(super) struct Gone {
     pub(super) landing: Landing<State>,
     pub(super) done: u32,
     pub(super) fell_back: bool,
+    /// What the user's breakpoints have become by being hit.
+    pub(super) spent: Spent,
 }
 
 impl Native<'_> {
@@ -37,7 +35,7 @@ impl Native<'_> {
             done += 1;
         }
         match landing {
-            Some(landing) => Ok(Gone { landing, done, fell_back: false }),
+            Some(landing) => Ok(Gone { landing, done, fell_back: false, spent: Spent::default() }),
             None => Err(self.engine.failure(NO_EARLIER)),
         }
     }
@@ -121,108 +119,6 @@ impl Native<'_> {
             self.step_instruction(until)?;
         }
         if count == 0 { Ok(Some(from.clone())) } else { self.here().map(Some) }
-    }
-
-    pub(super) fn breakpoints(&mut self) -> Result<Vec<BreakpointFact>, Failure> {
-        match self.ask(&Question::Breakpoints)?.0 {
-            Answer::Breakpoints(list) => Ok(list.into_iter().filter(|one| one.enabled).collect()),
-            Answer::Refused(why) => Err(self.engine.failure(why)),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    fn continue_back(&mut self, field: &Field, n: u32) -> Result<Gone, Failure> {
-        let breakpoints = self.breakpoints()?;
-        let plain = breakpoints.iter().all(|one| one.plain && !one.conditional);
-        let level = Level::at(breakpoints.iter().flat_map(|one| one.addresses.clone()).collect());
-        let mut landing: Option<Landing<State>> = None;
-        let mut done = 0;
-        while done < n && !breakpoints.is_empty() {
-            let seen = landing.as_ref().map(|landing| field.until(landing));
-            let field = seen.as_ref().unwrap_or(field);
-            let found = over_runs(self, &field.ground(), |search, from, until| {
-                if !plain {
-                    return search.last_debugger_stop(from, until, &breakpoints);
-                }
-                match last_hit(search, from, until, &level)? {
-                    Some(state) => Ok(Some(state)),
-                    None => {
-                        let stop = search.stands_at(from, &level)? && !search.is_end(from, until)?;
-                        Ok(stop.then(|| from.clone()))
-                    }
-                }
-            })?;
-            let Some(found) = found else { break };
-            landing = Some(found);
-            done += 1;
-        }
-        if done == n
-            && let Some(landing) = landing
-        {
-            return Ok(Gone { landing, done, fell_back: false });
-        }
-        let start = field.anchors.iter().zip(&field.runs).position(|(_, runs)| *runs);
-        match start {
-            Some(anchor) => {
-                let state = field.anchors[anchor].state.clone();
-                let at_start = landing.as_ref().is_some_and(|landing| landing.state.copy() == state.copy());
-                if at_start && let Some(landing) = landing {
-                    return Ok(Gone { landing, done, fell_back: false });
-                }
-                Ok(Gone { landing: Landing { state, anchor }, done: done + 1, fell_back: true })
-            }
-            None => Err(self.engine.failure(NO_EARLIER)),
-        }
-    }
-
-    /// Whether a copy that was taken on the way was taken right where it is to be gone back from.
-    fn is_end(&mut self, from: &State, until: &Until<State>) -> Result<bool, Failure> {
-        let run = Run { micros: Some(1), ..self.run_until(until, &Level::default()) };
-        let ran = self.run(from, run)?;
-        Ok(ran.end == RunEnd::Fence && !ran.let_go)
-    }
-
-    fn stands_at(&mut self, at: &State, level: &Level) -> Result<bool, Failure> {
-        let found = self.engine.live.registers(Some(at.copy()));
-        let found = found.map_err(|error| self.engine.failed("reading the registers", &error))?;
-        Ok(level.instructions.contains(&found.rip))
-    }
-
-    /// The last stop at a breakpoint that the debugger itself makes: it judges conditions and watches.
-    fn last_debugger_stop(
-        &mut self,
-        from: &State,
-        until: &Until<State>,
-        breakpoints: &[BreakpointFact],
-    ) -> Result<Option<State>, Failure> {
-        let level = Level::at(breakpoints.iter().flat_map(|one| one.addresses.clone()).collect());
-        let at_one = self.stands_at(from, &level)? && !self.is_end(from, until)?;
-        self.stand(from)?;
-        let mut last = None;
-        // Where it stands it has stopped before, if it has a condition that holds.
-        if at_one && self.stops_here(from, breakpoints)? {
-            last = Some(from.clone());
-            self.stand(from)?;
-        }
-        while self.go_on(until)? != Moved::End {
-            last = Some(self.here()?);
-        }
-        Ok(last)
-    }
-
-    fn stops_here(&mut self, at: &State, breakpoints: &[BreakpointFact]) -> Result<bool, Failure> {
-        let found = self.engine.live.registers(Some(at.copy()));
-        let rip = found.map_err(|error| self.engine.failed("reading the registers", &error))?.rip;
-        for one in breakpoints.iter().filter(|one| one.addresses.contains(&rip)) {
-            let Some(condition) = &one.condition else { return Ok(true) };
-            let expression = format!("({condition}) != 0");
-            if let Answer::Text(text) = self.ask(&Question::Evaluate { expression, frame: 0 })?.0
-                && matches!(text.as_str(), "1" | "true")
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The frames that the program stood in at the end of a field; for its end, those of main.

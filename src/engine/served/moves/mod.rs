@@ -3,6 +3,7 @@
 
 mod back;
 mod field;
+mod stops;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::history::execution::PointId;
 use crate::history::timeline::Origin;
 use crate::search::native::Landing;
 pub(super) use field::Field;
+use stops::Spent;
 
 /// Where a search has led, for the record.
 pub(super) struct Destination {
@@ -56,7 +58,7 @@ impl Engine {
                     notes.push("no earlier stop at a breakpoint: this is the start of the history.".to_owned());
                 }
                 let incomplete = (gone.done < n).then(|| NO_EARLIER.to_owned());
-                Ok(Found { destination, notes, incomplete, result: None })
+                Ok(Found { destination, notes, incomplete, result: None, spent: gone.spent })
             },
         )
     }
@@ -82,7 +84,7 @@ impl Engine {
             |search, (), field| {
                 let landing = search.at_share(field, share)?;
                 let destination = search.destination(field, &landing);
-                Ok(Found { destination, notes: Vec::new(), incomplete: None, result: None })
+                Ok(Found::at(destination))
             },
         )
     }
@@ -175,6 +177,7 @@ impl Engine {
         let Destination { state, point: anchor, inputs, same, anchor: behind } = found.destination;
         // The debugger of the present, which has seen nothing of the search.
         self.start_copy(debugger, &prompt)?;
+        let muted = self.mute(found.spent, console)?;
         let held = self.hold_breakpoints(state.copy(), console)?;
         self.look_at_leader(console)?;
         let lost = self.live.exchange(state.copy());
@@ -196,6 +199,7 @@ impl Engine {
             Some(entered) => self.show_entered(&state, entered, console)?.unwrap_or((stop, shown)),
             None => (stop, shown),
         };
+        self.unmute(muted, console)?;
         let mut stop = Stop { reason: crate::history::entry::Reason::Step, ..stop };
         self.deepen(&mut stop, console);
         let point = self.execution.landed(anchor, stop.clone(), inputs);
@@ -259,6 +263,14 @@ pub(super) struct Found {
     pub(super) notes: Vec<String>,
     pub(super) incomplete: Option<String>,
     pub(super) result: Option<serde_json::Value>,
+    pub(super) spent: Spent,
+}
+
+impl Found {
+    /// A place, of which there is nothing else to say.
+    pub(super) fn at(destination: Destination) -> Found {
+        Found { destination, notes: Vec::new(), incomplete: None, result: None, spent: Spent::default() }
+    }
 }
 
 impl Native<'_> {
