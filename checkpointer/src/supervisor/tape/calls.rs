@@ -11,7 +11,9 @@ use syscalls::Sysno;
 use super::super::events::{is_ended_by_stops, signal_on_its_way};
 use super::Supervisor;
 use super::kinds::Kind;
+use super::lent::Lent;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
+use super::locks::is_about_locks;
 use super::timers::changes_timers;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
@@ -55,6 +57,8 @@ pub(in crate::supervisor) struct Pending {
     /// The thread that it makes has been made before.
     again: Option<(usize, Rc<Entry>)>,
     effect: Option<Rc<str>>,
+    /// The memory that it lends to a child.
+    lent: Option<Lent>,
     /// It keeps nobody waiting.
     pub(in crate::supervisor) short: bool,
 }
@@ -231,6 +235,8 @@ impl Supervisor {
         call.short |=
             matches!(row.name, "clock_gettime" | "gettimeofday" | "time" | "times" | "getrusage" | "getrandom");
         call.query |= row.name == "getcwd" || row.name == "clock_gettime" && arguments[0] == MONOTONIC;
+        // A debugger in the process shows a socket with its addresses, as a value that is returned for example.
+        call.query |= !self.recording.served && matches!(row.name, "getsockname" | "getpeername");
         match row.name {
             // Bytes of a sequence that a copy carries.
             "getrandom" if self.is_served(tid) => return Concern::Live,
@@ -312,6 +318,7 @@ impl Supervisor {
                         self.stop_recording(&why);
                         return Taken::Live;
                     }
+                    self.give_up_locks();
                     return self.let_in(tid, registers, call, Some(asked), None, None);
                 }
                 Found::Other(expected) => {
@@ -360,6 +367,14 @@ impl Supervisor {
             given: 0,
             query: call.query,
         });
+        let pid = task.pid;
+        let only = self.tasks.values().filter(|other| other.pid == pid).count() == 1;
+        // Where addresses are the same each time, and nobody else writes there meanwhile.
+        let lends = noted && maker.is_some() && only && self.recording.served && {
+            let ids = ids(&view(tid, pid), call.row, &call.arguments);
+            ids.memory && ids.lends && !ids.thread
+        };
+        let Some(task) = self.tasks.get_mut(&tid) else { return Taken::Live };
         task.pending = Some(Pending {
             inside: true,
             rip: registers.rip,
@@ -371,6 +386,7 @@ impl Supervisor {
             unchanged,
             again,
             effect: call.effect,
+            lent: lends.then(|| Lent::of(pid)),
             short: call.short,
         });
         if let Some(pid) = maker {
@@ -431,6 +447,7 @@ impl Supervisor {
             task.given = None;
         }
         self.answer_call(tid, *registers, entry.result);
+        self.learns_of_child(pid, entry, call.shape.class == Class::Process);
         self.not_shown(tid, pid, &call, entry.result);
         for (address, bytes) in places_now(&thread, &call, entry) {
             if let Err(error) = thread.write(address, &bytes) {
@@ -496,7 +513,7 @@ impl Supervisor {
             self.advance(known, index + 1);
             return;
         }
-        let Pending { row, shape, asked, capacities, .. } = pending;
+        let Pending { row, shape, asked, capacities, ref lent, .. } = pending;
         let numbers =
             if result < 0 { Vec::new() } else { numbers_made(&thread, row, &shape, &asked.arguments, result) };
         for number in &numbers {
@@ -528,6 +545,10 @@ impl Supervisor {
         if shape.must_fail && result >= 0 {
             return self.stop_recording(&format!("{} cannot be recorded where it succeeds", row.name));
         }
+        #[allow(clippy::cast_possible_truncation)]
+        if result >= 0 && is_about_locks(asked.number, &asked.arguments) {
+            self.note_lock(pid, asked.arguments[0] as i32);
+        }
         let mut made = Vec::new();
         let mut still = false;
         for number in numbers {
@@ -546,7 +567,8 @@ impl Supervisor {
         }
         let written = ranges.iter().copied();
         self.recording.schedule().lands(known, written);
-        let outputs = outputs::read(&thread, &ranges);
+        let mut outputs = outputs::read(&thread, &ranges);
+        outputs.extend(lent.iter().flat_map(|lent| lent.changes(pid)));
         let arguments = asked.arguments;
         #[allow(clippy::cast_possible_truncation)]
         if self.recording.served
@@ -665,7 +687,7 @@ fn numbers_made(thread: &Thread, row: &Row, shape: &Shape, arguments: &[u64; 6],
     }
 }
 
-fn closes_on_exec(pid: Pid, number: i32) -> bool {
+pub(super) fn closes_on_exec(pid: Pid, number: i32) -> bool {
     let text = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
     let flags = crate::snapshot::descriptors::value(&text, "flags");
     let flags = flags.and_then(|flags| i32::from_str_radix(flags, 8).ok()).unwrap_or(0);
