@@ -1,6 +1,5 @@
 //! System calls of a recorded process: noted when they are made for the first time, answered from the notes when not.
 
-use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -14,6 +13,7 @@ use super::kinds::Kind;
 use super::lent::Lent;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
 use super::locks::is_about_locks;
+use super::relocated::places_now;
 use super::timers::changes_timers;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
@@ -414,7 +414,7 @@ impl Supervisor {
         }
         if entry.signal.is_some() {
             self.leaves_call(tid);
-            for (address, bytes) in places_now(&thread, &call, entry) {
+            for (address, bytes) in places_now(&thread, &call.shape, &call.arguments, entry) {
                 raw::write_remote(pid, address, &bytes);
             }
             self.advance(known, index + 1);
@@ -449,7 +449,7 @@ impl Supervisor {
         self.answer_call(tid, *registers, entry.result);
         self.learns_of_child(pid, entry, call.shape.class == Class::Process);
         self.not_shown(tid, pid, &call, entry.result);
-        for (address, bytes) in places_now(&thread, &call, entry) {
+        for (address, bytes) in places_now(&thread, &call.shape, &call.arguments, entry) {
             if let Err(error) = thread.write(address, &bytes) {
                 tracing::warn!("an output is not given again: {error}");
             }
@@ -692,26 +692,4 @@ pub(super) fn closes_on_exec(pid: Pid, number: i32) -> bool {
     let flags = crate::snapshot::descriptors::value(&text, "flags");
     let flags = flags.and_then(|flags| i32::from_str_radix(flags, 8).ok()).unwrap_or(0);
     flags & libc::O_CLOEXEC != 0
-}
-
-/// The outputs of a call, at the addresses that the process gives now.
-fn places_now<'e>(thread: &Thread, call: &Call, entry: &'e Entry) -> Vec<(u64, Cow<'e, [u8]>)> {
-    let then = entry.outputs.iter().map(|(address, kept)| (*address, kept.bytes()));
-    if call.arguments == entry.asked.arguments {
-        return then.collect();
-    }
-    let nested = call.shape.outputs.iter().any(|output| {
-        matches!(output, table::Output::Vector(..) | table::Output::Message(_) | table::Output::Messages(_))
-    });
-    if nested {
-        let capacities = outputs::capacities(thread, &call.shape, &call.arguments);
-        let ranges = outputs::ranges(thread, &call.shape, &call.arguments, &capacities, entry.result);
-        return ranges.into_iter().zip(then).map(|((address, _), (_, bytes))| (address, bytes)).collect();
-    }
-    then.filter_map(|(address, bytes)| {
-        let arguments = entry.asked.arguments.iter().zip(&call.arguments);
-        let nearest = arguments.filter(|(then, _)| **then <= address).max_by_key(|(then, _)| **then)?;
-        Some((nearest.1 + (address - nearest.0), bytes))
-    })
-    .collect()
 }

@@ -22,6 +22,7 @@ mod locks;
 mod places;
 mod printed;
 mod prints;
+mod relocated;
 pub(in crate::supervisor) mod schedule;
 mod signals;
 mod store;
