@@ -362,9 +362,9 @@ core::arch::global_asm!(
 
     /* Calls that write, likewise, to what never keeps a writer waiting. An entry has which call and descriptor, the number of
        bytes, and a checksum of them, which is compared in a replay: who writes something else comes to the tracer.
-       The checksum, in rdi, of rax bytes from rsi on, with rcx: */
-    .macro FRED_SUM
-    mov edi, 1
+       The checksum, in rdi, of \seed and rax bytes from rsi on, with rcx: */
+    .macro FRED_SUM seed
+    mov rdi, \seed
     mov rcx, rax
     31:
     cmp rcx, 8
@@ -388,7 +388,7 @@ core::arch::global_asm!(
     mov ecx, {buffer}
     .endm
 
-    .macro FRED_WRITE name, number
+    .macro FRED_WRITE name, number, seed
     .balign 16
     .globl \name
     \name:
@@ -416,7 +416,7 @@ core::arch::global_asm!(
     mov dword ptr [r11], 0x300 + \number
     mov [r11 + 4], edi
     mov [r11 + 8], rax
-    FRED_SUM
+    FRED_SUM \seed
     mov [r11 + 16], rdi
     add qword ptr [rcx], 24
     7:
@@ -437,7 +437,7 @@ core::arch::global_asm!(
     jg 8f
     mov [rcx + 32], rdi
     mov [rcx + 40], rsi
-    FRED_SUM
+    FRED_SUM \seed
     cmp rdi, [r11 + 16]
     mov rdi, [rcx + 32]
     mov rsi, [rcx + 40]
@@ -451,8 +451,9 @@ core::arch::global_asm!(
     jmp r11
     .endm
 
-    FRED_WRITE fred_vdso_write, 1
-    FRED_WRITE fred_vdso_pwrite64, 18
+    FRED_WRITE fred_vdso_write, 1, rdx
+    /* Where it is written counts, too. */
+    FRED_WRITE fred_vdso_pwrite64, 18, r10
 
     .globl fred_vdso_end
     fred_vdso_end:
