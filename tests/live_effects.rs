@@ -130,8 +130,9 @@ fn happens_once(language: Language) {
         let survivors = native::survivors(&world.mark());
         let left = world.left(&output);
         let diverged = events.iter().filter(|event| event["event"] == "diverged").count();
+        let unrecorded = output.contains("fred: recording stops here");
         let ended = events.last().is_some_and(|event| event["event"] == "end");
-        if left != expected || !ended || diverged > 0 || !survivors.is_empty() {
+        if left != expected || !ended || unrecorded || diverged > 0 || !survivors.is_empty() {
             let kept = world.keep();
             std::fs::write(kept.join("output"), &output).expect("a file");
             std::fs::write(kept.join("lines"), lines.join("\n") + "\n").expect("a file");
@@ -141,7 +142,7 @@ fn happens_once(language: Language) {
                 said_otherwise(&left.said, &expected.said),
             ];
             failures.push(format!(
-                "program {number}, {:?}: came to its end: {ended}, {diverged} diverged, survivors {survivors:?}, see {}\n{}",
+                "program {number}, {:?}: came to its end: {ended}, recording ended: {unrecorded}, {diverged} diverged, survivors {survivors:?}, see {}\n{}",
                 program.operations,
                 kept.display(),
                 parts.concat()

@@ -38,7 +38,7 @@ impl World {
             Language::C => {
                 std::fs::write(work.join("program.c"), &program.text).expect("a file");
                 let compiler = Command::new("gcc")
-                    .args(["-g", "-O0", "-w", "-o", "program", "program.c"])
+                    .args(["-g", "-O0", "-w", "-pthread", "-o", "program", "program.c"])
                     .current_dir(&work)
                     .status();
                 assert!(compiler.expect("gcc runs").success());

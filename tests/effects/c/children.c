@@ -228,6 +228,32 @@ static long op_child_for_long(int i)
     return status_of(child);
 }
 
+static void *put_by_thread(void *name)
+{
+    put(name, "thread\n");
+    return name;
+}
+
+/* The end of a thread is waited for while a child lives. */
+static long op_thread_beside_a_child(int i)
+{
+    int ends[2];
+    char byte;
+    pthread_t thread;
+    pipe(ends);
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[1]);
+        _exit(read(ends[0], &byte, 1) + 20);
+    }
+    close(ends[0]);
+    pthread_create(&thread, NULL, put_by_thread, "by_thread");
+    pthread_join(thread, NULL);
+    write(ends[1], "x", 1);
+    close(ends[1]);
+    return status_of(child) + i;
+}
+
 static long op_several_children(int i)
 {
     long total = 0;
