@@ -22,7 +22,18 @@ macro_rules! same {
     )* };
 }
 
-same! { time clocks counter files reads network processes signals wakeup itimer itimer_spin threads spin spin_counting preempted_stack preempted_close killed killed_stopped set_aside shared_file }
+same! { time clocks counter files reads writes network processes signals wakeup itimer itimer_spin threads spin spin_counting preempted_stack preempted_close killed killed_stopped set_aside shared_file }
+
+/// Writes to files are recorded in the program: what is told of is less than what is written.
+#[test]
+fn writes_to_files_are_no_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = sample("writes", folder.path());
+    let checked = check_in(folder.path(), &[program.to_str().unwrap()]);
+    checked.is_same();
+    let events = checked.report.unwrap()["events"].as_u64().unwrap();
+    assert!(events < 1000, "{events}");
+}
 
 #[test]
 fn output_appears_once_and_the_status_is_reported() {

@@ -247,6 +247,25 @@ pub fn same_memory(one: Pid, other: Pid) -> bool {
     answer == 0
 }
 
+/// Whether a descriptor of ours and one of a process stand for the same open file description (kcmp(2), KCMP_FILE). False where it
+/// cannot be said.
+pub fn same_file(own: BorrowedFd<'_>, pid: Pid, number: i32) -> bool {
+    const KCMP_FILE: libc::c_int = 0;
+    let us = std::process::id();
+    // SAFETY: no memory is involved.
+    let answer = unsafe { libc::syscall(libc::SYS_kcmp, us, pid.as_raw(), KCMP_FILE, own.as_raw_fd(), number) };
+    answer == 0
+}
+
+/// Gives up a lock of an open file description (flock(2), LOCK_UN).
+///
+/// # Errors
+/// EBADF if it is none of a file.
+pub fn unlock(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no memory is involved.
+    Errno::result(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) }).map(drop)
+}
+
 /// `siginfo_t` as the bytes that it is.
 pub fn signal_bytes(info: &SigInfo) -> Vec<u8> {
     let length = size_of::<libc::siginfo_t>();

@@ -360,6 +360,101 @@ core::arch::global_asm!(
     FRED_QUIET fred_vdso_access, 21, edi, FRED_ROOM_NONE, FRED_SOME_NONE, FRED_COUNT_STAT, rdx
     FRED_QUIET fred_vdso_lseek, 8, edi, FRED_ROOM_NONE, FRED_SOME_NONE, FRED_COUNT_STAT, rdx
 
+    /* Calls that write, likewise, to what never keeps a writer waiting. An entry has which call and descriptor, the number of
+       bytes, and a checksum of them, which is compared in a replay: who writes something else comes to the tracer.
+       The checksum, in rdi, of \seed and rax bytes from rsi on, with rcx: */
+    .macro FRED_SUM seed
+    mov rdi, \seed
+    mov rcx, rax
+    31:
+    cmp rcx, 8
+    jl 32f
+    xor rdi, [rsi]
+    imul rdi, rdi, 0x1e3779b1
+    rol rdi, 29
+    add rsi, 8
+    sub rcx, 8
+    jmp 31b
+    32:
+    test rcx, rcx
+    jle 33f
+    xor dil, [rsi]
+    imul rdi, rdi, 0x1e3779b1
+    rol rdi, 29
+    inc rsi
+    dec rcx
+    jmp 32b
+    33:
+    mov ecx, {buffer}
+    .endm
+
+    .macro FRED_WRITE name, number, seed
+    .balign 16
+    .globl \name
+    \name:
+    mov ecx, {buffer}
+    mov [rcx + 24], r11
+    mov r11, [rcx]
+    cmp qword ptr [rcx + 16], 0
+    jne 4f
+    cmp edi, {noted}
+    jae 8f
+    bt dword ptr [rcx + {ready} - {buffer}], edi
+    jnc 8f
+    cmp rdx, {longest}
+    ja 8f
+    add r11, 24
+    cmp r11, [rcx + 8]
+    ja 8f
+    mov eax, \number
+    syscall
+    mov ecx, {buffer}
+    mov [rcx + 32], rdi
+    mov [rcx + 40], rsi
+    mov r11, [rcx]
+    lea r11, [rcx + r11 + {header}]
+    mov dword ptr [r11], 0x300 + \number
+    mov [r11 + 4], edi
+    mov [r11 + 8], rax
+    FRED_SUM \seed
+    mov [r11 + 16], rdi
+    add qword ptr [rcx], 24
+    7:
+    mov rdi, [rcx + 32]
+    mov rsi, [rcx + 40]
+    mov r11, [rcx + 24]
+    jmp r11
+    4:
+    cmp r11, [rcx + 8]
+    jae 8f
+    lea r11, [rcx + r11 + {header}]
+    cmp dword ptr [r11], 0x300 + \number
+    jne 8f
+    cmp [r11 + 4], edi
+    jne 8f
+    mov rax, [r11 + 8]
+    cmp rax, rdx
+    jg 8f
+    mov [rcx + 32], rdi
+    mov [rcx + 40], rsi
+    FRED_SUM \seed
+    cmp rdi, [r11 + 16]
+    mov rdi, [rcx + 32]
+    mov rsi, [rcx + 40]
+    jne 8f
+    add qword ptr [rcx], 24
+    jmp 7b
+    8:
+    mov eax, \number
+    mov r11, [rcx + 24]
+    sub r11, 2
+    jmp r11
+    .endm
+
+    FRED_WRITE fred_vdso_write, 1, rdx
+    /* Where it is written counts, too. */
+    FRED_WRITE fred_vdso_pwrite64, 18, r10
+
     .globl fred_vdso_end
     fred_vdso_end:
     .popsection
@@ -384,6 +479,8 @@ unsafe extern "C" {
     static fred_vdso_newfstatat: u8;
     static fred_vdso_access: u8;
     static fred_vdso_lseek: u8;
+    static fred_vdso_write: u8;
+    static fred_vdso_pwrite64: u8;
     static fred_vdso_end: u8;
 }
 
@@ -410,12 +507,14 @@ pub fn vdso_read() -> u64 {
 }
 
 /// Numbers of the other calls that have a replacement, and the offsets of these in the code.
-pub fn vdso_quiet() -> [(u32, u64); 4] {
+pub fn vdso_quiet() -> [(u32, u64); 6] {
     let offset = |label: *const u8| label as u64 - &raw const fred_vdso_start as u64;
     [
         (libc::SYS_readlink as u32, offset(&raw const fred_vdso_readlink)),
         (libc::SYS_newfstatat as u32, offset(&raw const fred_vdso_newfstatat)),
         (libc::SYS_access as u32, offset(&raw const fred_vdso_access)),
         (libc::SYS_lseek as u32, offset(&raw const fred_vdso_lseek)),
+        (libc::SYS_write as u32, offset(&raw const fred_vdso_write)),
+        (libc::SYS_pwrite64 as u32, offset(&raw const fred_vdso_pwrite64)),
     ]
 }

@@ -1,6 +1,6 @@
-//! Reads without a stop, and a few other calls that never wait (readlink, stat, access, lseek). Where the C library makes these
-//! its code is replaced, when it is mapped, by a jump to ours, which makes the call from a page that the filter lets pass and
-//! logs what it gave, or takes it from the log (raw/vdso.rs). Reads only of descriptors that never keep a reader waiting; all
+//! Reads and writes without a stop, and a few other calls that never wait (readlink, stat, access, lseek). Where the C library makes
+//! these its code is replaced, when it is mapped, by a jump to ours, which makes the call from a page that the filter lets pass and
+//! logs what it gave, or takes it from the log (raw/vdso.rs). Reads and writes only of descriptors that never keep anybody waiting; all
 //! others come to the tracer as they were going to.
 //!
 //! The same code is replaced in recording and replay, so a replay is the same execution still.

@@ -71,7 +71,7 @@ pub(super) fn read_function() -> u64 {
 }
 
 /// Numbers of the other calls that have a replacement, and the addresses of these.
-pub(super) fn quiet_functions() -> [(u32, u64); 4] {
+pub(super) fn quiet_functions() -> [(u32, u64); 6] {
     raw::vdso_quiet().map(|(number, offset)| (number, IMAGE + CODE as u64 + offset))
 }
 

@@ -129,6 +129,12 @@ pub fn live_children(remote: &dyn Remote) -> Result<Vec<(Pid, String)>, InjectEr
     Ok(live.map(|child| (Pid::from_raw(child.zombie.pid), child.name)).collect())
 }
 
+/// What is known of a process that has ended or is about to, but for its status.
+#[must_use]
+pub fn ended(pid: Pid) -> Option<Zombie> {
+    child(pid.as_raw()).map(|child| child.zombie)
+}
+
 struct Child {
     name: String,
     state: char,

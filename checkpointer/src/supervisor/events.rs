@@ -98,6 +98,10 @@ impl Supervisor {
                     self.take_counts();
                 }
                 self.about_to_end(tid);
+                self.remember_end(tid);
+                if self.recorded_leader() == Some(tid) {
+                    self.keep_newest_ends(tid);
+                }
                 self.turn_ends(tid);
             }
             Change::Interrupted => self.mend_interrupted(tid),
@@ -192,6 +196,10 @@ impl Supervisor {
     fn ended(&mut self, tid: Pid, what: Change) {
         let known = self.virtual_id(tid);
         let task = self.tasks.remove(&tid);
+        if task.as_ref().is_some_and(|task| task.pid == tid) {
+            self.has_ended(tid, what);
+        }
+        self.give_up_locks();
         self.virtual_ids.remove(&tid);
         self.early.remove(&tid);
         if self.held.is_some_and(|held| held.pid == tid) {

@@ -26,6 +26,19 @@ fn word(pid: Pid, address: u64) -> Option<u32> {
     read_memory(pid, address, &mut bytes).ok().map(|()| u32::from_ne_bytes(bytes))
 }
 
+/// Whether an address is in memory that other processes may have. Elsewhere a futex is the process's own even if it does not say
+/// so (futex(2)): the word that tells of a thread's end is such a one.
+fn is_shared(pid: Pid, address: u64) -> bool {
+    let Ok(maps) = std::fs::read_to_string(format!("/proc/{pid}/maps")) else { return true };
+    let number = |text| u64::from_str_radix(text, 16).unwrap_or(0);
+    let found = maps.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        (number(start)..number(end)).contains(&address).then(|| words.next().is_none_or(|rights| rights.ends_with('s')))
+    });
+    found.unwrap_or(true)
+}
+
 const fn failed(errno: i32) -> i64 {
     -(errno as i64)
 }
@@ -48,7 +61,8 @@ impl Supervisor {
             }
             _ => return None,
         }
-        if registers.rsi & PRIVATE == 0 && call == Sysno::futex && self.has_children(pid) {
+        let open = call == Sysno::futex && registers.rsi & PRIVATE == 0;
+        if open && self.has_children(pid) && is_shared(pid, registers.rdi) {
             // They may be who is waited for, and they are not recorded.
             return Some(Taken::Live);
         }

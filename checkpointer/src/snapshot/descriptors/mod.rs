@@ -5,8 +5,9 @@
 //! Descriptors are examined and mended through duplicates (pidfd_getfd(2), about a microsecond), not by injected calls, wherever
 //! the call acts on the description and not on the table.
 //!
-//! Not done: a copy that is not running still holds its ends of pipes and socket pairs, so a program that closes one end after
-//! the checkpoint sees no end of file at the other while the checkpoint lives.
+//! Not done here: a copy that is not running still holds its ends of pipes and socket pairs, so a program that closes one end after
+//! the checkpoint sees no end of file at the other while the checkpoint lives. Where the session is recorded they are taken from it
+//! (`supervisor/tape/hidden.rs`).
 
 pub mod epoll;
 pub mod eventfd;

@@ -145,6 +145,9 @@ impl Supervisor {
         }
         let mut leader = Injector::borrow(pid, pid)?;
         threads::mend_leader(&mut leader, &snapshot.threads[0])?;
+        if self.recording.served == (role == Role::Program) {
+            self.show_ends(pid, &mut leader)?;
+        }
         for state in &snapshot.threads[1..] {
             let tid = threads::recreate(&mut leader, state)?;
             let mut task = Task::stopped(pid, tid);

@@ -64,6 +64,7 @@ impl Supervisor {
         let snapshot = self.capture(leader, role)?;
         let forked = fork::fork(leader, &snapshot.threads[0]);
         as_before(leader, &snapshot)?;
+        let forked = forked.and_then(|copy| self.without_ends(copy, role));
         Ok(Part { leader: forked?, snapshot: Rc::new(snapshot), threads: Tasks::new(), dead: false })
     }
 
@@ -87,6 +88,7 @@ impl Supervisor {
         };
         as_before(main, &snapshot)?;
         let (forked, program) = program?;
+        let forked = self.without_ends(forked, Role::Main)?;
         let main = Part { leader: forked, snapshot: Rc::new(snapshot), threads: Tasks::new(), dead: false };
         match program {
             Ok(program) => Ok((main, Some(program))),
@@ -95,6 +97,14 @@ impl Supervisor {
                 Err(error)
             }
         }
+    }
+
+    /// The copy, without what others wait for to be closed.
+    fn without_ends(&self, copy: Pid, role: Role) -> Result<Pid, InjectError> {
+        if self.recording.served == (role == Role::Program) {
+            self.hide_ends(copy)?;
+        }
+        Ok(copy)
     }
 
     fn copy_of(&mut self, main: Option<Part>, program: Option<Part>) -> Copy {

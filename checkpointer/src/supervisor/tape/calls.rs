@@ -1,6 +1,5 @@
 //! System calls of a recorded process: noted when they are made for the first time, answered from the notes when not.
 
-use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -11,7 +10,10 @@ use syscalls::Sysno;
 use super::super::events::{is_ended_by_stops, signal_on_its_way};
 use super::Supervisor;
 use super::kinds::Kind;
+use super::lent::Lent;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
+use super::locks::is_about_locks;
+use super::relocated::places_now;
 use super::timers::changes_timers;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
@@ -55,6 +57,8 @@ pub(in crate::supervisor) struct Pending {
     /// The thread that it makes has been made before.
     again: Option<(usize, Rc<Entry>)>,
     effect: Option<Rc<str>>,
+    /// The memory that it lends to a child.
+    lent: Option<Lent>,
     /// It keeps nobody waiting.
     pub(in crate::supervisor) short: bool,
 }
@@ -231,6 +235,8 @@ impl Supervisor {
         call.short |=
             matches!(row.name, "clock_gettime" | "gettimeofday" | "time" | "times" | "getrusage" | "getrandom");
         call.query |= row.name == "getcwd" || row.name == "clock_gettime" && arguments[0] == MONOTONIC;
+        // A debugger in the process shows a socket with its addresses, as a value that is returned for example.
+        call.query |= !self.recording.served && matches!(row.name, "getsockname" | "getpeername");
         match row.name {
             // Bytes of a sequence that a copy carries.
             "getrandom" if self.is_served(tid) => return Concern::Live,
@@ -312,6 +318,7 @@ impl Supervisor {
                         self.stop_recording(&why);
                         return Taken::Live;
                     }
+                    self.give_up_locks();
                     return self.let_in(tid, registers, call, Some(asked), None, None);
                 }
                 Found::Other(expected) => {
@@ -360,6 +367,14 @@ impl Supervisor {
             given: 0,
             query: call.query,
         });
+        let pid = task.pid;
+        let only = self.tasks.values().filter(|other| other.pid == pid).count() == 1;
+        // Where addresses are the same each time, and nobody else writes there meanwhile.
+        let lends = noted && maker.is_some() && only && self.recording.served && {
+            let ids = ids(&view(tid, pid), call.row, &call.arguments);
+            ids.memory && ids.lends && !ids.thread
+        };
+        let Some(task) = self.tasks.get_mut(&tid) else { return Taken::Live };
         task.pending = Some(Pending {
             inside: true,
             rip: registers.rip,
@@ -371,6 +386,7 @@ impl Supervisor {
             unchanged,
             again,
             effect: call.effect,
+            lent: lends.then(|| Lent::of(pid)),
             short: call.short,
         });
         if let Some(pid) = maker {
@@ -398,7 +414,7 @@ impl Supervisor {
         }
         if entry.signal.is_some() {
             self.leaves_call(tid);
-            for (address, bytes) in places_now(&thread, &call, entry) {
+            for (address, bytes) in places_now(&thread, &call.shape, &call.arguments, entry) {
                 raw::write_remote(pid, address, &bytes);
             }
             self.advance(known, index + 1);
@@ -431,8 +447,9 @@ impl Supervisor {
             task.given = None;
         }
         self.answer_call(tid, *registers, entry.result);
+        self.learns_of_child(pid, entry, call.shape.class == Class::Process);
         self.not_shown(tid, pid, &call, entry.result);
-        for (address, bytes) in places_now(&thread, &call, entry) {
+        for (address, bytes) in places_now(&thread, &call.shape, &call.arguments, entry) {
             if let Err(error) = thread.write(address, &bytes) {
                 tracing::warn!("an output is not given again: {error}");
             }
@@ -496,7 +513,7 @@ impl Supervisor {
             self.advance(known, index + 1);
             return;
         }
-        let Pending { row, shape, asked, capacities, .. } = pending;
+        let Pending { row, shape, asked, capacities, ref lent, .. } = pending;
         let numbers =
             if result < 0 { Vec::new() } else { numbers_made(&thread, row, &shape, &asked.arguments, result) };
         for number in &numbers {
@@ -528,6 +545,10 @@ impl Supervisor {
         if shape.must_fail && result >= 0 {
             return self.stop_recording(&format!("{} cannot be recorded where it succeeds", row.name));
         }
+        #[allow(clippy::cast_possible_truncation)]
+        if result >= 0 && is_about_locks(asked.number, &asked.arguments) {
+            self.note_lock(pid, asked.arguments[0] as i32);
+        }
         let mut made = Vec::new();
         let mut still = false;
         for number in numbers {
@@ -546,7 +567,8 @@ impl Supervisor {
         }
         let written = ranges.iter().copied();
         self.recording.schedule().lands(known, written);
-        let outputs = outputs::read(&thread, &ranges);
+        let mut outputs = outputs::read(&thread, &ranges);
+        outputs.extend(lent.iter().flat_map(|lent| lent.changes(pid)));
         let arguments = asked.arguments;
         #[allow(clippy::cast_possible_truncation)]
         if self.recording.served
@@ -665,31 +687,9 @@ fn numbers_made(thread: &Thread, row: &Row, shape: &Shape, arguments: &[u64; 6],
     }
 }
 
-fn closes_on_exec(pid: Pid, number: i32) -> bool {
+pub(super) fn closes_on_exec(pid: Pid, number: i32) -> bool {
     let text = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
     let flags = crate::snapshot::descriptors::value(&text, "flags");
     let flags = flags.and_then(|flags| i32::from_str_radix(flags, 8).ok()).unwrap_or(0);
     flags & libc::O_CLOEXEC != 0
-}
-
-/// The outputs of a call, at the addresses that the process gives now.
-fn places_now<'e>(thread: &Thread, call: &Call, entry: &'e Entry) -> Vec<(u64, Cow<'e, [u8]>)> {
-    let then = entry.outputs.iter().map(|(address, kept)| (*address, kept.bytes()));
-    if call.arguments == entry.asked.arguments {
-        return then.collect();
-    }
-    let nested = call.shape.outputs.iter().any(|output| {
-        matches!(output, table::Output::Vector(..) | table::Output::Message(_) | table::Output::Messages(_))
-    });
-    if nested {
-        let capacities = outputs::capacities(thread, &call.shape, &call.arguments);
-        let ranges = outputs::ranges(thread, &call.shape, &call.arguments, &capacities, entry.result);
-        return ranges.into_iter().zip(then).map(|((address, _), (_, bytes))| (address, bytes)).collect();
-    }
-    then.filter_map(|(address, bytes)| {
-        let arguments = entry.asked.arguments.iter().zip(&call.arguments);
-        let nearest = arguments.filter(|(then, _)| **then <= address).max_by_key(|(then, _)| **then)?;
-        Some((nearest.1 + (address - nearest.0), bytes))
-    })
-    .collect()
 }

@@ -28,6 +28,11 @@ impl Slot {
         self.fleeting && self.kept.borrow().is_none()
     }
 
+    /// Whether somebody waits for it to be closed.
+    pub fn is_fleeting(&self) -> bool {
+        self.fleeting
+    }
+
     /// Keeps what its process leaves.
     pub fn fill(&self, file: OwnedFd) {
         *self.kept.borrow_mut() = Some(file);

@@ -90,7 +90,7 @@ impl Supervisor {
         Some(Kind::Noted { held: Slot::new(held, fleeting), regular, name: name.into() })
     }
 
-    /// The newest process is about to stop or to end: what others wait for to be closed is kept as it leaves it.
+    /// The newest process is left: what waits for it is kept, and its ends of pipes and sockets.
     pub(in crate::supervisor) fn keep_newest(&mut self) {
         let Some(leader) = self.recorded_leader() else { return };
         if !self.recording.on || !self.recording.mark.live {
@@ -99,6 +99,14 @@ impl Supervisor {
         if self.tasks.values().all(|task| task.pid != leader || task.is_stopped()) {
             self.sync_clocks();
             self.keep_newest_timers(leader);
+        }
+        self.keep_newest_ends(leader);
+    }
+
+    /// The newest process is about to stop or to end: what others wait for to be closed is kept as it leaves it.
+    pub(in crate::supervisor) fn keep_newest_ends(&mut self, leader: Pid) {
+        if !self.recording.on || !self.recording.mark.live {
+            return;
         }
         let Ok(handle) = raw::pidfd_open(leader.as_raw()) else { return };
         for (number, kind) in &self.recording.mark.kinds {

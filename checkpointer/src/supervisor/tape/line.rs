@@ -381,7 +381,14 @@ impl Line {
             }
             index += 1;
         }
-        Found::End
+        // A reading of the interpreter's clock may be one too many. If the notes ended with it, what the program has opened and read
+        // would be passed over.
+        let is_clock = asked.query && syscalls::name(asked.number.into()) == "clock_gettime";
+        let mut behind = (at..).map_while(|index| queue.get(index));
+        match is_clock && behind.any(|entry| entry.offset.is_some() || !entry.made.is_empty()) {
+            true => Found::Unmatched,
+            false => Found::End,
+        }
     }
 
     /// The signal that is noted next for a thread, by itself, and where.
@@ -555,6 +562,20 @@ mod tests {
             line.push(1, Entry::new(asked(*number, *first, *query), 0, vec![(1, vec![0; 10])], &store));
         }
         (line, store)
+    }
+
+    #[test]
+    fn a_clock_does_not_end_the_notes_before_what_is_read_from_files() {
+        const CLOCK: u32 = libc::SYS_clock_gettime as u32;
+        let (mut line, store) = line(&[(5, 3, true)]);
+        let clock = asked(CLOCK, 1, true);
+        assert!(matches!(line.find(1, 0, 0, &clock, Rule::Shared), Found::End));
+        let file = super::super::held::Slot::new(std::fs::File::open("/dev/null").unwrap().into(), false);
+        let mut read = Entry::new(asked(0, 3, true), 8, Vec::new(), &store);
+        read.offset = Some((file, 8));
+        line.push(1, read);
+        assert!(matches!(line.find(1, 0, 0, &clock, Rule::Shared), Found::Unmatched));
+        assert!(matches!(line.find(1, 2, 0, &clock, Rule::Shared), Found::End));
     }
 
     const WRITE: u32 = 1;

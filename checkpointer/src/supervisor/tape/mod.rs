@@ -10,14 +10,19 @@
 //! noted, too ([`schedule`], and `turns` in the supervisor).
 
 mod calls;
+mod children;
 mod clocks;
 mod gift;
 mod held;
+mod hidden;
 mod kinds;
+mod lent;
 mod line;
+mod locks;
 mod places;
 mod printed;
 mod prints;
+mod relocated;
 pub(in crate::supervisor) mod schedule;
 mod signals;
 mod store;
@@ -175,6 +180,10 @@ pub(in crate::supervisor) struct Recording {
     timers_due: Option<Rc<Timers>>,
     /// Since when a thread makes no call behind the end of the notes, and behind which tick.
     without_timers: Option<(u64, std::time::Instant)>,
+    /// Children that have ended, by id.
+    ended: std::collections::HashMap<i32, crate::snapshot::zombies::Zombie>,
+    /// Descriptions with locks.
+    locked: Vec<locks::Locked>,
     /// Calls that were looked at since, to see how closely they follow each other.
     looked_at: (u32, std::time::Instant),
 }
@@ -207,6 +216,8 @@ impl Recording {
             places: Vec::new(),
             timers_due: None,
             without_timers: None,
+            ended: Default::default(),
+            locked: Vec::new(),
             looked_at: (0, std::time::Instant::now()),
         }
     }
@@ -372,6 +383,7 @@ impl Recording {
         }
         Reader::forget(&marks.iter().map(|mark| &mark.reader).collect::<Vec<_>>());
         if marks.is_empty() {
+            self.ended.clear();
             self.lines.clear();
         }
     }
@@ -401,6 +413,7 @@ impl Supervisor {
             return;
         }
         self.sync_clocks();
+        self.give_up_locks();
         self.hold_arriving(leader);
         if !self.recording.on {
             if self.recording.mark.line.borrow().ended.is_some() {

@@ -198,6 +198,11 @@ impl Reader {
         } else if self.changed && !leads_to_stop(own, text) {
             self.part();
         } else {
+            let transcript = self.transcript.borrow();
+            let known = transcript.behind(descriptor, at);
+            let known = String::from_utf8_lossy(&known[..known.len().min(200)]).into_owned();
+            tracing::debug!("shown, and not noted: {:?} is not {known:?}", String::from_utf8_lossy(program));
+            drop(transcript);
             self.hidden.clear();
         }
         let noted = new && self.place(descriptor) == self.transcript.borrow().end(descriptor);

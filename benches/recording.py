@@ -1,0 +1,89 @@
+"""What recording costs: in sessions, each program to its end under fred and under the plain debugger by turns, and by itself
+(`fred-ckpt replay-check`, against a plain run)."""
+import json
+import os
+import subprocess
+import tempfile
+from statistics import median
+
+from terminal import Terminal
+
+# What is run in a session, its argument, how often it makes its call, and the ratio that is promised.
+SESSIONS = [
+    ('compute', 'compute', 0, 1.02),
+    ('100,000 clock reads', 'clocks', 100_000, 40),
+    ('100,000 reads', 'reads', 100_000, 15),
+    ('100,000 writes to a file', 'writes', 100_000, 15),
+]
+
+
+def to_the_end(argv, prompt, opening, folder):
+    """Milliseconds of a `continue` from the first statement to the end of the program."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        terminal = Terminal(argv, prompt=prompt)
+    finally:
+        os.chdir(before)
+    try:
+        for line in opening:
+            terminal.say(line)
+        return terminal.say('continue')[0], terminal.started * 1000
+    finally:
+        terminal.close()
+
+
+def by_turns(plain, ours, prompt, opening, folder, rounds):
+    """Medians of both, and of their starts."""
+    spent = {plain: [], ours: []}
+    for _ in range(rounds):
+        for argv, times in spent.items():
+            times.append(to_the_end(list(argv), prompt, opening, folder))
+    return [[median(column) for column in zip(*times)] for times in (spent[ours], spent[plain])]
+
+
+def sessions(row, fred_argv, gdb, python, programs, sources, rounds):
+    """Sessions that are recorded against the plain debugger."""
+    with tempfile.TemporaryDirectory() as folder:
+        def compiled(source, *flags):
+            made = os.path.join(folder, os.path.basename(source)[:-2])
+            subprocess.run(['gcc', '-g', '-O0', '-w', *flags, '-o', made, source], check=True)
+            return made
+
+        def measure(name, debugger, prompt, opening, limit, calls=0, compared='gdb'):
+            ours, peer = by_turns(tuple(debugger), tuple(fred_argv(*debugger)), prompt, opening, folder, rounds)
+            row('recorded session: %s' % name, ours[0], peer[0], limit and limit * peer[0], compared=compared)
+            if calls:
+                row('recorded session: %s, each' % name, (ours[0] - peer[0]) * 1000 / calls, None, None, unit='µs more')
+            return ours[1], peer[1]
+
+        program = compiled(os.path.join(programs, 'calls.c'))
+        starts = None
+        for name, word, calls, limit in SESSIONS:
+            found = measure(name, [*gdb, program], b'(gdb) ', ['break main', 'run ' + word], limit, calls)
+            starts = starts or found
+        row('recorded session: first prompt of gdb', starts[0], starts[1], starts[1] + 50, compared='gdb')
+        server = compiled(os.path.join(sources, 'web_server.c'), '-pthread')
+        measure('web server, 2,000 requests', [*gdb, server], b'(gdb) ', ['break main', 'run'], None)
+        # The driver of the compiler only starts the compiler, as a child, and children are not recorded.
+        compiler = subprocess.run(['gcc', '-print-prog-name=cc1'], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+        # It has no symbols.
+        run = 'starti -quiet -O2 -w -o /dev/null %s' % os.path.join(sources, 'web_server.c')
+        measure('gcc (cc1)', [*gdb, compiler], b'(gdb) ', [run], 3)
+        loop = os.path.join(programs, 'loop.py')
+        # Without breakpoints, so that pdb does not trace.
+        starts = measure('Python loop', [python, '-m', 'pdb', loop], b'(Pdb) ', [], 1.1, compared='pdb')
+        row('recorded session: first prompt of pdb', starts[0], starts[1], starts[1] + 50, compared='pdb')
+
+
+def by_itself(row, root, rounds):
+    """The recorder alone."""
+    command = ['cargo', 'bench', '-q', '-p', 'fred-checkpointer', '--bench', 'recording', '--', str(rounds)]
+    output = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+    for line in output.decode().splitlines():
+        found = json.loads(line)
+        plain, limit = found['plain_ms'], found['limit']
+        if limit is not None and not found['program'].startswith('start'):
+            limit *= plain
+        row('recorder: %s' % found['program'], found['recorded_ms'], plain, limit, compared='by itself')
+        row('recorder: %s, replayed' % found['program'], found['replayed_ms'], plain, None, compared='by itself')
