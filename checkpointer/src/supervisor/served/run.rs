@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::{Supervisor, View, raw};
+use super::{Supervisor, Trampolines, View, raw};
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
 use crate::rsp::libraries;
@@ -38,7 +38,7 @@ pub(in crate::supervisor) struct Running {
     turns: u64,
     pub(super) last: VecDeque<Hit>,
     /// Stops at spots and at the fence so far.
-    stops: u32,
+    pub(super) stops: u32,
     kept: Vec<(u64, CopyId, i32)>,
     begun: Instant,
     /// Time spent on copies.
@@ -93,6 +93,7 @@ impl Supervisor {
             return Err("cannot run the program: it runs already".to_owned());
         }
         self.set_fence(wanted.fence, wanted.functions.clone())?;
+        tracing::debug!("run of {} us, {} spots, to {:x?}", wanted.micros.unwrap_or(0), wanted.spots.len(), self.fence.as_ref().map(|fence| fence.pc));
         // The debugger's own are not in force.
         let kept = self.served.breakpoints.clone();
         self.parked_breakpoints = Some(kept);
@@ -207,6 +208,21 @@ impl Supervisor {
         true
     }
 
+    /// A thread is let go: whether its hits count is said to trampolines.
+    pub(super) fn count_for(&mut self, tid: Pid) {
+        if self.trampolines.is_none() {
+            return;
+        }
+        let known = self.virtual_id(tid);
+        let its_turn = !self.takes_turns(tid) || self.recording.schedule().current == Some(known);
+        let (Some(trampolines), Some(program), Some(running), true) =
+            (&mut self.trampolines, &self.program, &self.running, its_turn)
+        else {
+            return;
+        };
+        trampolines.set_counts(&program.memory, running.wanted.thread.is_none_or(|wanted| wanted == known));
+    }
+
     /// A spot was met by a thread, its instruction not executed.
     pub(super) fn hit(&mut self, tid: Pid, spot: u32) {
         let Ok(registers) = raw::registers(tid) else { return };
@@ -244,7 +260,7 @@ impl Supervisor {
     pub(super) fn go_past(&mut self, tid: Pid, at: u64) {
         let Some(running) = &mut self.running else { return };
         running.stops += 1;
-        if running.stops == OFTEN {
+        if running.stops == OFTEN && self.trampolines.as_ref().is_none_or(Trampolines::are_retired) {
             self.put_up_trampolines();
         }
         self.enter_trampoline(tid);
@@ -324,6 +340,7 @@ impl Supervisor {
     /// Ends a run: everything is stopped, the debugger's settings are in force again.
     pub(super) fn run_over(&mut self, end: RunEnd) {
         let Some(elapsed) = self.running.as_ref().map(|running| running.begun.elapsed()) else { return };
+        tracing::debug!("run over: {end:?}");
         // It is still the run's that threads take turns on their way to a stop, and one of them may end it.
         self.stop_served();
         self.take_down_trampolines();

@@ -352,10 +352,12 @@ impl Supervisor {
             Some(Some(Activity::Stopped(stopped))) => stopped.registers().ok().map(|registers| registers.rip),
             _ => None,
         };
+        // It may have been stopped right where it is to be left.
+        if at.is_some() && self.spin_awaited() == at && self.is_left_spinning(tid) {
+            return;
+        }
         self.enter_trampoline(tid);
         match at.and_then(|at| self.served.breakpoints.at(at).map(|wanted| (at, wanted))) {
-            // It was stopped right where it is to be left.
-            Some((_, wanted)) if wanted.spin && self.is_left_spinning(tid) => {}
             Some((at, wanted)) if !wanted.debugger || self.running.is_some() => self.go_over(tid, at),
             _ => self.let_go(tid, How::Continue),
         }

@@ -97,8 +97,11 @@ impl Supervisor {
         if wanted.sought && self.sought_met(tid, at) {
             return Trap::Done;
         }
-        if wanted.spin && self.is_left_spinning(tid) {
-            return Trap::Done;
+        if wanted.spin {
+            if self.is_left_spinning(tid) {
+                return Trap::Done;
+            }
+            self.pass_awaited();
         }
         if self.running.is_some() {
             if wanted.mapped

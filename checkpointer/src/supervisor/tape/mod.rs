@@ -15,6 +15,7 @@ mod gift;
 mod held;
 mod kinds;
 mod line;
+mod loops;
 mod places;
 mod printed;
 mod prints;
@@ -169,7 +170,11 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) place: Option<(crate::wire::CopyId, super::served::Fence)>,
     /// Where a place for a signal is looked for.
     sought: Option<places::Sought>,
-    /// Copies that name places of signals, as long as those are noted.
+    /// How often its instruction was come to by a stop, and not in this state.
+    missed: Option<(crate::wire::CopyId, u32)>,
+    /// How long threads are let go on that make no call.
+    pub(in crate::supervisor) patience: loops::Patience,
+    /// Copies that name places of signals and turns, as long as those are noted.
     places: Vec<(std::rc::Weak<()>, crate::wire::CopyId)>,
     /// What is to be put back, now that the notes have ended.
     timers_due: Option<Rc<Timers>>,
@@ -203,6 +208,8 @@ impl Recording {
             watch: None,
             loops: Default::default(),
             place: None,
+            missed: None,
+            patience: loops::Patience::default(),
             sought: None,
             places: Vec::new(),
             timers_due: None,

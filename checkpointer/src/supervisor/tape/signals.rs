@@ -49,16 +49,6 @@ pub(in crate::supervisor) enum Place {
     Here { tick: u64, pc: u64, copy: CopyId },
 }
 
-impl Place {
-    /// The instruction that names it.
-    pub(super) fn instruction(self) -> Option<u64> {
-        match self {
-            Place::Here { pc, .. } => Some(pc),
-            _ => None,
-        }
-    }
-}
-
 /// What a debugger has made of a signal: the number that was delivered, 0 if none was; `None` as long as it has not decided.
 pub(in crate::supervisor) type Fate = Rc<Cell<Option<i32>>>;
 
@@ -483,10 +473,16 @@ impl Supervisor {
         } else if !self.stop_alone(tid) {
             return;
         }
-        let free = if served { self.has_met_nothing(tid) } else { true };
-        if served && free && self.recording.is_live() && self.seek_place(tid) {
-            return self.restart_served();
+        let free = !served || self.has_met_nothing(tid);
+        if served && free && self.recording.is_live() {
+            if self.seek_place(tid) {
+                return self.restart_served();
+            }
+            if self.deliver_in_loop(tid) {
+                return;
+            }
         }
+        let free = !served || self.has_met_nothing(tid);
         let stopped = self.tasks.get_mut(&tid).filter(|task| free && task.is_stopped() && late(task.deferred.since()));
         if let Some((number, information)) = stopped.and_then(|task| task.deferred.take()) {
             let known = self.virtual_id(tid);
