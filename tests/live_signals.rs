@@ -104,6 +104,18 @@ fn a_signal_comes_where_it_came_to_whoever_steps_there() {
     assert_eq!((place(&events[12]).0, value(&events[13])), (Some(28), "0"), "{events:#?}");
 }
 
+#[test]
+fn a_timer_ticks_while_the_program_goes_round_one_loop() {
+    let begin = ["break main", "run", "break 23", "continue", "print at", "fred-undo", "print ticks", "continue"];
+    let search =
+        ["print at", "fred-reverse-watch ticks < 3", "print count - at[2]", "print ticks", "next", "print ticks"];
+    let events = recorded("tight.c", &[&begin[..], &search[..]].concat());
+    assert_eq!((place(&events[3]).0, value(&events[6]), place(&events[7]).0), (Some(23), "0", Some(23)), "{events:#?}");
+    assert_eq!(value(&events[8]), value(&events[4]), "{events:#?}");
+    assert_eq!((place(&events[9]), value(&events[10])), ((Some(13), Some("on_alarm")), "0"), "{events:#?}");
+    assert_eq!((value(&events[11]), value(&events[13])), ("2", "3"), "{events:#?}");
+}
+
 const PYTHON: &str = "\
 import os, signal, subprocess, time
 ticks, seen = 0, []

@@ -113,7 +113,8 @@ impl Supervisor {
         let Some(mut watch) = self.recording.watch else { return };
         let real = self.real_id(watch.current);
         let too_long = watch.begun.elapsed() >= self.recording.patience.now;
-        let found = if self.is_served(real) { self.leave_spinning(real, watch.current, too_long) } else { Found::Nothing };
+        let found =
+            if self.is_served(real) { self.leave_spinning(real, watch.current, too_long) } else { Found::Nothing };
         let spins = found == Found::Spins;
         watch.patience = if spins { watch.patience / 2 } else { watch.patience * 2 }.clamp(LOOK.1, LOOK.2);
         watch.looked = Instant::now();

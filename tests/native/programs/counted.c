@@ -4,11 +4,11 @@
 
 static volatile int ready, taken;
 static volatile long spins, steps;
-static long seen[4];
+static long seen[3];
 
 static void *work(void *argument)
 {
-    for (int round = 0; round < 4; round++) {
+    for (int round = 0; round < 3; round++) {
         for (long i = 0; i < 60000000; i++)
             steps = steps + (i & 1);
         ready = round + 1;
@@ -22,7 +22,7 @@ int main(void)
 {
     pthread_t thread;
     pthread_create(&thread, NULL, work, NULL);
-    for (int round = 0; round < 4; round++) {
+    for (int round = 0; round < 3; round++) {
         while (ready <= round)
             spins++;
         seen[round] = spins;

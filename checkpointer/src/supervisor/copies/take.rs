@@ -204,6 +204,10 @@ impl Supervisor {
     fn capture(&mut self, leader: Pid, role: Role) -> Result<Snapshot, InjectError> {
         self.note_copy(leader);
         self.unpin();
+        if role == Role::Program && self.running.is_none() {
+            // What is left of those of a place in the notes is not the program's.
+            self.take_down_trampolines();
+        }
         let mut captured = Vec::new();
         let others = self.tasks.iter().filter(|(tid, task)| task.pid == leader && **tid != leader);
         let ids: Vec<Pid> = std::iter::once(leader).chain(others.map(|(tid, _)| *tid)).collect();

@@ -193,7 +193,9 @@ impl Supervisor {
         const END: usize = 416;
         let Some(part) = self.copies.get(&copy).and_then(|copy| copy.program.as_ref()) else { return false };
         let known = self.virtual_id(tid);
-        let Some(thread) = part.snapshot.threads().iter().find(|thread| thread.virtual_id == known) else { return false };
+        let Some(thread) = part.snapshot.threads().iter().find(|thread| thread.virtual_id == known) else {
+            return false;
+        };
         let then = match thread.extended() {
             Some(extended) => extended.to_vec(),
             None => raw::extended_state(part.leader).unwrap_or_default(),

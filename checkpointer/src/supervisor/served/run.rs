@@ -93,7 +93,12 @@ impl Supervisor {
             return Err("cannot run the program: it runs already".to_owned());
         }
         self.set_fence(wanted.fence, wanted.functions.clone())?;
-        tracing::debug!("run of {} us, {} spots, to {:x?}", wanted.micros.unwrap_or(0), wanted.spots.len(), self.fence.as_ref().map(|fence| fence.pc));
+        tracing::debug!(
+            "run of {} us, {} spots, to {:x?}",
+            wanted.micros.unwrap_or(0),
+            wanted.spots.len(),
+            self.fence.as_ref().map(|fence| fence.pc)
+        );
         // The debugger's own are not in force.
         let kept = self.served.breakpoints.clone();
         self.parked_breakpoints = Some(kept);

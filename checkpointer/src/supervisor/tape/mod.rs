@@ -46,7 +46,7 @@ use kinds::Kinds;
 use line::{Line, Places, Rule, SCHEDULE};
 use printed::{Own, Reader};
 pub(in crate::supervisor) use prints::Printing;
-use schedule::{Cause, Schedule, Turn};
+use schedule::{Cause, Schedule, Stand, Turn};
 pub(in crate::supervisor) use signals::{Fate, Place};
 use store::Store;
 
@@ -100,8 +100,11 @@ impl Mark {
         threads.retain(|thread| *thread != SCHEDULE);
         threads.sort_unstable();
         threads.dedup();
+        // A thread whose turn it is not may have made its call in one of them and still stand before it in the other one.
+        let calls = |mark: &Mark, thread: i32| matches!(mark.schedule.stand(thread), Stand::Held | Stand::Called);
         // With more than one each reading is a call.
         let alone = |thread: &[i32]| match thread {
+            [only] if calls(self, *only) || calls(other, *only) => true,
             [only] => line::place(&self.at, *only) == line::place(&other.at, *only),
             _ => true,
         };

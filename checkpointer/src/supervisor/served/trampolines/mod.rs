@@ -418,7 +418,7 @@ impl Supervisor {
     }
 
     /// Takes the trampolines of a stopped program away.
-    pub(super) fn take_down_trampolines(&mut self) {
+    pub(in crate::supervisor) fn take_down_trampolines(&mut self) {
         self.take_counts();
         self.remove_jumps();
         let Some(trampolines) = self.trampolines.take() else { return };
