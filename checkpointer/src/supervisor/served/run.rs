@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
+use super::target::own_signal;
 use super::{Supervisor, Trampolines, View, raw};
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
@@ -295,13 +296,15 @@ impl Supervisor {
             return None;
         }
         // Where its debugger has kept it from the program it is kept from it again.
-        let dropped = self.control(tid).fate.take().is_some_and(|fate| fate.get() == Some(0));
+        let fate = self.control(tid).fate.take().and_then(|fate| fate.get()).unwrap_or(number);
+        let dropped = fate == 0;
         if !dropped
             && let Ok(registers) = raw::registers(tid)
             && self.control(tid).lifted == Some(registers.rip)
         {
             self.take_hits_back(tid, None);
         }
+        let signal = if fate == number { signal } else { Some((fate, own_signal(fate))) };
         self.deliver(tid, signal.filter(|_| !dropped));
         self.go_on(tid);
         None

@@ -293,6 +293,11 @@ impl Supervisor {
         for real in &passing {
             self.control(*real).pending = None;
         }
+        for (real, _, action) in &chosen {
+            if self.control(*real).signal.is_none() {
+                self.note_given(*real, action.signal.map(|number| (number, own_signal(number))));
+            }
+        }
         self.served.running = true;
         self.served.resumed = Some(Instant::now());
         self.recording.schedule().since = self.served.resumed;
@@ -322,11 +327,15 @@ impl Supervisor {
                 _ => (number, own_signal(number)),
             });
             let signal = signal.or(stood.filter(|_| passing.contains(real)));
-            if stood.is_some() {
-                self.note_arrival(*real, stood.as_ref());
-                self.decide(*real, signal.map_or(0, |(number, _)| number));
+            match (stood, signal) {
+                (None, Some((number, information))) => self.inject_signal(*real, number, information, None),
+                (None, None) => self.deliver(*real, None),
+                (Some(_), _) => {
+                    self.note_arrival(*real, stood.as_ref());
+                    self.decide(*real, signal.map_or(0, |(number, _)| number));
+                    self.deliver(*real, signal);
+                }
             }
-            self.deliver(*real, signal);
         }
         // The terminal may be read by it from now on; a thread that is parked there stays so.
         for (real, _, _) in chosen {
@@ -365,7 +374,7 @@ impl Supervisor {
 }
 
 /// The information of a signal that the debugger makes up.
-fn own_signal(number: i32) -> raw::SigInfo {
+pub(super) fn own_signal(number: i32) -> raw::SigInfo {
     let mut info = raw::signal_of_bytes(&[]);
     info.0.si_signo = number;
     // SI_USER, from nobody.

@@ -12,6 +12,7 @@
 mod calls;
 mod clocks;
 mod gift;
+mod given;
 mod held;
 mod kinds;
 mod line;

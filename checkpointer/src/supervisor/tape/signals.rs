@@ -59,13 +59,26 @@ pub(in crate::supervisor) struct Noted {
     information: Vec<u8>,
     pub place: Place,
     pub fate: Fate,
+    /// The user has given it, at a stop.
+    pub given: bool,
     /// Keeps the copy that names the place.
     _kept: Option<Rc<()>>,
 }
 
 impl Noted {
     fn new(number: i32, information: &SigInfo, place: Place) -> Noted {
-        Noted { number, information: raw::signal_bytes(information), place, fate: Fate::default(), _kept: None }
+        Noted {
+            number,
+            information: raw::signal_bytes(information),
+            place,
+            fate: Fate::default(),
+            given: false,
+            _kept: None,
+        }
+    }
+
+    pub(super) fn given(number: i32, information: &SigInfo, place: Place, kept: Rc<()>) -> Noted {
+        Noted { given: true, ..Noted::at_copy(number, information, place, kept) }
     }
 
     pub(super) fn at_copy(number: i32, information: &SigInfo, place: Place, kept: Rc<()>) -> Noted {
@@ -409,7 +422,13 @@ impl Supervisor {
     }
 
     /// A thread that is stopped anywhere is made to stand at a signal; its registers stay what they are.
-    pub(super) fn inject_signal(&mut self, tid: Pid, number: i32, information: SigInfo, mask: Option<u64>) {
+    pub(in crate::supervisor) fn inject_signal(
+        &mut self,
+        tid: Pid,
+        number: i32,
+        information: SigInfo,
+        mask: Option<u64>,
+    ) {
         let pid = self.tasks.get(&tid).map_or(tid, |task| task.pid);
         // The stop behind an injected call is one at a signal, and takes another one in its place.
         let there = || -> Result<(), InjectError> {
