@@ -174,6 +174,7 @@ impl Supervisor {
         };
         if let Ok(memory) = Memory::open(copy) {
             self.served.breakpoints.clean(&memory);
+            self.clean_jumps(&memory, false);
         }
         let left_out = raw::rseq_configuration(tid).map_or((0, 0), |(area, length, _)| (area, u64::from(length)));
         let way = way_round(copy, &state_of(&registers));

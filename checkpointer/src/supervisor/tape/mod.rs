@@ -17,6 +17,7 @@ mod held;
 mod kinds;
 mod line;
 mod loops;
+mod mapped;
 mod places;
 mod printed;
 mod prints;
@@ -180,6 +181,8 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) patience: loops::Patience,
     /// Copies that name places of signals and turns, as long as those are noted.
     places: Vec<(std::rc::Weak<()>, crate::wire::CopyId)>,
+    /// Files that are mapped and show what is written to them.
+    mapped: mapped::Watched,
     /// What is to be put back, now that the notes have ended.
     timers_due: Option<Rc<Timers>>,
     /// Since when a thread makes no call behind the end of the notes, and behind which tick.
@@ -216,6 +219,7 @@ impl Recording {
             patience: loops::Patience::default(),
             sought: None,
             places: Vec::new(),
+            mapped: mapped::Watched::default(),
             timers_due: None,
             without_timers: None,
             looked_at: (0, std::time::Instant::now()),

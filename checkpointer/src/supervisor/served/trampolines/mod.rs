@@ -380,7 +380,7 @@ impl Supervisor {
     }
 
     /// The same for a child that has inherited them.
-    pub(super) fn clean_jumps(&mut self, memory: &Memory, shared: bool) {
+    pub(in crate::supervisor) fn clean_jumps(&mut self, memory: &Memory, shared: bool) {
         if let Some(trampolines) = &mut self.trampolines {
             trampolines.clean(memory);
             trampolines.inserted &= !shared;
