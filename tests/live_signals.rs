@@ -38,7 +38,7 @@ fn a_timer_ticks_while_the_program_waits_and_between_its_calls() {
 fn calls_are_interrupted_again_as_they_were() {
     let state = ["print chance", "print trace"];
     let silent = "handle SIGUSR1 SIGUSR2 SIGPIPE nostop noprint";
-    let lines = [&[silent, "break main", "break 170", "run", "continue"], &state[..], &["fred-undo", "continue"]];
+    let lines = [&[silent, "break main", "break 171", "run", "continue"], &state[..], &["fred-undo", "continue"]];
     let search = ["fred-reverse-watch length < 25", "print trace[24]"];
     let events = recorded("interrupted.c", &[&lines.concat(), &state[..], &search[..]].concat());
     let told = "{1000, 4, 1000, 4, 1, 1000, 4, 1101, 4, 1101, 4, 1101, 4, 1101, 4, 1, 400, 1000, 1000, 4, 1000, 1, 120, 1, \
@@ -128,6 +128,21 @@ fn a_signal_that_the_user_gives_is_part_of_what_has_happened() {
     assert_eq!(values, ["1", "2000", "1", "0", "2000", "2000"], "{events:#?}");
     let searched = [9, 19].map(|index| place(&events[index]));
     assert_eq!(searched, [(Some(9), Some("on_user")); 2], "{events:#?}");
+}
+
+#[test]
+fn a_signal_of_another_that_waits_is_neither_lost_nor_taken_twice() {
+    let silent = "handle SIGUSR1 nostop noprint pass";
+    let breaks = [silent, "break main", "break 32", "break 33", "break 35", "run"];
+    // Where the notes end it still waits, as it did when that place was left.
+    let lines = ["continue", "fred-undo", "continue", "continue", "print taken", "continue", "print got"];
+    let events = recorded("pending.c", &[&breaks[..], &lines[..]].concat());
+    assert_eq!((value(&events[10]), value(&events[12])), ("1", "0"), "{events:#?}");
+    // A copy for which it waited comes to where it has been taken.
+    let lines =
+        ["continue", "continue", "print taken", "fred-undo", "continue", "print taken", "continue", "print got"];
+    let events = recorded("pending.c", &[&breaks[..], &lines[..]].concat());
+    assert_eq!([8, 11, 13].map(|index| value(&events[index])), ["1", "1", "0"], "{events:#?}");
 }
 
 const PYTHON: &str = "\

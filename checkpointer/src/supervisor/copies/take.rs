@@ -114,7 +114,8 @@ impl Supervisor {
             };
             part.snapshot.state.timers.renamed(&known)
         });
-        let mark = self.recording.mark_of_copy(timers);
+        let waiting = recorded.as_ref().map(|part| part.snapshot.state.signals.foreign());
+        let mark = self.recording.mark_of_copy(timers, waiting.unwrap_or_default());
         Copy {
             main,
             program,

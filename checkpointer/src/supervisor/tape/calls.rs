@@ -430,6 +430,11 @@ impl Supervisor {
         if let Some(task) = self.tasks.get_mut(&tid) {
             task.given = None;
         }
+        if entry.asked.number == Sysno::rt_sigtimedwait.id() as u32
+            && let Ok(number) = i32::try_from(entry.result)
+        {
+            self.recording.mark.has_come(number);
+        }
         self.answer_call(tid, *registers, entry.result);
         self.not_shown(tid, pid, &call, entry.result);
         for (address, bytes) in places_now(&thread, &call, entry) {

@@ -38,6 +38,7 @@ use super::Supervisor;
 use super::spinning::Watch;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
+use crate::raw::SigInfo;
 use crate::snapshot::timers::Timers;
 use crate::wire::{self, Event, Parted, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
@@ -77,9 +78,18 @@ pub(in crate::supervisor) struct Mark {
     masks: BTreeMap<i32, u64>,
     /// Its timers when they were last known, with threads by the ids that the program knows.
     timers: Option<Rc<Timers>>,
+    /// Signals of others that waited for the process it comes from, and that it has not got since.
+    waiting: Vec<(i32, SigInfo)>,
 }
 
 impl Mark {
+    /// A signal that has waited has come, or has been taken by a call.
+    fn has_come(&mut self, number: i32) {
+        if let Some(at) = self.waiting.iter().position(|(waiting, _)| *waiting == number) {
+            self.waiting.remove(at);
+        }
+    }
+
     /// The process is the newest again, and the only one to have what it has.
     fn release(&self) {
         for kind in self.kinds.values() {
@@ -250,9 +260,19 @@ impl Recording {
         if self.served { Rule::Exact } else { Rule::Shared }
     }
 
-    /// The place now, for a copy that is made of a process with these timers.
-    pub(in crate::supervisor) fn mark_of_copy(&self, timers: Option<Timers>) -> Option<Mark> {
-        self.mark().map(|mark| Mark { timers: timers.map(Rc::new), ..mark })
+    /// The place now, for a copy that is made of a process with these timers, for which these signals of others wait.
+    pub(in crate::supervisor) fn mark_of_copy(
+        &self,
+        timers: Option<Timers>,
+        waiting: Vec<(i32, SigInfo)>,
+    ) -> Option<Mark> {
+        self.mark().map(|mut mark| {
+            if mark.live {
+                mark.waiting.clear();
+            }
+            mark.waiting.extend(waiting);
+            Mark { timers: timers.map(Rc::new), ..mark }
+        })
     }
 
     /// The place now, if there is one.
@@ -358,6 +378,12 @@ impl Recording {
         for (thread, at) in &mut self.mark.at {
             *at = line.end(*thread);
         }
+    }
+
+    /// Whether signals of others are to wait again for a process at the end of the notes.
+    fn has_waiting(&self) -> bool {
+        let line = self.mark.line.borrow();
+        line.newest.as_ref().map_or(!self.mark.waiting.is_empty(), timers::Newest::has_signals)
     }
 
     /// Whether signals come when they come: the notes have been ended, and there are none behind this place.

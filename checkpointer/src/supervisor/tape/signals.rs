@@ -311,6 +311,10 @@ impl Supervisor {
             if !self.recording.is_at_end() {
                 return false;
             }
+            if self.recording.has_waiting() {
+                self.sync_clocks();
+                self.go_live();
+            }
         }
         let Some(task) = self.tasks.get(&tid) else { return false };
         if !task.deferred.any() {
@@ -411,6 +415,7 @@ impl Supervisor {
     pub(super) fn put_signal(&mut self, tid: Pid, entry: &Rc<Entry>, call: Option<(u32, Registers)>) {
         let Some(signal) = &entry.signal else { return };
         let known = self.virtual_id(tid);
+        self.recording.mark.has_come(signal.number);
         tracing::debug!("signal {} to {known} again: {:?}", signal.number, signal.place);
         let pid = self.tasks.get(&tid).map_or(tid, |task| task.pid);
         let mask = call.and_then(|(number, registers)| {
