@@ -84,6 +84,15 @@ fn the_debugger_decides_about_signals_as_ever() {
 }
 
 #[test]
+fn what_the_debugger_has_kept_from_the_program_is_kept_from_it_in_a_search() {
+    let dropped = ["handle SIGALRM stop print pass", "run", "handle SIGALRM nostop noprint", "break 28", "signal 0"];
+    let search = ["set $n = at[0]", "fred-reverse-watch count < $n", "print count - $n", "print ticks"];
+    let events = recorded("computing.c", &[&dropped[..], &search[..]].concat());
+    assert_eq!((place(&events[4]).0, place(&events[6])), (Some(28), (Some(18), Some("work"))), "{events:#?}");
+    assert_eq!((value(&events[7]), value(&events[8])), ("-1", "0"), "{events:#?}");
+}
+
+#[test]
 fn a_timer_ticks_while_the_program_computes() {
     let lines =
         ["break main", "run", "break 28", "continue", "print at", "fred-undo", "print ticks", "continue", "print at"];

@@ -156,7 +156,9 @@ impl Supervisor {
             control.pending = None;
             // What it stopped for has been told; a run delivers it, as the program would have got it.
             let signal = control.signal.take();
-            self.deliver(tid, signal.filter(|(number, _)| *number != libc::SIGINT && *number != libc::SIGTRAP));
+            let signal = signal.filter(|(number, _)| *number != libc::SIGINT && *number != libc::SIGTRAP);
+            let signal = self.as_decided(tid, signal);
+            self.deliver(tid, signal);
         }
         let clock = self.clock();
         if let Some(running) = &mut self.running {
@@ -295,19 +297,27 @@ impl Supervisor {
             self.run_over(RunEnd::Dying(number));
             return None;
         }
-        // Where its debugger has kept it from the program it is kept from it again.
-        let fate = self.control(tid).fate.take().and_then(|fate| fate.get()).unwrap_or(number);
-        let dropped = fate == 0;
-        if !dropped
+        let signal = self.as_decided(tid, signal);
+        if signal.is_some()
             && let Ok(registers) = raw::registers(tid)
             && self.control(tid).lifted == Some(registers.rip)
         {
             self.take_hits_back(tid, None);
         }
-        let signal = if fate == number { signal } else { Some((fate, own_signal(fate))) };
-        self.deliver(tid, signal.filter(|_| !dropped));
+        self.deliver(tid, signal);
         self.go_on(tid);
         None
+    }
+
+    /// What a thread gets of a signal at which it stands: where its debugger has kept it from the program it is kept from it again, and
+    /// where it has given another one that comes again.
+    fn as_decided(&mut self, tid: Pid, signal: Option<(i32, SigInfo)>) -> Option<(i32, SigInfo)> {
+        let (number, information) = signal?;
+        match self.control(tid).fate.take().and_then(|fate| fate.get()) {
+            Some(0) => None,
+            Some(other) if other != number => Some((other, own_signal(other))),
+            _ => Some((number, information)),
+        }
     }
 
     /// A signal is handled before a thread executes the instruction that it has come to. It comes there once more then, so its hits
