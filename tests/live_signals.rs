@@ -38,7 +38,7 @@ fn a_timer_ticks_while_the_program_waits_and_between_its_calls() {
 fn calls_are_interrupted_again_as_they_were() {
     let state = ["print chance", "print trace"];
     let silent = "handle SIGUSR1 SIGUSR2 SIGPIPE nostop noprint";
-    let lines = [&[silent, "break main", "break 170", "run", "continue"], &state[..], &["fred-undo", "continue"]];
+    let lines = [&[silent, "break main", "break 171", "run", "continue"], &state[..], &["fred-undo", "continue"]];
     let search = ["fred-reverse-watch length < 25", "print trace[24]"];
     let events = recorded("interrupted.c", &[&lines.concat(), &state[..], &search[..]].concat());
     let told = "{1000, 4, 1000, 4, 1, 1000, 4, 1101, 4, 1101, 4, 1101, 4, 1101, 4, 1, 400, 1000, 1000, 4, 1000, 1, 120, 1, \
@@ -84,6 +84,15 @@ fn the_debugger_decides_about_signals_as_ever() {
 }
 
 #[test]
+fn what_the_debugger_has_kept_from_the_program_is_kept_from_it_in_a_search() {
+    let dropped = ["handle SIGALRM stop print pass", "run", "handle SIGALRM nostop noprint", "break 28", "signal 0"];
+    let search = ["set $n = at[0]", "fred-reverse-watch count < $n", "print count - $n", "print ticks"];
+    let events = recorded("computing.c", &[&dropped[..], &search[..]].concat());
+    assert_eq!((place(&events[4]).0, place(&events[6])), (Some(28), (Some(18), Some("work"))), "{events:#?}");
+    assert_eq!((value(&events[7]), value(&events[8])), ("-1", "0"), "{events:#?}");
+}
+
+#[test]
 fn a_timer_ticks_while_the_program_computes() {
     let lines =
         ["break main", "run", "break 28", "continue", "print at", "fred-undo", "print ticks", "continue", "print at"];
@@ -102,6 +111,45 @@ fn a_signal_comes_where_it_came_to_whoever_steps_there() {
     assert_eq!((value(&events[8]), value(&events[9])), ("0", "0"), "{events:#?}");
     assert_eq!((place(&events[7]).0, place(&events[10]).0, value(&events[11])), (Some(26), Some(27), "1"));
     assert_eq!((place(&events[12]).0, value(&events[13])), (Some(28), "0"), "{events:#?}");
+}
+
+#[test]
+fn a_timer_ticks_while_the_program_goes_round_one_loop() {
+    let begin = ["break main", "run", "break 23", "continue", "print at", "fred-undo", "print ticks", "continue"];
+    let search =
+        ["print at", "fred-reverse-watch ticks < 3", "print count - at[2]", "print ticks", "next", "print ticks"];
+    let events = recorded("tight.c", &[&begin[..], &search[..]].concat());
+    assert_eq!((place(&events[3]).0, value(&events[6]), place(&events[7]).0), (Some(23), "0", Some(23)), "{events:#?}");
+    assert_eq!(value(&events[8]), value(&events[4]), "{events:#?}");
+    assert_eq!((place(&events[9]), value(&events[10])), ((Some(13), Some("on_alarm")), "0"), "{events:#?}");
+    assert_eq!((value(&events[11]), value(&events[13])), ("2", "3"), "{events:#?}");
+}
+
+#[test]
+fn a_signal_that_the_user_gives_is_part_of_what_has_happened() {
+    let begin = ["handle SIGUSR1 nostop noprint", "break step", "run", "continue", "continue", "disable", "break 23"];
+    let given = ["signal SIGUSR1", "print told", "print seen[0]"];
+    // Whoever goes on without it does something else, and whoever gives it again the same.
+    let without = ["fred-undo", "continue", "print told", "fred-undo"];
+    let again = ["signal SIGUSR1", "print told", "print seen[0]"];
+    let events = recorded("given.c", &[&begin[..], &given[..], &without[..], &again[..]].concat());
+    let values: Vec<_> = [8, 9, 12, 15, 16].map(|index| value(&events[index])).into();
+    assert_eq!(values, ["1", "2000", "0", "1", "2000"], "{events:#?}");
+}
+
+#[test]
+fn a_signal_of_another_that_waits_is_neither_lost_nor_taken_twice() {
+    let silent = "handle SIGUSR1 nostop noprint pass";
+    let breaks = [silent, "break main", "break 32", "break 33", "break 35", "run"];
+    // Where the notes end it still waits, as it did when that place was left.
+    let lines = ["continue", "fred-undo", "continue", "continue", "print taken", "continue", "print got"];
+    let events = recorded("pending.c", &[&breaks[..], &lines[..]].concat());
+    assert_eq!((value(&events[10]), value(&events[12])), ("1", "0"), "{events:#?}");
+    // A copy for which it waited comes to where it has been taken.
+    let lines =
+        ["continue", "continue", "print taken", "fred-undo", "continue", "print taken", "continue", "print got"];
+    let events = recorded("pending.c", &[&breaks[..], &lines[..]].concat());
+    assert_eq!([8, 11, 13].map(|index| value(&events[index])), ["1", "1", "0"], "{events:#?}");
 }
 
 const PYTHON: &str = "\

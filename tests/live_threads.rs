@@ -74,6 +74,23 @@ fn threads_spin_for_a_flag() {
 }
 
 #[test]
+fn a_thread_counts_while_it_spins_and_another_one_makes_no_call() {
+    let begin = ["break main", "run", "break 31", "continue", "print seen", "fred-undo", "print seen", "continue"];
+    // How often the one had gone round when the other one had done its part.
+    let waiting = ["print seen", "fred-reverse-watch seen[1] == 0", "print spins == $2[1]", "fred-undo"];
+    let working = ["fred-reverse-watch steps < 40000000", "print i", "print steps", "next", "print steps"];
+    let events = recorded("counted.c", &[&begin[..], &waiting[..], &working[..]].concat());
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!((value(&events[6]), value(&events[8])), ("{0, 0, 0}", value(&events[4])), "{events:#?}");
+    assert_eq!((place(&events[9]), value(&events[10])), ((Some(28), Some("main")), "1"), "{events:#?}");
+    assert_eq!(
+        culprit(&events, 12, 13, "work"),
+        ["19999999", "39999999", "0; i < 60000000; i++)", "40000000"],
+        "{events:#?}"
+    );
+}
+
+#[test]
 fn what_is_waited_for_comes_too_late() {
     let looks =
         ["print owed > 0", "fred-reverse-watch owed == 0", "print who", "print timed_out", "next", "print owed > 0"];

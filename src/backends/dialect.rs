@@ -132,6 +132,11 @@ pub trait Dialect: Send {
     /// Whether a line lets the program run so that, after Ctrl-C, the same line goes on to where it would have gone by itself.
     fn runs_on(&self, sent: &str) -> bool;
 
+    /// Whether a line lets the program go on with a signal that the user gives it. Where signals are recorded that is a move.
+    fn gives_signal(&self, _sent: &str) -> bool {
+        false
+    }
+
     /// Whether a stop is in the debugger's own code, as stepping beyond the end of a program can be.
     fn is_own_code(&self, stop: &Stop) -> bool;
 

@@ -154,7 +154,10 @@ impl Engine {
             return Err(self.failure(why));
         }
         let before = self.dialect.fork();
-        let reading = self.dialect.read_line(typed.unwrap_or("EOF"), kind);
+        let mut reading = self.dialect.read_line(typed.unwrap_or("EOF"), kind);
+        if self.options.record && self.dialect.gives_signal(&reading.send) {
+            reading.effect = Effect::Moves;
+        }
         if self.served.is_some() && reading.effect == Effect::Mutates {
             // What the program was before the change can be had in no other way.
             self.checkpoint_prompt(true, false, console);

@@ -73,6 +73,21 @@ pub struct ProcessSignals {
     pub pending: Vec<PendingSignal>,
 }
 
+impl ProcessSignals {
+    /// Those that the process has sent itself.
+    #[must_use]
+    pub fn own(&self) -> ProcessSignals {
+        ProcessSignals { pending: self.pending.iter().filter(|signal| signal.own).cloned().collect() }
+    }
+
+    /// Those that came from elsewhere: their numbers and what is known of them.
+    #[must_use]
+    pub fn foreign(&self) -> Vec<(i32, raw::SigInfo)> {
+        let foreign = self.pending.iter().filter(|signal| !signal.own);
+        foreign.map(|signal| (signal.number(), raw::signal_of_bytes(&signal.siginfo))).collect()
+    }
+}
+
 /// Signals that wait for one thread, in queue order, and where it would handle them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadSignals {

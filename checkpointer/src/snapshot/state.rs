@@ -75,7 +75,8 @@ pub fn after_fork(state: &ProcessState, remote: &mut dyn Remote) -> Result<(), I
 
 /// Puts everything back into the leader of the process that is about to run, its other threads already being there (timers
 /// may aim at them). `translate` gives the real id that now stands for a real process or thread id of the captured process.
-/// What descriptors stand for is put back where `only` says so of their number, timers only `with_timers`. Returns what could not be brought back.
+/// What descriptors stand for is put back where `only` says so of their number; timers, and signals of others that wait for the process,
+/// only if they do not come `along_notes`. Returns what could not be brought back.
 ///
 /// # Errors
 /// Any trouble with the process.
@@ -84,18 +85,19 @@ pub fn put_back_all(
     remote: &mut dyn Remote,
     translate: &dyn Fn(i32) -> i32,
     only: &dyn Fn(i32) -> bool,
-    with_timers: bool,
+    along_notes: bool,
 ) -> Result<Vec<String>, InjectError> {
     // Memory files get their size back before their mappings are written.
     let mut warnings = descriptors::put_back(&state.descriptors, remote, translate, only)?;
     warnings.extend(shared_memory::put_back(&state.shared_memory, remote)?);
     warnings.extend(fork_advice::put_back(&state.fork_advice, remote)?);
     // Timers late, because they run; signals after them, because the expiries that wait are among the signals.
-    if with_timers {
+    if !along_notes {
         warnings.extend(timers::put_back(&state.timers, remote, translate)?);
     }
     warnings.extend(signals::put_back_thread(&state.leader_signals, remote)?);
-    warnings.extend(signals::put_back_process(&state.signals, remote)?);
+    let signals = if along_notes { &state.signals.own() } else { &state.signals };
+    warnings.extend(signals::put_back_process(signals, remote)?);
     warnings.extend(attributes::put_back(&state.attributes, remote)?);
     Ok(warnings)
 }

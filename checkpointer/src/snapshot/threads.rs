@@ -35,6 +35,11 @@ pub struct ThreadState {
 }
 
 impl ThreadState {
+    /// Extended state (XSAVE) of a thread other than the leader, whose is in its copy.
+    pub fn extended(&self) -> Option<&[u8]> {
+        (!self.extended.is_empty()).then_some(&self.extended[..])
+    }
+
     /// Where its restartable-sequence area is, and how long: the kernel writes there at will. Known of threads other than the
     /// leader, whose is asked of the process.
     pub fn rseq_area(&self) -> Option<(u64, u64)> {

@@ -204,6 +204,7 @@ impl Supervisor {
                 news.read_signal().ok();
             }
             self.pump();
+            self.notice_mapped();
             self.run_timed_out();
             self.keep_turns();
             self.deliver_overdue();
@@ -252,6 +253,9 @@ impl Supervisor {
             wanted.push(PollFd::new(connection.descriptor(), events));
             wanted.len() - 1
         });
+        if let Some(changes) = self.recording.changes() {
+            wanted.push(PollFd::new(changes, PollFlags::POLLIN));
+        }
         let look = self.may_read_unseen().then_some(self.look_after);
         let deadline = self.running.as_ref().and_then(Running::deadline);
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -1,7 +1,8 @@
 //! A thread that spins is waiting for another one, and comes to no call at which it could be left. It is left where it is: going round
 //! its loop changes neither its registers nor memory, so its state names the place, and is met again each time round.
 //!
-//! Whether that is so is tried out on a copy of the process, which is stepped until its registers are what they were.
+//! Whether that is so is tried out on a copy of the process, which is stepped until its registers are what they were. One that goes
+//! round a loop that changes something, or simply computes, is left in a certain state of its loop instead (`tape/loops.rs`).
 
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,16 @@ pub(in crate::supervisor) struct Watch {
     looked: Instant,
     /// How long it is not looked at.
     patience: Duration,
+}
+
+/// What has been found out about a thread that makes no call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It spins, and has been left.
+    Spins,
+    /// It has been left where it computes.
+    Place,
+    Nothing,
 }
 
 /// The registers that make a thread's state.
@@ -90,7 +101,8 @@ impl Supervisor {
             Watch { tick, current, begun: now, looked: now, patience }
         });
         self.recording.watch = Some(watch);
-        Some(watch.patience.saturating_sub(watch.looked.elapsed()))
+        // Where it computes nothing is found sooner.
+        Some(watch.patience.min(self.recording.patience.now).saturating_sub(watch.looked.elapsed()))
     }
 
     /// Looks at the thread whose turn it is, if it has not made a call for long.
@@ -100,12 +112,15 @@ impl Supervisor {
         }
         let Some(mut watch) = self.recording.watch else { return };
         let real = self.real_id(watch.current);
-        let spins = self.is_served(real) && self.leave_spinning(real, watch.current);
+        let too_long = watch.begun.elapsed() >= self.recording.patience.now;
+        let found =
+            if self.is_served(real) { self.leave_spinning(real, watch.current, too_long) } else { Found::Nothing };
+        let spins = found == Found::Spins;
         watch.patience = if spins { watch.patience / 2 } else { watch.patience * 2 }.clamp(LOOK.1, LOOK.2);
         watch.looked = Instant::now();
         self.recording.watch = Some(watch);
         let starved = if self.recording.served { STARVED.0 } else { STARVED.1 };
-        if !spins && watch.begun.elapsed() > starved {
+        if found == Found::Nothing && watch.begun.elapsed() > starved {
             self.stop_recording(&format!(
                 "thread {} goes on without a system call while others wait, and nothing names the place where it is stopped",
                 watch.current
@@ -113,8 +128,8 @@ impl Supervisor {
         }
     }
 
-    /// Stops a thread, and if it spins it is another's turn.
-    fn leave_spinning(&mut self, tid: Pid, known: i32) -> bool {
+    /// Stops a thread, and if it spins, or has made no call for too long, it is another's turn.
+    fn leave_spinning(&mut self, tid: Pid, known: i32, too_long: bool) -> Found {
         self.stop_served();
         let still = self.recording.on
             && self.takes_turns(tid)
@@ -123,14 +138,27 @@ impl Supervisor {
             && self.has_met_nothing(tid);
         let found = if still { self.spins(tid) } else { None };
         let next = found.and_then(|spin| Some((spin, self.choose_other(known)?)));
-        let spins = next.is_some();
-        if let Some((spin, next)) = next {
-            self.recording.note_turn(next, Cause::Spinning(Box::new(spin)), false);
-            tracing::debug!("{known} spins: turn of {next}");
-            self.recording.schedule().turn_to(next);
-        }
+        let found = match next {
+            Some((spin, (next, late))) => {
+                self.leave_for(next, Cause::Spinning(Box::new(spin)), late);
+                Found::Spins
+            }
+            None if still && too_long && self.leave_in_loop(tid, known) => Found::Place,
+            None => Found::Nothing,
+        };
         self.restart_served();
-        spins
+        found
+    }
+
+    /// It is another's turn from where the thread whose turn it was is stopped.
+    pub(super) fn leave_for(&mut self, next: i32, cause: Cause, late: bool) {
+        tracing::debug!("{:?} is left computing: turn of {next}", self.recording.schedule().current);
+        self.recording.note_turn(next, cause, late);
+        if late {
+            let real = self.real_id(next);
+            self.end_wait(real, next, -i64::from(libc::ETIMEDOUT));
+        }
+        self.recording.schedule().turn_to(next);
     }
 
     /// The loop that a stopped thread goes round, if that changes nothing.
@@ -146,6 +174,7 @@ impl Supervisor {
         };
         if let Ok(memory) = Memory::open(copy) {
             self.served.breakpoints.clean(&memory);
+            self.clean_jumps(&memory, false);
         }
         let left_out = raw::rseq_configuration(tid).map_or((0, 0), |(area, length, _)| (area, u64::from(length)));
         let way = way_round(copy, &state_of(&registers));
@@ -191,7 +220,7 @@ impl Supervisor {
         if !self.recording.on || self.is_aside() {
             return None;
         }
-        if let Some(at) = self.signal_awaited() {
+        if let Some((_, at)) = self.awaited_copy() {
             return Some(at);
         }
         let turn = self.recording.next_turn()?;
@@ -209,9 +238,20 @@ impl Supervisor {
         }
         let known = self.virtual_id(tid);
         let Some(turn) = self.recording.next_turn() else { return false };
-        let Cause::Spinning(spin) = &turn.cause else { return false };
-        let here = raw::registers(tid).is_ok_and(|registers| state_of(&registers) == spin.state);
-        if self.recording.schedule().current != Some(known) || !here || self.spins(tid).is_none() {
+        if self.recording.schedule().current != Some(known) {
+            return false;
+        }
+        let registers = raw::registers(tid).ok();
+        let here = match &turn.cause {
+            Cause::Spinning(spin) => {
+                registers.is_some_and(|registers| state_of(&registers) == spin.state) && self.spins(tid).is_some()
+            }
+            Cause::Computing(left) => {
+                registers.is_some_and(|registers| registers.rip == left.pc) && self.state_is(tid, left.copy)
+            }
+            _ => false,
+        };
+        if !here {
             return false;
         }
         self.recording.take_turn();
@@ -219,7 +259,7 @@ impl Supervisor {
         if !self.takes_turns(real) {
             self.part(&format!("the turn of thread {}", turn.to), "no such thread");
         }
-        self.give_turn(real, turn.to, false);
+        self.give_turn(real, turn.to, turn.late);
         true
     }
 }

@@ -91,6 +91,7 @@ impl Supervisor {
             Special::Locked => self.hints.locked = true,
             Special::WatchPath => self.note_watch(tid, &registers),
             Special::Random => self.random_call(tid, &registers),
+            Special::SharedMapping => self.watch_mapping(tid, &registers),
             Special::TerminalRead => {}
         }
     }

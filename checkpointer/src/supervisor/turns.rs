@@ -110,6 +110,8 @@ impl Supervisor {
                     return false;
                 }
                 self.recording.schedule().tick += 1;
+                self.recording.patience.comes_to_call(known);
+                self.has_missed_place();
             }
         }
         self.expect_spin();
@@ -127,6 +129,18 @@ impl Supervisor {
         }
         self.recording.schedule().set(known, Stand::Called);
         true
+    }
+
+    /// A thread has come to a call. If it was to be left before that where it computes, this is another execution.
+    fn has_missed_place(&mut self) {
+        if self.is_aside() || self.recording.is_live() {
+            return;
+        }
+        let tick = self.recording.schedule().tick;
+        let missed = |cause: &Cause| matches!(cause, Cause::Spinning(_) | Cause::Computing(_));
+        if self.recording.next_turn().is_some_and(|turn| turn.tick < tick && missed(&turn.cause)) {
+            self.part("a thread that is left while it computes", "its next call");
+        }
     }
 
     /// Why it is another's turn before a thread makes its call, if it is.
@@ -196,7 +210,7 @@ impl Supervisor {
         }
         let (tick, last) = (self.recording.schedule().tick, self.recording.schedule().last);
         match self.recording.next_turn() {
-            Some(turn) if turn.tick == tick && !matches!(turn.cause, Cause::Spinning(_)) => {
+            Some(turn) if turn.tick == tick && !matches!(turn.cause, Cause::Spinning(_) | Cause::Computing(_)) => {
                 let real = self.real_id(turn.to);
                 let able = self.takes_turns(real) && self.is_let_go(real);
                 let wrong = self.recording.schedule().stand(turn.to) == Stand::Waits && !turn.late;
@@ -225,16 +239,12 @@ impl Supervisor {
     }
 
     /// Whose turn it could be besides.
-    pub(super) fn choose_other(&mut self, known: i32) -> Option<i32> {
+    /// And whether what it waits for is late.
+    pub(super) fn choose_other(&mut self, known: i32) -> Option<(i32, bool)> {
         let mut able = self.able();
         able.retain(|thread| *thread != known);
         let next = self.recording.schedule().choose(&able)?;
-        if self.recording.schedule().stand(next) == Stand::Waits {
-            // It is late, and finds that out when nobody spins.
-            let real = self.real_id(next);
-            self.end_wait(real, next, -i64::from(libc::ETIMEDOUT));
-        }
-        Some(next)
+        Some((next, self.recording.schedule().stand(next) == Stand::Waits))
     }
 
     /// Whether somebody else could go on.

@@ -27,6 +27,8 @@ pub enum Special {
     WatchPath,
     /// Random bytes: a served program gets the same ones when it is run again.
     Random,
+    /// Maps a file that shows what others write to it.
+    SharedMapping,
 }
 
 /// A condition on one argument: `argument & mask == value` (as 64 bits).

@@ -440,6 +440,10 @@ impl Dialect for Gdb {
         !OURS.contains(&word) && word != "last" && whole_name(word).is_some()
     }
 
+    fn gives_signal(&self, sent: &str) -> bool {
+        whole_name(split(sent).0) == Some("signal")
+    }
+
     fn runs_on(&self, sent: &str) -> bool {
         let (word, _) = split(sent);
         matches!(

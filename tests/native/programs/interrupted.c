@@ -55,6 +55,7 @@ static void on_child(int signal)
     say(300 + (child > 0 ? WEXITSTATUS(status) : 99));
 }
 
+/* Late enough for the call that is to be interrupted to have begun, on a busy machine, too. */
 static void soon(int microseconds)
 {
     struct itimerval once = {{0, 0}, {0, microseconds}};
@@ -81,34 +82,34 @@ static void waits(void)
     sigaddset(&user, SIGUSR1);
 
     handle(SIGALRM, on_alarm, SA_SIGINFO);
-    soon(2000);
+    soon(20000);
     say(pause() == -1 ? errno : 0);
-    soon(2000);
+    soon(20000);
     say(nanosleep(&long_enough, &left) == -1 ? errno : 0);
     say(left.tv_sec == 1 && left.tv_nsec > 500000000);
     chance = left.tv_nsec;
-    soon(2000);
+    soon(20000);
     say(read(ends[0], &byte, 1) == -1 ? errno : 0);
     /* With another mask meanwhile. */
     sigprocmask(SIG_BLOCK, &alarm_only, NULL);
-    soon(2000);
+    soon(20000);
     say(sigsuspend(&user) == -1 ? errno : 0);
-    soon(2000);
+    soon(20000);
     say(ppoll(NULL, 0, &long_enough, &user) == -1 ? errno : 0);
-    soon(2000);
+    soon(20000);
     say(epoll_pwait(epoll, &(struct epoll_event){0}, 1, 2000, &user) == -1 ? errno : 0);
-    soon(2000);
+    soon(20000);
     say(pselect(0, NULL, NULL, NULL, &long_enough, &user) == -1 ? errno : 0);
-    soon(2000);
+    soon(20000);
     siginfo_t info;
     say(sigwaitinfo(&alarm_only, &info) == SIGALRM && info.si_code == SI_KERNEL);
-    soon(2000);
+    soon(20000);
     while (sigpending(&set), !sigismember(&set, SIGALRM))
         usleep(1000);
     say(400);
     sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
     usleep(1);
-    say(epoll_wait(epoll, &(struct epoll_event){0}, 1, (soon(2000), 2000)) == -1 ? errno : 0);
+    say(epoll_wait(epoll, &(struct epoll_event){0}, 1, (soon(20000), 2000)) == -1 ? errno : 0);
     close(epoll);
     /* Made again: the answer comes from the handler's side. */
     handle(SIGALRM, on_alarm, SA_SIGINFO | SA_RESTART | SA_ONSTACK);

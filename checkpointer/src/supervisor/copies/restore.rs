@@ -165,10 +165,10 @@ impl Supervisor {
             ids.iter().find(|(_, id)| Some(**id) == known).map_or(then, |(real, _)| real.as_raw())
         };
         let only = self.put_back_only(role);
-        // Along the notes timers' signals come as they came.
+        // Along the notes signals of timers and of others come as they came.
         let recorded = self.recording.on && self.recording.served == (role == Role::Program);
         let noted = recorded && !self.recording.has_loose_signals();
-        let warnings = state::put_back_all(&snapshot.state, &mut leader, &real, &only, !noted)?;
+        let warnings = state::put_back_all(&snapshot.state, &mut leader, &real, &only, noted)?;
         leader.finish()?;
         if self.recording.served == (role == Role::Program) {
             self.set_clocks_up();

@@ -124,7 +124,8 @@ impl Supervisor {
             };
             part.snapshot.state.timers.renamed(&known)
         });
-        let mark = self.recording.mark_of_copy(timers);
+        let waiting = recorded.as_ref().map(|part| part.snapshot.state.signals.foreign());
+        let mark = self.recording.mark_of_copy(timers, waiting.unwrap_or_default());
         Copy {
             main,
             program,
@@ -215,6 +216,10 @@ impl Supervisor {
     fn capture(&mut self, leader: Pid, role: Role) -> Result<Snapshot, InjectError> {
         self.note_copy(leader);
         self.unpin();
+        if role == Role::Program && self.running.is_none() {
+            // What is left of those of a place in the notes is not the program's.
+            self.take_down_trampolines();
+        }
         let mut captured = Vec::new();
         let others = self.tasks.iter().filter(|(tid, task)| task.pid == leader && **tid != leader);
         let ids: Vec<Pid> = std::iter::once(leader).chain(others.map(|(tid, _)| *tid)).collect();

@@ -98,7 +98,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn fence_of(&self, at: CopyId) -> Result<Fence, String> {
+    pub(super) fn fence_of(&self, at: CopyId) -> Result<Fence, String> {
         let part = self
             .copies
             .get(&at)
@@ -182,7 +182,27 @@ impl Supervisor {
         let is = self.fence_met(tid);
         let fence = std::mem::replace(&mut self.fence, former);
         self.recording.place = fence.map(|fence| (copy, fence));
-        is
+        is && self.vectors_are(tid, copy)
+    }
+
+    /// Whether a stopped thread has in its floating-point and vector registers what the one of a copy has. A fence can do without, but
+    /// a loop may change nothing else.
+    fn vectors_are(&self, tid: Pid, copy: CopyId) -> bool {
+        // Layout of XSAVE (Intel SDM vol. 1, 13.4): the control words and the header, which says what has never been used, are left out.
+        const COMPARED: [std::ops::RangeFrom<usize>; 2] = [32.., 576..];
+        const END: usize = 416;
+        let Some(part) = self.copies.get(&copy).and_then(|copy| copy.program.as_ref()) else { return false };
+        let known = self.virtual_id(tid);
+        let Some(thread) = part.snapshot.threads().iter().find(|thread| thread.virtual_id == known) else {
+            return false;
+        };
+        let then = match thread.extended() {
+            Some(extended) => extended.to_vec(),
+            None => raw::extended_state(part.leader).unwrap_or_default(),
+        };
+        let now = raw::extended_state(tid).unwrap_or_default();
+        let [legacy, further] = COMPARED;
+        now.get(legacy.start..END) == then.get(legacy.start..END) && now.get(further.clone()) == then.get(further)
     }
 
     /// The program stands at the fence.

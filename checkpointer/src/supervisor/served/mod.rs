@@ -37,12 +37,13 @@ pub(in crate::supervisor) use guard::Guard;
 pub(in crate::supervisor) use pinning::Pinned;
 pub(in crate::supervisor) use run::Running;
 pub(in crate::supervisor) use target::View;
-pub(in crate::supervisor) use trampolines::Trampolines;
+pub(in crate::supervisor) use trampolines::{Around, Trampolines};
 
 use crate::ptrace::Change;
 use crate::raw::{self, SigInfo};
 use crate::rsp::target::{Caught, Motion, Tid, Why};
 use crate::snapshot::zombies::Zombies;
+use crate::wire::CopyId;
 
 /// The process.
 #[derive(Debug)]
@@ -219,7 +220,7 @@ impl Supervisor {
 
     /// A breakpoint is where the thread whose turn it is is noted to spin, and nowhere else.
     pub(in crate::supervisor) fn expect_spin(&mut self) {
-        let at = self.spin_awaited();
+        let at = self.awaited_by_stops();
         let Some(before) = self.served.breakpoints.expect_spin(at) else { return };
         if at.is_some_and(|at| self.trampolines.as_ref().is_some_and(|trampolines| trampolines.displace(at))) {
             // A breakpoint would be in what they have displaced.
@@ -242,8 +243,24 @@ impl Supervisor {
 
     /// The place where the thread whose turn it is is noted to be left is known, but nothing is in memory: whoever steps looks.
     pub(super) fn expect_spin_without_trap(&mut self) {
-        let at = self.spin_awaited();
+        let at = self.awaited_by_stops();
         self.served.breakpoints.expect_spin(at);
+    }
+
+    fn awaited_by_stops(&mut self) -> Option<u64> {
+        let at = self.spin_awaited()?;
+        let compared = self.awaited_copy().is_some_and(|(copy, _)| self.compares_with(copy));
+        (!compared).then_some(at)
+    }
+
+    /// Whether the program itself compares its state with the one that is awaited.
+    pub(in crate::supervisor) fn compares_with(&self, awaited: CopyId) -> bool {
+        self.trampolines.as_ref().and_then(Trampolines::awaits) == Some(awaited)
+    }
+
+    /// Whether somebody wants to know that a thread comes to an instruction.
+    pub(in crate::supervisor) fn has_breakpoint(&self, at: u64) -> bool {
+        self.served.breakpoints.at(at).is_some()
     }
 
     pub(super) fn insert_breakpoints(&mut self) {

@@ -39,6 +39,7 @@ impl Supervisor {
         if let Some(task) = self.tasks.get_mut(&tid) {
             registers.apply(tid, &mut task.debug).ok();
         }
+        self.count_for(tid);
         let catching = self.served.caught != Caught::None && self.running.is_none();
         let steps = self.control(tid).lifted.is_some()
             || matches!(self.control(tid).motion, Some(Motion::Step | Motion::Range { .. }));

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::{Supervisor, View, raw};
+use super::target::own_signal;
+use super::{Supervisor, Trampolines, View, raw};
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
 use crate::rsp::libraries;
@@ -38,7 +39,7 @@ pub(in crate::supervisor) struct Running {
     turns: u64,
     pub(super) last: VecDeque<Hit>,
     /// Stops at spots and at the fence so far.
-    stops: u32,
+    pub(super) stops: u32,
     kept: Vec<(u64, CopyId, i32)>,
     begun: Instant,
     /// Time spent on copies.
@@ -93,6 +94,12 @@ impl Supervisor {
             return Err("cannot run the program: it runs already".to_owned());
         }
         self.set_fence(wanted.fence, wanted.functions.clone())?;
+        tracing::debug!(
+            "run of {} us, {} spots, to {:x?}",
+            wanted.micros.unwrap_or(0),
+            wanted.spots.len(),
+            self.fence.as_ref().map(|fence| fence.pc)
+        );
         // The debugger's own are not in force.
         let kept = self.served.breakpoints.clone();
         self.parked_breakpoints = Some(kept);
@@ -149,7 +156,9 @@ impl Supervisor {
             control.pending = None;
             // What it stopped for has been told; a run delivers it, as the program would have got it.
             let signal = control.signal.take();
-            self.deliver(tid, signal.filter(|(number, _)| *number != libc::SIGINT && *number != libc::SIGTRAP));
+            let signal = signal.filter(|(number, _)| *number != libc::SIGINT && *number != libc::SIGTRAP);
+            let signal = self.as_decided(tid, signal);
+            self.deliver(tid, signal);
         }
         let clock = self.clock();
         if let Some(running) = &mut self.running {
@@ -207,6 +216,21 @@ impl Supervisor {
         true
     }
 
+    /// A thread is let go: whether its hits count is said to trampolines.
+    pub(super) fn count_for(&mut self, tid: Pid) {
+        if self.trampolines.is_none() {
+            return;
+        }
+        let known = self.virtual_id(tid);
+        let its_turn = !self.takes_turns(tid) || self.recording.schedule().current == Some(known);
+        let (Some(trampolines), Some(program), Some(running), true) =
+            (&mut self.trampolines, &self.program, &self.running, its_turn)
+        else {
+            return;
+        };
+        trampolines.set_counts(&program.memory, running.wanted.thread.is_none_or(|wanted| wanted == known));
+    }
+
     /// A spot was met by a thread, its instruction not executed.
     pub(super) fn hit(&mut self, tid: Pid, spot: u32) {
         let Ok(registers) = raw::registers(tid) else { return };
@@ -244,7 +268,7 @@ impl Supervisor {
     pub(super) fn go_past(&mut self, tid: Pid, at: u64) {
         let Some(running) = &mut self.running else { return };
         running.stops += 1;
-        if running.stops == OFTEN {
+        if running.stops == OFTEN && self.trampolines.as_ref().is_none_or(Trampolines::are_retired) {
             self.put_up_trampolines();
         }
         self.enter_trampoline(tid);
@@ -273,17 +297,27 @@ impl Supervisor {
             self.run_over(RunEnd::Dying(number));
             return None;
         }
-        // Where its debugger has kept it from the program it is kept from it again.
-        let dropped = self.control(tid).fate.take().is_some_and(|fate| fate.get() == Some(0));
-        if !dropped
+        let signal = self.as_decided(tid, signal);
+        if signal.is_some()
             && let Ok(registers) = raw::registers(tid)
             && self.control(tid).lifted == Some(registers.rip)
         {
             self.take_hits_back(tid, None);
         }
-        self.deliver(tid, signal.filter(|_| !dropped));
+        self.deliver(tid, signal);
         self.go_on(tid);
         None
+    }
+
+    /// What a thread gets of a signal at which it stands: where its debugger has kept it from the program it is kept from it again, and
+    /// where it has given another one that comes again.
+    fn as_decided(&mut self, tid: Pid, signal: Option<(i32, SigInfo)>) -> Option<(i32, SigInfo)> {
+        let (number, information) = signal?;
+        match self.control(tid).fate.take().and_then(|fate| fate.get()) {
+            Some(0) => None,
+            Some(other) if other != number => Some((other, own_signal(other))),
+            _ => Some((number, information)),
+        }
     }
 
     /// A signal is handled before a thread executes the instruction that it has come to. It comes there once more then, so its hits
@@ -324,6 +358,7 @@ impl Supervisor {
     /// Ends a run: everything is stopped, the debugger's settings are in force again.
     pub(super) fn run_over(&mut self, end: RunEnd) {
         let Some(elapsed) = self.running.as_ref().map(|running| running.begun.elapsed()) else { return };
+        tracing::debug!("run over: {end:?}");
         // It is still the run's that threads take turns on their way to a stop, and one of them may end it.
         self.stop_served();
         self.take_down_trampolines();

@@ -60,7 +60,7 @@ impl Supervisor {
     }
 
     /// Whether a thread has stopped for the kernel's telling that it has made a step.
-    fn has_stepped(&self, tid: Pid) -> bool {
+    pub(in crate::supervisor) fn has_stepped(&self, tid: Pid) -> bool {
         match self.tasks.get(&tid).and_then(|task| task.activity.as_ref()) {
             Some(Activity::Stopped(stopped)) => stopped.signal.is_some_and(|(_, info)| info.0.si_code == STEPPED),
             _ => false,

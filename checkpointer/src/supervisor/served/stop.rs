@@ -68,6 +68,11 @@ impl Supervisor {
             return;
         };
         let what = self.record(tid, status);
+        self.keep_met(tid, what);
+    }
+
+    /// Keeps what a thread has met while the program was being stopped.
+    pub(in crate::supervisor) fn keep_met(&mut self, tid: Pid, what: Change) {
         match what {
             Change::Seccomp => {
                 self.back_out(tid);

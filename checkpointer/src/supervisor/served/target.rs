@@ -295,6 +295,11 @@ impl Supervisor {
         for real in &passing {
             self.control(*real).pending = None;
         }
+        for (real, _, action) in &chosen {
+            if self.control(*real).signal.is_none() {
+                self.note_given(*real, action.signal.map(|number| (number, own_signal(number))));
+            }
+        }
         self.served.running = true;
         self.served.resumed = Some(Instant::now());
         self.recording.schedule().since = self.served.resumed;
@@ -324,11 +329,15 @@ impl Supervisor {
                 _ => (number, own_signal(number)),
             });
             let signal = signal.or(stood.filter(|_| passing.contains(real)));
-            if stood.is_some() {
-                self.note_arrival(*real, stood.as_ref());
-                self.decide(*real, signal.map_or(0, |(number, _)| number));
+            match (stood, signal) {
+                (None, Some((number, information))) => self.inject_signal(*real, number, information, None),
+                (None, None) => self.deliver(*real, None),
+                (Some(_), _) => {
+                    self.note_arrival(*real, stood.as_ref());
+                    self.decide(*real, signal.map_or(0, |(number, _)| number));
+                    self.deliver(*real, signal);
+                }
             }
-            self.deliver(*real, signal);
         }
         // The terminal may be read by it from now on; a thread that is parked there stays so.
         for (real, _, _) in chosen {
@@ -354,10 +363,12 @@ impl Supervisor {
             Some(Some(Activity::Stopped(stopped))) => stopped.registers().ok().map(|registers| registers.rip),
             _ => None,
         };
+        // It may have been stopped right where it is to be left.
+        if at.is_some() && self.spin_awaited() == at && self.is_left_spinning(tid) {
+            return;
+        }
         self.enter_trampoline(tid);
         match at.and_then(|at| self.served.breakpoints.at(at).map(|wanted| (at, wanted))) {
-            // It was stopped right where it is to be left.
-            Some((_, wanted)) if wanted.spin && self.is_left_spinning(tid) => {}
             Some((at, wanted)) if !wanted.debugger || self.running.is_some() => self.go_over(tid, at),
             _ => self.let_go(tid, How::Continue),
         }
@@ -365,7 +376,7 @@ impl Supervisor {
 }
 
 /// The information of a signal that the debugger makes up.
-fn own_signal(number: i32) -> raw::SigInfo {
+pub(super) fn own_signal(number: i32) -> raw::SigInfo {
     let mut info = raw::signal_of_bytes(&[]);
     info.0.si_signo = number;
     // SI_USER, from nobody.

@@ -62,12 +62,13 @@ impl Supervisor {
                     self.at_fence(tid);
                     return Some(Trap::Done);
                 }
-                if self.is_left_spinning(tid) {
-                    return Some(Trap::Done);
-                }
                 let pc = registers.rip;
                 let stops = self.served.breakpoints.at(pc).is_some_and(|wanted| wanted.debugger);
-                if pc >= start && pc < end && !stops && self.served.interrupting.is_none() {
+                let steps_on = pc >= start && pc < end && !stops && self.served.interrupting.is_none();
+                if (steps_on || !self.awaits_given()) && self.is_left_spinning(tid) {
+                    return Some(Trap::Done);
+                }
+                if steps_on {
                     self.step_on(tid, start, end, pc);
                     return Some(Trap::Done);
                 }
@@ -97,8 +98,12 @@ impl Supervisor {
         if wanted.sought && self.sought_met(tid, at) {
             return Trap::Done;
         }
-        if wanted.spin && self.is_left_spinning(tid) {
-            return Trap::Done;
+        let stops_first = wanted.spin && wanted.debugger && self.running.is_none() && self.awaits_given();
+        if wanted.spin && !stops_first {
+            if self.is_left_spinning(tid) {
+                return Trap::Done;
+            }
+            self.pass_awaited();
         }
         if self.running.is_some() {
             if wanted.mapped
@@ -116,6 +121,9 @@ impl Supervisor {
         }
         if wanted.debugger && self.condition_holds(tid, at) {
             return Trap::Told(Why::Software);
+        }
+        if stops_first && self.is_left_spinning(tid) {
+            return Trap::Done;
         }
         if wanted.fence {
             self.pass_fence(tid);

@@ -446,6 +446,11 @@ impl Supervisor {
         if let Some(task) = self.tasks.get_mut(&tid) {
             task.given = None;
         }
+        if entry.asked.number == Sysno::rt_sigtimedwait.id() as u32
+            && let Ok(number) = i32::try_from(entry.result)
+        {
+            self.recording.mark.has_come(number);
+        }
         self.answer_call(tid, *registers, entry.result);
         self.learns_of_child(pid, entry, call.shape.class == Class::Process);
         self.not_shown(tid, pid, &call, entry.result);

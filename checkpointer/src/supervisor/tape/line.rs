@@ -1,7 +1,7 @@
 //! What happened on one line of history: for each thread the calls that it made, in order. Lines that part from each other share
 //! the entries before that, so a place in one is a place in the other. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::held::Held;
@@ -432,15 +432,6 @@ impl Line {
             let from = place(places, *thread).saturating_sub(queue.base);
             queue.entries.iter().skip(from).any(|entry| entry.signal.is_some())
         })
-    }
-
-    /// Instructions at which signals came behind these places while threads computed.
-    pub fn signals_at_behind(&self, places: &Places) -> BTreeSet<u64> {
-        let behind = self.queues.iter().flat_map(|(thread, queue)| {
-            let from = place(places, *thread).saturating_sub(queue.base);
-            queue.entries.iter().skip(from).filter_map(|entry| entry.signal.as_ref())
-        });
-        behind.filter_map(|signal| signal.place.instruction()).collect()
     }
 
     /// The call that is noted before a place.

@@ -13,12 +13,15 @@ mod calls;
 mod children;
 mod clocks;
 mod gift;
+mod given;
 mod held;
 mod hidden;
 mod kinds;
 mod lent;
 mod line;
 mod locks;
+mod loops;
+mod mapped;
 mod places;
 mod printed;
 mod prints;
@@ -40,6 +43,7 @@ use super::Supervisor;
 use super::spinning::Watch;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
+use crate::raw::SigInfo;
 use crate::snapshot::timers::Timers;
 use crate::wire::{self, Event, Parted, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
@@ -50,7 +54,7 @@ use kinds::Kinds;
 use line::{Line, Places, Rule, SCHEDULE};
 use printed::{Own, Reader};
 pub(in crate::supervisor) use prints::Printing;
-use schedule::{Cause, Schedule, Turn};
+use schedule::{Cause, Schedule, Stand, Turn};
 pub(in crate::supervisor) use signals::{Fate, Place};
 use store::Store;
 
@@ -79,9 +83,18 @@ pub(in crate::supervisor) struct Mark {
     masks: BTreeMap<i32, u64>,
     /// Its timers when they were last known, with threads by the ids that the program knows.
     timers: Option<Rc<Timers>>,
+    /// Signals of others that waited for the process it comes from, and that it has not got since.
+    waiting: Vec<(i32, SigInfo)>,
 }
 
 impl Mark {
+    /// A signal that has waited has come, or has been taken by a call.
+    fn has_come(&mut self, number: i32) {
+        if let Some(at) = self.waiting.iter().position(|(waiting, _)| *waiting == number) {
+            self.waiting.remove(at);
+        }
+    }
+
     /// The process is the newest again, and the only one to have what it has.
     fn release(&self) {
         for kind in self.kinds.values() {
@@ -104,8 +117,11 @@ impl Mark {
         threads.retain(|thread| *thread != SCHEDULE);
         threads.sort_unstable();
         threads.dedup();
+        // A thread whose turn it is not may have made its call in one of them and still stand before it in the other one.
+        let calls = |mark: &Mark, thread: i32| matches!(mark.schedule.stand(thread), Stand::Held | Stand::Called);
         // With more than one each reading is a call.
         let alone = |thread: &[i32]| match thread {
+            [only] if calls(self, *only) || calls(other, *only) => true,
             [only] => line::place(&self.at, *only) == line::place(&other.at, *only),
             _ => true,
         };
@@ -174,8 +190,14 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) place: Option<(crate::wire::CopyId, super::served::Fence)>,
     /// Where a place for a signal is looked for.
     sought: Option<places::Sought>,
-    /// Copies that name places of signals, as long as those are noted.
+    /// How often its instruction was come to by a stop, and not in this state.
+    missed: Option<(crate::wire::CopyId, u32)>,
+    /// How long threads are let go on that make no call.
+    pub(in crate::supervisor) patience: loops::Patience,
+    /// Copies that name places of signals and turns, as long as those are noted.
     places: Vec<(std::rc::Weak<()>, crate::wire::CopyId)>,
+    /// Files that are mapped and show what is written to them.
+    mapped: mapped::Watched,
     /// What is to be put back, now that the notes have ended.
     timers_due: Option<Rc<Timers>>,
     /// Since when a thread makes no call behind the end of the notes, and behind which tick.
@@ -212,8 +234,11 @@ impl Recording {
             watch: None,
             loops: Default::default(),
             place: None,
+            missed: None,
+            patience: loops::Patience::default(),
             sought: None,
             places: Vec::new(),
+            mapped: mapped::Watched::default(),
             timers_due: None,
             without_timers: None,
             ended: Default::default(),
@@ -246,9 +271,19 @@ impl Recording {
         if self.served { Rule::Exact } else { Rule::Shared }
     }
 
-    /// The place now, for a copy that is made of a process with these timers.
-    pub(in crate::supervisor) fn mark_of_copy(&self, timers: Option<Timers>) -> Option<Mark> {
-        self.mark().map(|mark| Mark { timers: timers.map(Rc::new), ..mark })
+    /// The place now, for a copy that is made of a process with these timers, for which these signals of others wait.
+    pub(in crate::supervisor) fn mark_of_copy(
+        &self,
+        timers: Option<Timers>,
+        waiting: Vec<(i32, SigInfo)>,
+    ) -> Option<Mark> {
+        self.mark().map(|mut mark| {
+            if mark.live {
+                mark.waiting.clear();
+            }
+            mark.waiting.extend(waiting);
+            Mark { timers: timers.map(Rc::new), ..mark }
+        })
     }
 
     /// The place now, if there is one.
@@ -354,6 +389,12 @@ impl Recording {
         for (thread, at) in &mut self.mark.at {
             *at = line.end(*thread);
         }
+    }
+
+    /// Whether signals of others are to wait again for a process at the end of the notes.
+    fn has_waiting(&self) -> bool {
+        let line = self.mark.line.borrow();
+        line.newest.as_ref().map_or(!self.mark.waiting.is_empty(), timers::Newest::has_signals)
     }
 
     /// Whether signals come when they come: the notes have been ended, and there are none behind this place.

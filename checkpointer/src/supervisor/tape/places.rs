@@ -2,7 +2,6 @@
 //! returns; of those on its stack to the outermost that does so soon, because that comes seldom. The place is named by the state there, of
 //! which a copy is kept: along the notes a breakpoint is there, and each time it is met memory and registers are compared with the copy's.
 
-use std::collections::BTreeSet;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,7 +31,7 @@ const MOST_FUNCTIONS: usize = 8;
 const STACK: usize = 4096;
 
 /// So many copies are kept for such places.
-const MOST_PLACES: usize = 128;
+pub(super) const MOST_PLACES: usize = 128;
 
 /// Where a function returns to, and where on the stack that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,11 +146,16 @@ impl Supervisor {
                 return false;
             }
         };
-        let kept = Rc::new(());
-        self.recording.places.push((Rc::downgrade(&kept), copy));
+        let kept = self.keep_for_notes(copy);
+        self.deliver_at(tid, at, copy, kept);
+        true
+    }
+
+    /// A thread gets the signal that is held for it where it stands, which is named by the state of a copy; the program goes on.
+    pub(super) fn deliver_at(&mut self, tid: Pid, at: u64, copy: CopyId, kept: Rc<()>) {
         let tick = self.recording.schedule().tick;
         let taken = self.tasks.get_mut(&tid).and_then(|task| task.deferred.take());
-        let Some((number, information)) = taken else { return true };
+        let Some((number, information)) = taken else { return self.restart_served() };
         let known = self.virtual_id(tid);
         tracing::debug!("signal {number} to {known} where it computes");
         let noted = Noted::at_copy(number, &information, Place::Here { tick, pc: at, copy }, kept);
@@ -163,11 +167,10 @@ impl Supervisor {
         self.set_fate(tid, fate);
         self.keep_signal(tid, number);
         self.restart_served();
-        true
     }
 
-    /// Where a signal is noted to come to the thread whose turn it is while it computes.
-    pub(in crate::supervisor) fn signal_awaited(&mut self) -> Option<u64> {
+    /// Where a signal is noted to come to the thread whose turn it is while it computes: in which state, and at which instruction.
+    pub(in crate::supervisor) fn signal_awaited(&mut self) -> Option<(CopyId, u64)> {
         if !self.recording.on || self.recording.is_live() || self.is_aside() {
             return None;
         }
@@ -175,27 +178,20 @@ impl Supervisor {
         let known = mark.schedule.current?;
         let ahead = mark.line.borrow().signal_ahead(known, place(&mark.at, known))?;
         match ahead.signal.as_ref()?.place {
-            Place::Here { tick, pc, .. } if tick == mark.schedule.tick => Some(pc),
+            Place::Here { tick, pc, copy } if tick == mark.schedule.tick => Some((copy, pc)),
             _ => None,
         }
     }
 
-    /// Instructions that name places of signals that are noted and have not come again.
-    pub(in crate::supervisor) fn signals_ahead(&self) -> BTreeSet<u64> {
-        let mark = &self.recording.mark;
-        if self.recording.on { mark.line.borrow().signals_at_behind(&mark.at) } else { BTreeSet::new() }
-    }
-
     /// Whether a stopped thread stands where a signal came while it computed; then it has been seen to.
     pub(in crate::supervisor) fn is_at_signal(&mut self, tid: Pid) -> bool {
-        let Some(wanted) = self.signal_awaited() else { return false };
+        let Some((copy, wanted)) = self.signal_awaited() else { return false };
         let known = self.virtual_id(tid);
         let here = raw::registers(tid).is_ok_and(|registers| registers.rip == wanted);
         if !here || self.recording.schedule().current != Some(known) {
             return false;
         }
         let Some((index, entry)) = self.signal_next(known) else { return false };
-        let Some(Place::Here { copy, .. }) = entry.signal.as_ref().map(|signal| signal.place) else { return false };
         if index != place(&self.recording.mark.at, known) || !self.state_is(tid, copy) {
             return false;
         }

@@ -5,7 +5,10 @@
 //! tick at which the thread stands that is left; a call at which a thread is left is finished when it is that thread's turn again.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Instant;
+
+use crate::wire::CopyId;
 
 /// What a thread does while it is not its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,8 +54,19 @@ pub(in crate::supervisor) enum Cause {
     Slice,
     /// The thread whose turn it was goes round a loop that changes nothing, and is left there.
     Spinning(Box<Spin>),
+    /// The thread whose turn it was makes no call for long, and is left in a certain state.
+    Computing(Left),
     /// The user has chosen, by what is let go.
     ByHand,
+}
+
+/// Where a thread is left that computes: in the state of a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::supervisor) struct Left {
+    pub pc: u64,
+    pub copy: CopyId,
+    /// Keeps the copy.
+    pub kept: Rc<()>,
 }
 
 /// Where a thread that spins is left: its registers, which are those of each time round.

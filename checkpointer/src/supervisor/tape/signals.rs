@@ -49,16 +49,6 @@ pub(in crate::supervisor) enum Place {
     Here { tick: u64, pc: u64, copy: CopyId },
 }
 
-impl Place {
-    /// The instruction that names it.
-    pub(super) fn instruction(self) -> Option<u64> {
-        match self {
-            Place::Here { pc, .. } => Some(pc),
-            _ => None,
-        }
-    }
-}
-
 /// What a debugger has made of a signal: the number that was delivered, 0 if none was; `None` as long as it has not decided.
 pub(in crate::supervisor) type Fate = Rc<Cell<Option<i32>>>;
 
@@ -69,13 +59,26 @@ pub(in crate::supervisor) struct Noted {
     information: Vec<u8>,
     pub place: Place,
     pub fate: Fate,
+    /// The user has given it, at a stop.
+    pub given: bool,
     /// Keeps the copy that names the place.
     _kept: Option<Rc<()>>,
 }
 
 impl Noted {
     fn new(number: i32, information: &SigInfo, place: Place) -> Noted {
-        Noted { number, information: raw::signal_bytes(information), place, fate: Fate::default(), _kept: None }
+        Noted {
+            number,
+            information: raw::signal_bytes(information),
+            place,
+            fate: Fate::default(),
+            given: false,
+            _kept: None,
+        }
+    }
+
+    pub(super) fn given(number: i32, information: &SigInfo, place: Place, kept: Rc<()>) -> Noted {
+        Noted { given: true, ..Noted::at_copy(number, information, place, kept) }
     }
 
     pub(super) fn at_copy(number: i32, information: &SigInfo, place: Place, kept: Rc<()>) -> Noted {
@@ -308,6 +311,10 @@ impl Supervisor {
             if !self.recording.is_at_end() {
                 return false;
             }
+            if self.recording.has_waiting() {
+                self.sync_clocks();
+                self.go_live();
+            }
         }
         let Some(task) = self.tasks.get(&tid) else { return false };
         if !task.deferred.any() {
@@ -408,6 +415,7 @@ impl Supervisor {
     pub(super) fn put_signal(&mut self, tid: Pid, entry: &Rc<Entry>, call: Option<(u32, Registers)>) {
         let Some(signal) = &entry.signal else { return };
         let known = self.virtual_id(tid);
+        self.recording.mark.has_come(signal.number);
         tracing::debug!("signal {} to {known} again: {:?}", signal.number, signal.place);
         let pid = self.tasks.get(&tid).map_or(tid, |task| task.pid);
         let mask = call.and_then(|(number, registers)| {
@@ -419,7 +427,13 @@ impl Supervisor {
     }
 
     /// A thread that is stopped anywhere is made to stand at a signal; its registers stay what they are.
-    pub(super) fn inject_signal(&mut self, tid: Pid, number: i32, information: SigInfo, mask: Option<u64>) {
+    pub(in crate::supervisor) fn inject_signal(
+        &mut self,
+        tid: Pid,
+        number: i32,
+        information: SigInfo,
+        mask: Option<u64>,
+    ) {
         let pid = self.tasks.get(&tid).map_or(tid, |task| task.pid);
         // The stop behind an injected call is one at a signal, and takes another one in its place.
         let there = || -> Result<(), InjectError> {
@@ -483,10 +497,16 @@ impl Supervisor {
         } else if !self.stop_alone(tid) {
             return;
         }
-        let free = if served { self.has_met_nothing(tid) } else { true };
-        if served && free && self.recording.is_live() && self.seek_place(tid) {
-            return self.restart_served();
+        let free = !served || self.has_met_nothing(tid);
+        if served && free && self.recording.is_live() {
+            if self.seek_place(tid) {
+                return self.restart_served();
+            }
+            if self.deliver_in_loop(tid) {
+                return;
+            }
         }
+        let free = !served || self.has_met_nothing(tid);
         let stopped = self.tasks.get_mut(&tid).filter(|task| free && task.is_stopped() && late(task.deferred.since()));
         if let Some((number, information)) = stopped.and_then(|task| task.deferred.take()) {
             let known = self.virtual_id(tid);

@@ -11,7 +11,9 @@ use super::super::Supervisor;
 use super::line::Rule;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
+use crate::raw::SigInfo;
 use crate::signals::Deferred;
+use crate::snapshot::signals;
 use crate::snapshot::timers::{self, Timers};
 use crate::syscalls::Row;
 
@@ -27,7 +29,14 @@ pub(super) fn changes_timers(row: &Row) -> bool {
 #[derive(Debug)]
 pub(super) struct Newest {
     timers: Rc<Timers>,
+    /// Signals that threads have not got, and those of others that wait in the kernel.
     deferred: Deferred,
+}
+
+impl Newest {
+    pub(super) fn has_signals(&self) -> bool {
+        self.deferred.any()
+    }
 }
 
 impl Supervisor {
@@ -57,6 +66,9 @@ impl Supervisor {
         for task in self.tasks.values().filter(|task| task.pid == leader) {
             deferred.extend(&task.deferred);
         }
+        for (number, information) in self.waiting_for(leader) {
+            deferred.push(number, information);
+        }
         self.recording.mark.line.borrow_mut().newest = Some(Newest { timers, deferred });
     }
 
@@ -68,8 +80,26 @@ impl Supervisor {
         self.recording.timers_due =
             newest.map(|newest| &newest.timers).or(self.recording.mark.timers.as_ref()).cloned();
         let leader = self.recorded_leader();
-        if let (Some(newest), Some(task)) = (newest, leader.and_then(|leader| self.tasks.get_mut(&leader))) {
-            task.deferred.extend(&newest.deferred);
+        let waiting = std::mem::take(&mut self.recording.mark.waiting);
+        let Some(task) = leader.and_then(|leader| self.tasks.get_mut(&leader)) else { return };
+        match newest {
+            Some(newest) => task.deferred.extend(&newest.deferred),
+            None => waiting.into_iter().for_each(|(number, information)| task.deferred.push(number, information)),
+        }
+    }
+
+    /// Signals of others that wait for a stopped process.
+    fn waiting_for(&self, leader: Pid) -> Vec<(i32, SigInfo)> {
+        let found = Injector::borrow(leader, leader).and_then(|mut injector| {
+            let found = signals::capture_process(&mut injector);
+            injector.finish().and(found)
+        });
+        match found {
+            Ok(found) => found.foreign(),
+            Err(error) => {
+                tracing::info!("signals that wait are not known: {error}");
+                Vec::new()
+            }
         }
     }
 

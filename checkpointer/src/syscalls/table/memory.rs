@@ -4,13 +4,21 @@ use syscalls::Sysno;
 
 use crate::syscalls::row::Class::{Absent, Both, Effect, Input, Internal, Refuse};
 use crate::syscalls::row::Output::{Bits, Fixed, Pages, Vector};
-use crate::syscalls::row::{Irregular, Row, Special, Trap, always, clear, low, not, numbered, on, row};
+use crate::syscalls::row::{Irregular, Row, Special, Trap, always, clear, low, not, numbered, on, row, set};
 
 const LOCKED: &[Trap] = &[always(Special::Locked)];
 
+/// A bit of MAP_SHARED and MAP_SHARED_VALIDATE, and none of MAP_PRIVATE's (mmap(2)).
+const SHARED: &[Trap] =
+    &[on(&[set(3, libc::MAP_SHARED as u64), clear(3, libc::MAP_ANONYMOUS as u64)], Special::SharedMapping)];
+
 /// The rows.
 pub const ROWS: &[Row] = &[
-    row(Sysno::mmap, Both).local().irregular(Irregular::Map).when(&[clear(3, libc::MAP_ANONYMOUS as u64)]),
+    row(Sysno::mmap, Both)
+        .local()
+        .irregular(Irregular::Map)
+        .when(&[clear(3, libc::MAP_ANONYMOUS as u64)])
+        .session(SHARED),
     row(Sysno::mprotect, Internal),
     row(Sysno::munmap, Internal),
     row(Sysno::mremap, Internal),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use iced_x86::Instruction;
 
-use super::code::{self, Known, ROOM, Writer, data};
+use super::code::{self, Known, ROOM, Which, Writer, data};
 use super::plan::{self, Kind, Planned};
 use super::{Patch, Trampolines, Trap};
 use crate::inject::PAGE;
@@ -17,12 +17,28 @@ const MOST_PLACES: usize = 4096;
 /// What is wanted of a run, for its trampolines.
 pub(super) struct Wanted<'r> {
     pub(super) spots: &'r [Spot],
-    /// Its instruction, whether that is a call to the system, and its registers.
-    pub(super) fence: Option<(u64, bool, [u64; 15])>,
+    pub(super) states: Vec<State>,
     pub(super) last: &'r VecDeque<Hit>,
     pub(super) left: u64,
-    /// Where the debugger has breakpoints of its own, and where signals are noted to come.
+    /// Where there are breakpoints that stay.
     pub(super) taken: BTreeSet<u64>,
+}
+
+/// A state with which the program's is compared.
+pub(super) struct State {
+    pub(super) which: Which,
+    /// Its instruction, and whether that is a call to the system.
+    pub(super) pc: u64,
+    pub(super) in_call: bool,
+    pub(super) registers: [u64; 16],
+}
+
+impl State {
+    /// What a call to the system leaves in r11 are flags, with those of whoever has stepped over it.
+    fn compares_r11(&self) -> bool {
+        const ALL_FLAGS: u64 = 0x3f_ffff;
+        self.which == Which::Awaited && self.registers[15] > ALL_FLAGS
+    }
 }
 
 /// Code and data of trampolines that lie at `at`; `None` if there is nothing that they could do.
@@ -33,7 +49,7 @@ pub(super) fn written(
     memory: &Memory,
 ) -> Option<(Trampolines, Vec<u8>)> {
     let places: BTreeSet<u64> =
-        wanted.spots.iter().map(|spot| spot.address).chain(wanted.fence.map(|(pc, ..)| pc)).collect();
+        wanted.spots.iter().map(|spot| spot.address).chain(wanted.states.iter().map(|state| state.pc)).collect();
     if places.len() > MOST_PLACES {
         return None;
     }
@@ -49,10 +65,12 @@ pub(super) fn written(
         onward: BTreeMap::new(),
         original: BTreeMap::new(),
         traps: BTreeMap::new(),
-        compared: None,
+        compared: [None; 2],
         left: wanted.left,
-        next_word: 0,
+        next_word: [0; 2],
         retired: false,
+        counts: true,
+        awaited: None,
     };
     let mut bytes = vec![0u8; usize::try_from(end - at).ok()?];
     let begins: BTreeMap<u64, u64> =
@@ -87,15 +105,16 @@ pub(super) fn written(
     for (index, spot) in (0u64..).zip(wanted.spots) {
         set(data::LEVELS + 8 * index, spot.at_least);
     }
-    if let Some((_, _, registers)) = wanted.fence {
-        for (index, register) in (0u64..).zip(registers) {
-            set(data::REGISTERS + 8 * index, register);
+    set(data::COUNTS, 1);
+    for state in &wanted.states {
+        for (index, register) in (0u64..).zip(state.registers) {
+            set(data::register(state.which, index), register);
         }
-    }
-    for index in 0..code::WORDS as u64 {
-        // Equal to itself.
-        set(data::WORD + 16 * index, base + data::FIRST);
-        set(data::WORD + 16 * index + 8, ring);
+        for index in 0..code::WORDS as u64 {
+            // Equal to itself.
+            set(data::word(state.which, index), base + data::FIRST);
+            set(data::word(state.which, index) + 8, ring);
+        }
     }
     let by_stops = places.iter().filter(|place| !made.onward.contains_key(place) && !redirected.contains_key(place));
     tracing::debug!("trampolines for {} places, by stops: {:x?}", places.len(), by_stops.collect::<Vec<_>>());
@@ -132,13 +151,13 @@ impl Trampolines {
         let begin = *begins.get(&planned.address)?;
         let mut writer = Writer::new(begin, self.data, redirected);
         let mut traps = Vec::new();
-        let mut compared = None;
+        let mut compared = [None; 2];
         for instruction in &planned.instructions {
             let here = instruction.ip();
-            if let Some((_, in_call, _)) = wanted.fence.filter(|(pc, ..)| *pc == here) {
-                let made = writer.compare(in_call);
-                traps.push((made.trap, Trap::Fence { pc: here, differs: made.behind }));
-                compared = Some(made);
+            for state in wanted.states.iter().filter(|state| state.pc == here) {
+                let made = writer.compare(state.which, state.in_call, state.compares_r11());
+                traps.push((made.trap, Trap::Same { which: state.which, pc: here, differs: made.behind }));
+                compared[state.which as usize] = Some(made);
             }
             for (index, spot) in (0..).zip(wanted.spots).filter(|(_, spot)| spot.address == here) {
                 traps.push((writer.count(index, spot)?, Trap::Hit { pc: here, spot: index }));
@@ -160,7 +179,9 @@ impl Trampolines {
             self.patches.push(patch);
             self.onward.extend(writer.onward);
         }
-        self.compared = compared.or(self.compared);
+        for (known, made) in self.compared.iter_mut().zip(compared) {
+            *known = made.or(*known);
+        }
         Some(())
     }
 }

@@ -43,17 +43,37 @@ pub(super) mod data {
     pub(in super::super) const NEXT: u64 = 32;
     pub(in super::super) const FIRST: u64 = 40;
     pub(in super::super) const END: u64 = 48;
-    /// The registers of a fence.
-    pub(in super::super) const REGISTERS: u64 = 64;
-    /// Addresses and values of the words that it looks at.
-    pub(in super::super) const WORD: u64 = 256;
+    /// Not 0 while hits count: it is the turn of a thread whose do.
+    pub(in super::super) const COUNTS: u64 = 56;
+    /// What comparisons need, for each its registers and then addresses and values of the words that it looks at.
+    const COMPARISONS: u64 = 64;
+    const REGISTERS: u64 = 8 * 16;
+    const COMPARISON: u64 = REGISTERS + 16 * WORDS as u64;
+
+    pub(in super::super) const fn register(which: super::Which, index: u64) -> u64 {
+        COMPARISONS + COMPARISON * which as u64 + 8 * index
+    }
+
+    pub(in super::super) const fn word(which: super::Which, index: u64) -> u64 {
+        register(which, 0) + REGISTERS + 16 * index
+    }
+
     /// The hits that are noted: the frame, and the number of the spot.
-    pub(in super::super) const HITS: u64 = WORD + 16 * WORDS as u64;
+    pub(in super::super) const HITS: u64 = COMPARISONS + 2 * COMPARISON;
     pub(in super::super) const HIT: u64 = 16;
     /// One more than is told: the last may be taken back.
     pub(in super::super) const KEPT: u64 = Ran::LAST as u64 + 1;
     /// The lowest frame of each spot.
     pub(in super::super) const LEVELS: u64 = HITS + HIT * KEPT;
+}
+
+/// What the state is compared with at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::supervisor::served) enum Which {
+    /// The fence's.
+    Fence,
+    /// That in which the thread is noted to be left, or to get a signal.
+    Awaited,
 }
 
 /// What is known of the functions whose code may be moved.
@@ -107,6 +127,11 @@ impl Known {
             self.known.extend(ranges.iter().map(|(start, bytes)| (*start, start + bytes.len() as u64)));
             self.starts.extend(starts);
         }
+    }
+
+    /// There are branches from elsewhere to these.
+    pub(super) fn is_led_to(&mut self, targets: impl IntoIterator<Item = u64>) {
+        self.targets.extend(targets);
     }
 
     /// Where instructions begin of which all is known.
@@ -243,6 +268,9 @@ impl<'a> Writer<'a> {
     pub(super) fn count(&mut self, index: u32, spot: &Spot) -> Option<u64> {
         self.save();
         self.word(&[0x48, 0x89, 0x15], data::RDX, 0);
+        self.word(&[0x48, 0x83, 0x3d], data::COUNTS, 1);
+        self.put(&[0]);
+        let idle = self.branch(&[0x0f, 0x84]);
         let mut skip = None;
         match spot.frame {
             Some((register, offset)) => {
@@ -277,38 +305,43 @@ impl<'a> Writer<'a> {
         if let Some(skip) = skip {
             self.lands(&skip);
         }
+        self.lands(&idle);
         self.word(&[0x48, 0x8b, 0x15], data::RDX, 0);
         self.restore();
         Some(trap)
     }
 
-    /// Compares with the registers and the words of a fence.
-    pub(super) fn compare(&mut self, in_call: bool) -> Compared {
+    /// Compares with the registers and the words of a state. In a call the kernel has changed rcx and r11.
+    pub(super) fn compare(&mut self, which: Which, in_call: bool, with_r11: bool) -> Compared {
         self.save();
         let mut differ = Vec::new();
         let from = self.here();
         // rsp, rbp, rbx, rsi, rdi, rdx
         for (index, modrm) in [(0, 0x25), (1, 0x2d), (2, 0x1d), (3, 0x35), (4, 0x3d), (5, 0x15)] {
-            self.word(&[0x48, 0x3b, modrm], data::REGISTERS + 8 * index, 0);
+            self.word(&[0x48, 0x3b, modrm], data::register(which, index), 0);
             differ.push(self.branch(&[0x0f, 0x85]));
         }
         // r8, r9, r10, r12, r13, r14, r15
         for (index, modrm) in [(6, 0x05), (7, 0x0d), (8, 0x15), (9, 0x25), (10, 0x2d), (11, 0x35), (12, 0x3d)] {
-            self.word(&[0x4c, 0x3b, modrm], data::REGISTERS + 8 * index, 0);
+            self.word(&[0x4c, 0x3b, modrm], data::register(which, index), 0);
             differ.push(self.branch(&[0x0f, 0x85]));
         }
         if !in_call {
-            self.word(&[0x48, 0x3b, 0x0d], data::REGISTERS + 8 * 13, 0);
+            self.word(&[0x48, 0x3b, 0x0d], data::register(which, 13), 0);
+            differ.push(self.branch(&[0x0f, 0x85]));
+        }
+        if with_r11 {
+            self.word(&[0x4c, 0x3b, 0x1d], data::register(which, 15), 0);
             differ.push(self.branch(&[0x0f, 0x85]));
         }
         self.word(&[0x48, 0x8b, 0x0d], data::RAX, 0);
-        self.word(&[0x48, 0x3b, 0x0d], data::REGISTERS + 8 * 14, 0);
+        self.word(&[0x48, 0x3b, 0x0d], data::register(which, 14), 0);
         differ.push(self.branch(&[0x0f, 0x85]));
         for index in 0..WORDS as u64 {
-            self.word(&[0x48, 0x8b, 0x0d], data::WORD + 16 * index, 0);
+            self.word(&[0x48, 0x8b, 0x0d], data::word(which, index), 0);
             // mov (%rcx), %rcx
             self.put(&[0x48, 0x8b, 0x09]);
-            self.word(&[0x48, 0x3b, 0x0d], data::WORD + 16 * index + 8, 0);
+            self.word(&[0x48, 0x3b, 0x0d], data::word(which, index) + 8, 0);
             differ.push(self.branch(&[0x0f, 0x85]));
         }
         let to = self.here();
@@ -374,10 +407,10 @@ pub(super) struct Compared {
     pub(super) behind: u64,
 }
 
-/// The registers of a fence in the order of the data.
-pub(super) fn compared(registers: &Registers) -> [u64; 15] {
+/// Registers that are compared, in the order of the data.
+pub(super) fn compared(registers: &Registers) -> [u64; 16] {
     let r = registers;
-    [r.rsp, r.rbp, r.rbx, r.rsi, r.rdi, r.rdx, r.r8, r.r9, r.r10, r.r12, r.r13, r.r14, r.r15, r.rcx, r.rax]
+    [r.rsp, r.rbp, r.rbx, r.rsi, r.rdi, r.rdx, r.r8, r.r9, r.r10, r.r12, r.r13, r.r14, r.r15, r.rcx, r.rax, r.r11]
 }
 
 /// A displacement of four bytes, if it reaches so far.

@@ -8,6 +8,7 @@
 
 mod build;
 mod code;
+mod functions;
 mod plan;
 mod threads;
 
@@ -17,12 +18,13 @@ use std::ops::Range;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use super::{Memory, Supervisor};
+use super::{Fence, Memory, Supervisor};
 use crate::inject::{PAGE, Remote};
 use crate::raw;
-use crate::wire::{Functions, Hit};
-use build::{Wanted, written};
-use code::{Compared, Known, data};
+use crate::wire::{CopyId, Functions, Hit};
+use build::{State, Wanted, written};
+use code::{Compared, Known, Which, data};
+use plan::Kind;
 
 /// How far from the code they are: within the reach of a jump, and away from where the program's next mappings come.
 const AWAY: u64 = 0x7000_0000;
@@ -64,8 +66,8 @@ impl Patch {
 pub(super) enum Trap {
     /// The hit that was wanted, of this spot at this instruction.
     Hit { pc: u64, spot: u32 },
-    /// At the fence all that is compared is the same; otherwise it goes on at `differs`.
-    Fence { pc: u64, differs: u64 },
+    /// All that is compared is the same; if the rest is not, it goes on at `differs`.
+    Same { which: Which, pc: u64, differs: u64 },
 }
 
 /// Where a thread has left a trampoline.
@@ -77,6 +79,13 @@ pub(super) enum Met {
     Trap(Trap),
     /// Before an instruction of the program, whose hits have been counted.
     Instruction,
+}
+
+/// A function, and what is known of it.
+#[derive(Debug, Default)]
+pub(in crate::supervisor) struct Around {
+    pub(in crate::supervisor) range: Range<u64>,
+    functions: Known,
 }
 
 /// Those of a run.
@@ -92,11 +101,16 @@ pub(in crate::supervisor) struct Trampolines {
     /// The other way round.
     original: BTreeMap<u64, u64>,
     traps: BTreeMap<u64, Trap>,
-    compared: Option<Compared>,
+    /// By [`Which`].
+    compared: [Option<Compared>; 2],
     /// Hits that were left when they were put up.
     left: u64,
-    /// Words that the fence looks at: the next to be replaced.
-    next_word: usize,
+    /// Words that are looked at: the next to be replaced.
+    next_word: [usize; 2],
+    /// Hits count: it is the turn of a thread whose do.
+    counts: bool,
+    /// The state in which a thread is awaited, and where.
+    awaited: Option<(CopyId, u64)>,
     /// They are not used any more, and are still mapped.
     retired: bool,
 }
@@ -119,6 +133,24 @@ impl Trampolines {
     /// Whether they have taken the place of the instruction at an address.
     pub(super) fn displace(&self, address: u64) -> bool {
         self.patches.iter().any(|patch| patch.range().contains(&address)) || self.onward.contains_key(&address)
+    }
+
+    /// The state in which a thread is awaited, if that is compared with each time it comes there.
+    pub(super) fn awaits(&self) -> Option<CopyId> {
+        let (copy, at) = self.awaited.filter(|_| !self.retired)?;
+        self.patches.iter().any(|patch| patch.places.contains(&at)).then_some(copy)
+    }
+
+    /// A thread goes on whose hits count, or one whose do not.
+    pub(super) fn set_counts(&mut self, memory: &Memory, counts: bool) {
+        if std::mem::replace(&mut self.counts, counts) != counts {
+            self.set_word(memory, data::COUNTS, counts.into());
+        }
+    }
+
+    /// Whether an instruction is where a state is compared.
+    fn is_comparing(&self, pc: u64) -> Option<&Compared> {
+        self.compared.iter().flatten().find(|made| (made.comparing.0..made.comparing.1).contains(&pc))
     }
 
     fn is_in_middle(&self, address: u64) -> bool {
@@ -220,22 +252,22 @@ impl Trampolines {
 }
 
 impl Supervisor {
-    /// Puts trampolines up for a run, or for a fence while the debugger lets the program run; its one thread is stopped. What
-    /// cannot have one is met by stops as before.
-    pub(super) fn put_up_trampolines(&mut self) {
+    /// Puts trampolines up for a run, or for a fence or a place in the notes while the debugger lets the program run; its threads are
+    /// stopped. What cannot have one is met by stops as before. Threads must take turns: what a trampoline keeps is there once.
+    pub(in crate::supervisor) fn put_up_trampolines(&mut self) {
         let Some(leader) = self.program.as_ref().map(|program| program.leader) else { return };
-        let counts = self.running.as_ref().is_none_or(|running| {
-            running.wanted.keep_every.is_none()
-                && running.wanted.thread.is_none_or(|thread| thread == self.virtual_id(leader))
-        });
-        if self.served_threads() != [leader] || !counts {
+        let counts = self.running.as_ref().is_none_or(|running| running.wanted.keep_every.is_none());
+        let one_by_one = self.served_threads() == [leader] || self.leader_in_turn().is_some();
+        if !one_by_one || !counts {
             return;
         }
         self.take_down_trampolines();
         // The bytes of breakpoints are not the program's.
         self.remove_breakpoints();
-        let made = self.trampolines_for_run();
-        if let Some((trampolines, bytes)) = made {
+        let awaited = self.awaited_copy();
+        let stays = self.spin_awaited().filter(|_| awaited.is_none());
+        let made = self.trampolines_for_run(awaited, stays);
+        if let Some((mut trampolines, bytes)) = made {
             let (start, length) = (trampolines.range.start, trampolines.range.end - trampolines.range.start);
             let protection = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as u64;
             let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
@@ -245,6 +277,7 @@ impl Supervisor {
             });
             if mapped.is_ok() {
                 self.meet_by_trampolines(&trampolines);
+                trampolines.awaited = awaited;
                 self.trampolines = Some(trampolines);
                 // There will be few stops.
                 self.unpin();
@@ -253,7 +286,11 @@ impl Supervisor {
         self.insert_breakpoints();
     }
 
-    fn trampolines_for_run(&self) -> Option<(Trampolines, Vec<u8>)> {
+    fn trampolines_for_run(
+        &self,
+        awaited: Option<(CopyId, u64)>,
+        stays: Option<u64>,
+    ) -> Option<(Trampolines, Vec<u8>)> {
         let program = self.program.as_ref()?;
         let none = (Vec::new(), VecDeque::new(), Functions::new());
         let (spots, last, left, ranges, mut taken) = match &self.running {
@@ -268,7 +305,7 @@ impl Supervisor {
                 (&none.0, &none.1, u64::MAX >> 1, self.fence.as_ref().map_or(&none.2, |fence| &fence.functions), taken)
             }
         };
-        taken.extend(self.signals_ahead());
+        taken.extend(stays);
         let mut functions = Known::default();
         for ranges in ranges {
             let read = |&(start, end): &(u64, u64)| {
@@ -283,10 +320,33 @@ impl Supervisor {
             };
             functions.read(&ranges.iter().map(read).collect::<Vec<_>>(), word);
         }
-        let fence = self.fence.as_ref().map(|fence| (fence.pc, fence.in_call, code::compared(&fence.registers)));
-        let near = spots.first().map(|spot| spot.address).or(fence.map(|(pc, ..)| pc))?;
-        let wanted = Wanted { spots, fence, last, left, taken };
+        let state = |which: Which, fence: &Fence| State {
+            which,
+            pc: fence.pc,
+            in_call: fence.in_call,
+            registers: code::compared(&fence.registers),
+        };
+        let mut states: Vec<State> = self.fence.iter().map(|fence| state(Which::Fence, fence)).collect();
+        if let Some((copy, at)) = awaited
+            && let Ok(fence) = self.fence_of(copy)
+        {
+            self.read_function(&mut functions, at);
+            states.push(state(Which::Awaited, &fence));
+        }
+        let near = spots.first().map(|spot| spot.address).or(states.first().map(|state| state.pc))?;
+        let wanted = Wanted { spots, states, last, left, taken };
         written(place_near(program.leader, near)?, &wanted, &functions, &program.memory)
+    }
+
+    /// Whether a trampoline can compare the state each time that a thread comes to an instruction.
+    pub(in crate::supervisor) fn can_compare_at(&self, around: &mut Around, pc: u64) -> bool {
+        let Some(program) = &self.program else { return false };
+        if !around.range.contains(&pc) {
+            *around = Around::default();
+            around.range = self.read_function(&mut around.functions, pc).unwrap_or(pc..pc + 1);
+        }
+        let plan = plan::planned(&BTreeSet::from([pc]), &around.functions, &BTreeSet::new(), &program.memory);
+        plan.iter().any(|planned| planned.kind() != Kind::ByBranches && planned.address == pc)
     }
 
     /// Breakpoints are not needed where there is a jump.
@@ -320,7 +380,7 @@ impl Supervisor {
     }
 
     /// The same for a child that has inherited them.
-    pub(super) fn clean_jumps(&mut self, memory: &Memory, shared: bool) {
+    pub(in crate::supervisor) fn clean_jumps(&mut self, memory: &Memory, shared: bool) {
         if let Some(trampolines) = &mut self.trampolines {
             trampolines.clean(memory);
             trampolines.inserted &= !shared;
@@ -358,7 +418,7 @@ impl Supervisor {
     }
 
     /// Takes the trampolines of a stopped program away.
-    pub(super) fn take_down_trampolines(&mut self) {
+    pub(in crate::supervisor) fn take_down_trampolines(&mut self) {
         self.take_counts();
         self.remove_jumps();
         let Some(trampolines) = self.trampolines.take() else { return };
@@ -369,9 +429,13 @@ impl Supervisor {
         }
     }
 
-    /// There is another thread, which they are not made for: everything is met by stops again.
+    /// There is another thread, or something else is awaited, which they are not made for: everything is met by stops again.
     pub(super) fn do_without_trampolines(&mut self) {
         self.take_counts();
+        if let Some(running) = &mut self.running {
+            // They may come again.
+            running.stops = 0;
+        }
         self.remove_jumps();
         let Some(trampolines) = &mut self.trampolines else { return };
         let patches = std::mem::take(&mut trampolines.patches);

@@ -2,7 +2,7 @@
 
 use nix::unistd::Pid;
 
-use super::code::{self, Compared, LONGEST, data};
+use super::code::{self, LONGEST, Which, data};
 use super::{Met, Patch, Trap};
 use crate::raw;
 use crate::supervisor::served::{Fence, Supervisor};
@@ -34,30 +34,41 @@ impl Supervisor {
                 raw::set_registers(tid, &registers).ok();
                 self.run_over(RunEnd::Hits);
             }
-            Trap::Fence { pc, differs } => {
+            Trap::Same { which, pc, differs } => {
                 registers.rip = pc;
                 raw::set_registers(tid, &registers).ok();
-                if self.fence_met(tid) {
-                    self.at_fence(tid);
-                } else {
-                    self.note_difference();
-                    registers.rip = differs;
-                    raw::set_registers(tid, &registers).ok();
-                    self.go_on(tid);
+                let met = match which {
+                    Which::Fence => self.fence_met(tid),
+                    Which::Awaited => self.is_left_spinning(tid),
+                };
+                match which {
+                    Which::Fence if met => self.at_fence(tid),
+                    Which::Awaited if met => {}
+                    _ => {
+                        self.note_difference(which);
+                        registers.rip = differs;
+                        raw::set_registers(tid, &registers).ok();
+                        self.go_on(tid);
+                    }
                 }
             }
         }
         true
     }
 
-    /// Has the fence look at the word in which the program has just differed.
-    fn note_difference(&mut self) {
-        let Some((address, value)) = self.fence.as_ref().and_then(Fence::difference) else { return };
+    /// Has a comparison look at the word in which the program has just differed.
+    fn note_difference(&mut self, which: Which) {
+        let fence = match which {
+            Which::Fence => self.fence.as_ref(),
+            Which::Awaited => self.recording.place.as_ref().map(|(_, fence)| fence),
+        };
+        let Some((address, value)) = fence.and_then(Fence::difference) else { return };
         let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return };
-        let index = trampolines.next_word as u64;
-        trampolines.next_word = (trampolines.next_word + 1) % code::WORDS;
-        trampolines.set_word(&program.memory, data::WORD + 16 * index, address);
-        trampolines.set_word(&program.memory, data::WORD + 16 * index + 8, value);
+        let next = &mut trampolines.next_word[which as usize];
+        let index = *next as u64;
+        *next = (*next + 1) % code::WORDS;
+        trampolines.set_word(&program.memory, data::word(which, index), address);
+        trampolines.set_word(&program.memory, data::word(which, index) + 8, value);
     }
 
     /// Whether a signal that came while everything was being stopped is one of a trampoline's own.
@@ -68,8 +79,7 @@ impl Supervisor {
             registers.rip -= 1;
             return raw::set_registers(tid, &registers).is_ok();
         }
-        let comparing = |made: &Compared| (made.comparing.0..made.comparing.1).contains(&registers.rip);
-        matches!(number, libc::SIGSEGV | libc::SIGBUS) && trampolines.compared.as_ref().is_some_and(comparing)
+        matches!(number, libc::SIGSEGV | libc::SIGBUS) && trampolines.is_comparing(registers.rip).is_some()
     }
 
     /// A signal comes to a thread in a trampoline: the program is to see it where it is in its own code.
@@ -81,9 +91,8 @@ impl Supervisor {
         if !trampolines.contains(registers.rip) {
             return false;
         }
-        if let Some(compared) = trampolines.compared
+        if let Some(compared) = trampolines.is_comparing(registers.rip)
             && matches!(number, libc::SIGSEGV | libc::SIGBUS)
-            && (compared.comparing.0..compared.comparing.1).contains(&registers.rip)
         {
             // A word is not mapped any more, and was when the fence was.
             registers.rip = compared.differs;
@@ -96,7 +105,7 @@ impl Supervisor {
         match self.leave_trampoline(tid, exactly) {
             Met::Instruction => self.take_hits_back(tid, None),
             Met::Trap(Trap::Hit { spot, .. }) => self.take_hits_back(tid, Some(spot)),
-            Met::Trap(Trap::Fence { .. }) | Met::Nothing => {}
+            Met::Trap(Trap::Same { .. }) | Met::Nothing => {}
         }
         // Its handler may return into the middle of what a jump has replaced.
         let Ok(registers) = raw::registers(tid) else { return false };
@@ -152,7 +161,7 @@ impl Supervisor {
         for steps in (0..MOST_STEPS).rev() {
             let Ok(mut registers) = raw::registers(tid) else { break };
             let pc = registers.rip;
-            let comparing = trampolines.compared.filter(|made| (made.comparing.0..made.comparing.1).contains(&pc));
+            let comparing = trampolines.is_comparing(pc);
             let to = match (trampolines.original.get(&pc), trampolines.traps.get(&pc).copied(), comparing) {
                 // Signals come in between instructions; what has been displaced is better left by its end than in its middle.
                 (Some(original), ..) if !exactly && steps > MOST_STEPS / 2 && trampolines.is_in_middle(*original) => {
@@ -162,7 +171,7 @@ impl Supervisor {
                     met = Met::Instruction;
                     Some((*original, true))
                 }
-                (_, Some(trap @ (Trap::Hit { pc, .. } | Trap::Fence { pc, .. })), _) => {
+                (_, Some(trap @ (Trap::Hit { pc, .. } | Trap::Same { pc, .. })), _) => {
                     met = Met::Trap(trap);
                     Some((pc, true))
                 }
