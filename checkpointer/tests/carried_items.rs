@@ -31,7 +31,7 @@ fn survives(name: &str) -> Vec<String> {
         let mut copy = checkpoint.fork();
         let pid = copy.pid().as_raw();
         let warnings =
-            put_back_all(&state, &mut copy, &|id| if id == captured { pid } else { id }, &|_| true, true).unwrap();
+            put_back_all(&state, &mut copy, &|id| if id == captured { pid } else { id }, &|_| true, false).unwrap();
         let running = copy.let_go();
         sample.say(order);
         assert_eq!(sample.hear(), answer, "{name}, warnings: {warnings:?}");
@@ -103,7 +103,7 @@ fn cost_at_a_python_prompt() {
         let state = capture_all(&mut stopped, &Hints::default()).unwrap();
         captures.push(start.elapsed());
         let start = Instant::now();
-        assert_eq!(put_back_all(&state, &mut stopped, &|id| id, &|_| true, true).unwrap(), Vec::<String>::new());
+        assert_eq!(put_back_all(&state, &mut stopped, &|id| id, &|_| true, false).unwrap(), Vec::<String>::new());
         restores.push(start.elapsed());
     }
     captures.sort();

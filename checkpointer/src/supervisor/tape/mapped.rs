@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::unistd::Pid;
@@ -21,17 +22,30 @@ use crate::raw::Registers;
 pub(super) struct Watched {
     /// Once there are any.
     queue: Option<Inotify>,
-    names: BTreeMap<WatchDescriptor, PathBuf>,
+    files: BTreeMap<WatchDescriptor, File>,
 }
 
+/// A file.
+#[derive(Debug, Clone)]
+struct File {
+    name: PathBuf,
+    device: u64,
+    inode: u64,
+    /// When the call began that maps it.
+    begun: Instant,
+}
+
+/// So long after its beginning the call that maps a file is over.
+const MAPPED: Duration = Duration::from_secs(1);
+
 impl Watched {
-    fn add(&mut self, link: &Path, name: PathBuf) -> nix::Result<()> {
+    fn add(&mut self, link: &Path, file: File) -> nix::Result<()> {
         let queue = match &self.queue {
             Some(queue) => queue,
             None => self.queue.insert(Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?),
         };
         let watch = queue.add_watch(link, AddWatchFlags::IN_MODIFY)?;
-        self.names.insert(watch, name);
+        self.files.insert(watch, file);
         Ok(())
     }
 }
@@ -56,12 +70,13 @@ impl Supervisor {
         if !file.is_file() {
             return;
         }
-        if let Err(error) = self.recording.mapped.add(&link, name.clone()) {
+        let mapped = File { name: name.clone(), device: file.dev(), inode: file.ino(), begun: Instant::now() };
+        if let Err(error) = self.recording.mapped.add(&link, mapped.clone()) {
             tracing::info!("changes of {} are not noticed: {error}", name.display());
         }
         const PROT_WRITE: u64 = libc::PROT_WRITE as u64;
         if registers.rdx & PROT_WRITE != 0
-            && let Some(other) = Self::other_with(file.dev(), file.ino())
+            && let Some(other) = find(&mapped, |pid, rights| rights.contains('w') && !is_ours(pid))
         {
             self.stop_recording(&format!(
                 "{} is mapped by process {other}, too, whose stores are not noticed",
@@ -70,32 +85,44 @@ impl Supervisor {
         }
     }
 
-    /// A process that we do not trace and that has a file mapped shared and can write there.
-    fn other_with(device: u64, inode: u64) -> Option<Pid> {
-        let device = format!("{:02x}:{:02x}", libc::major(device), libc::minor(device));
-        let inode = inode.to_string();
-        let has = |text: &str| {
-            text.lines().any(|line| {
-                let mut words = line.split_whitespace().skip(1);
-                let shared = words.next().is_some_and(|rights| rights.contains('w') && rights.ends_with('s'));
-                shared && words.nth(1) == Some(&device) && words.next() == Some(&inode)
-            })
-        };
-        let processes = std::fs::read_dir("/proc").ok()?.flatten();
-        let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw);
-        let maps = |pid: &Pid| std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-        ids.into_iter().find(|pid| has(&maps(pid)) && !is_ours(*pid))
-    }
-
-    /// Looks whether a file has changed that the program has mapped.
+    /// Looks whether a file has changed that the program or a copy of it has mapped.
     pub(in crate::supervisor) fn notice_mapped(&mut self) {
-        let Some(queue) = &self.recording.mapped.queue else { return };
-        let Ok(changes) = queue.read_events() else { return };
-        let named = changes.first().and_then(|change| self.recording.mapped.names.get(&change.wd));
-        if let Some(name) = named.map(|name| name.display().to_string()) {
+        let mut written = None;
+        let mapped = &mut self.recording.mapped;
+        let Some(queue) = &mapped.queue else { return };
+        for change in queue.read_events().unwrap_or_default() {
+            let Some(file) = mapped.files.get(&change.wd) else { continue };
+            if find(file, |pid, _| is_ours(pid)).is_some() {
+                written = Some(file.name.display().to_string());
+            } else if file.begun.elapsed() > MAPPED {
+                // It has been unmapped, and nobody can come back to where it was mapped.
+                queue.rm_watch(change.wd).ok();
+                mapped.files.remove(&change.wd);
+            }
+        }
+        if let Some(name) = written {
             self.stop_recording(&format!("{name} is written to while the program has it mapped"));
         }
     }
+}
+
+/// A process that has a file mapped shared, with rights that will do.
+fn find(file: &File, wanted: impl Fn(Pid, &str) -> bool) -> Option<Pid> {
+    let device = format!("{:02x}:{:02x}", libc::major(file.device), libc::minor(file.device));
+    let inode = file.inode.to_string();
+    let has = |pid: Pid| {
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+        maps.lines().any(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let rights = words.next().filter(|rights| rights.ends_with('s'));
+            rights.is_some_and(|rights| {
+                words.nth(1) == Some(&device) && words.next() == Some(&inode) && wanted(pid, rights)
+            })
+        })
+    };
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw);
+    ids.into_iter().find(|pid| has(*pid))
 }
 
 /// Whether a process is part of the session.
