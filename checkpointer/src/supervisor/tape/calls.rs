@@ -13,6 +13,7 @@ use super::kinds::Kind;
 use super::lent::Lent;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
 use super::locks::is_about_locks;
+use super::own_readings::is_own;
 use super::relocated::places_now;
 use super::timers::changes_timers;
 use crate::inject::injector::Injector;
@@ -230,11 +231,14 @@ impl Supervisor {
                 call.effect = Some(format!("{} {}", row.name, String::from_utf8_lossy(&path)).into());
             }
         }
-        // The interpreter looks at this clock whenever it takes a lock, for a debugger's prompt among others.
         const MONOTONIC: u64 = libc::CLOCK_MONOTONIC as u64;
+        let reads_clock = row.name == "clock_gettime" && arguments[0] == MONOTONIC;
+        if reads_clock && !self.recording.served && is_own(pid, registers) {
+            return Concern::Live;
+        }
         call.short |=
             matches!(row.name, "clock_gettime" | "gettimeofday" | "time" | "times" | "getrusage" | "getrandom");
-        call.query |= row.name == "getcwd" || row.name == "clock_gettime" && arguments[0] == MONOTONIC;
+        call.query |= row.name == "getcwd" || reads_clock && self.recording.rule() != Rule::Told;
         // A debugger in the process shows a socket with its addresses, as a value that is returned for example.
         call.query |= !self.recording.served && matches!(row.name, "getsockname" | "getpeername");
         match row.name {
@@ -274,7 +278,7 @@ impl Supervisor {
     fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
         let rule = self.recording.rule();
         let mut given = given::digest(&view(tid, pid), call.row, &call.arguments);
-        if let Some(name) = call.about.as_ref().filter(|_| rule == Rule::Shared && call.query) {
+        if let Some(name) = call.about.as_ref().filter(|_| rule.is_shared() && call.query) {
             // A debugger's own files have the same numbers at other times.
             let mut sum = std::hash::DefaultHasher::new();
             name.hash(&mut sum);
@@ -297,7 +301,7 @@ impl Supervisor {
                     return Taken::Answered;
                 }
                 Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
-                Found::End if rule == Rule::Shared && asked.query && !mark.others_are_at_end(known) => {
+                Found::End if rule.is_shared() && asked.query && !mark.others_are_at_end(known) => {
                     return self.let_in(tid, registers, call, None, None, None);
                 }
                 Found::End if rule == Rule::Exact && !mark.line.borrow().ends_at(&mark.at) => {
@@ -590,7 +594,7 @@ impl Supervisor {
         entry.timers = changes_timers(row).then(|| self.timers_of(pid, tid)).flatten();
         // A signal that comes now comes at a place with a name.
         let makes = matches!(shape.class, Class::Descriptor(_) | Class::Process);
-        let may_be_missing = self.recording.rule() == Rule::Shared && entry.asked.query;
+        let may_be_missing = self.recording.rule().is_shared() && entry.asked.query;
         if let Some(task) = self.tasks.get_mut(&tid).filter(|_| !makes && !may_be_missing) {
             task.made = Some(registers);
         }

@@ -87,8 +87,8 @@ impl Reading {
     }
 
     /// It may be the interpreter's own.
-    pub fn is_query(&self) -> bool {
-        self.which == libc::CLOCK_MONOTONIC.cast_unsigned()
+    fn is_query(&self, rule: Rule) -> bool {
+        rule != Rule::Told && self.which == libc::CLOCK_MONOTONIC.cast_unsigned()
     }
 
     /// Whether this is what a call that came to the tracer asks for.
@@ -101,7 +101,7 @@ impl Reading {
             "getcpu" => PROCESSOR,
             _ => return false,
         };
-        which == self.which && (rule == Rule::Exact || !self.is_query() || asked.arguments[1] == self.words[2])
+        which == self.which && (rule != Rule::Shared || !self.is_query(rule) || asked.arguments[1] == self.words[2])
     }
 
     /// What the call returned.
@@ -133,6 +133,16 @@ pub(super) enum Rule {
     Exact,
     /// A debugger lives in the process: its own memory may lie elsewhere, and it asks about files.
     Shared,
+    /// The same, and readings of the monotonic clock that could be the debugger's are not noted (own_readings.rs): the others are the
+    /// program's, and come one after the other, whoever asks.
+    Told,
+}
+
+impl Rule {
+    /// Whether a debugger lives in the process.
+    pub fn is_shared(self) -> bool {
+        self != Rule::Exact
+    }
 }
 
 /// One finished call.
@@ -182,8 +192,8 @@ impl Entry {
     }
 
     /// Readings of clocks, one after the other.
-    pub fn of_readings(readings: &[Reading], store: &Rc<Store>) -> Entry {
-        let query = readings.iter().all(Reading::is_query);
+    pub fn of_readings(readings: &[Reading], rule: Rule, store: &Rc<Store>) -> Entry {
+        let query = readings.iter().all(|reading| reading.is_query(rule));
         let asked = Asked { number: syscalls::FLUSH, arguments: [0; 6], given: 0, query };
         let bytes = readings.iter().flat_map(Reading::bytes).collect();
         let mut entry = Entry::new(asked, 0, vec![(0, bytes)], store);
@@ -365,7 +375,7 @@ impl Line {
                 if reading.is_for(asked, rule) {
                     return Found::Reading(index, nth, *reading);
                 }
-                if !reading.is_query() {
+                if !reading.is_query(rule) {
                     return if asked.query { Found::Unmatched } else { Found::Other(Rc::clone(entry)) };
                 }
             }
@@ -383,9 +393,11 @@ impl Line {
         }
         // A reading of the interpreter's clock may be one too many. If the notes ended with it, what the program has opened and read
         // would be passed over.
-        let is_clock = asked.query && syscalls::name(asked.number.into()) == "clock_gettime";
         let mut behind = (at..).map_while(|index| queue.get(index));
-        match is_clock && behind.any(|entry| entry.offset.is_some() || !entry.made.is_empty()) {
+        match asked.query
+            && is_clock(asked.number)
+            && behind.any(|entry| entry.offset.is_some() || !entry.made.is_empty())
+        {
             true => Found::Unmatched,
             false => Found::End,
         }
@@ -460,7 +472,9 @@ impl Line {
             if let Some(half) = queue.get(at).filter(|entry| into > 0 && into < entry.readings) {
                 let readings = half.all_readings();
                 let readings = &readings[..into.min(readings.len())];
-                kept.entries.push_back(Rc::new(Entry::of_readings(readings, &half.store)));
+                let mut part = Entry::of_readings(readings, Rule::Shared, &half.store);
+                part.asked.query &= half.asked.query;
+                kept.entries.push_back(Rc::new(part));
             }
             (*thread, kept)
         };
@@ -511,6 +525,10 @@ impl Line {
     }
 }
 
+fn is_clock(number: u32) -> bool {
+    syscalls::name(number.into()) == "clock_gettime"
+}
+
 /// Addresses look like this; what is smaller is a number that must be equal.
 const ADDRESSES: std::ops::Range<u64> = 0x1_0000..0x7fff_ffff_f000;
 
@@ -527,9 +545,9 @@ fn same(known: &Asked, asked: &Asked, rule: Rule) -> bool {
         "lseek" | "pread64" | "pwrite64" | "ftruncate" | "truncate" | "fallocate"
     );
     // The buffer is on the stack, and tells the program's readings of the clock from the interpreter's.
-    let exact_address = syscalls::name(asked.number.into()) == "clock_gettime" && asked.query;
+    let exact_address = is_clock(asked.number) && asked.query;
     let address = |value: u64| ADDRESSES.contains(&value) && !exact_address;
-    rule == Rule::Shared
+    rule.is_shared()
         && known
             .arguments
             .iter()
@@ -645,7 +663,7 @@ mod tests {
     #[test]
     fn readings_come_one_after_the_other() {
         let (mut line, store) = line(&[(WRITE, 1, false)]);
-        line.push(1, Entry::of_readings(&[reading(0, 1), reading(1, 2), reading(0, 1)], &store));
+        line.push(1, Entry::of_readings(&[reading(0, 1), reading(1, 2), reading(0, 1)], Rule::Shared, &store));
         line.push(1, Entry::new(asked(MKDIR, 0, false), 0, Vec::new(), &store));
         let exact = |into, asked: &Asked| line.find(1, 1, into, asked, Rule::Exact);
         assert_eq!(found(&exact(0, &clock(0, 9))), Some((1, 0)));
@@ -663,7 +681,7 @@ mod tests {
     #[test]
     fn a_line_can_part_in_the_middle_of_readings() {
         let (mut line, store) = line(&[(WRITE, 1, false)]);
-        line.push(1, Entry::of_readings(&[reading(0, 1), reading(0, 1), reading(0, 1)], &store));
+        line.push(1, Entry::of_readings(&[reading(0, 1), reading(0, 1), reading(0, 1)], Rule::Exact, &store));
         let other = line.part(&[(1, 1)].into(), 2);
         assert_eq!((other.end(1), other.readings(1, 1).map(|entry| entry.readings)), (2, Some(2)));
         assert_eq!(line.part(&[(1, 1)].into(), 0).end(1), 1);

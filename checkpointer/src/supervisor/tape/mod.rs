@@ -22,6 +22,7 @@ mod line;
 mod locks;
 mod loops;
 mod mapped;
+mod own_readings;
 mod places;
 mod printed;
 mod prints;
@@ -172,6 +173,8 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) served: bool,
     /// The process has our functions for reading clocks.
     pub(in crate::supervisor) clocks: bool,
+    /// Readings of clocks by a debugger in the process are told by their callers.
+    told: bool,
     mark: Mark,
     lines: Vec<Rc<RefCell<Line>>>,
     store: Rc<Store>,
@@ -224,6 +227,7 @@ impl Recording {
             own: None,
             served: false,
             clocks: false,
+            told: false,
             mark: Mark::default(),
             lines: Vec::new(),
             store: Rc::default(),
@@ -268,7 +272,11 @@ impl Recording {
     }
 
     fn rule(&self) -> Rule {
-        if self.served { Rule::Exact } else { Rule::Shared }
+        match (self.served, self.told) {
+            (true, _) => Rule::Exact,
+            (false, false) => Rule::Shared,
+            (false, true) => Rule::Told,
+        }
     }
 
     /// The place now, for a copy that is made of a process with these timers, for which these signals of others wait.

@@ -141,7 +141,7 @@ impl Supervisor {
         let due = if mark.live { self.recording.timers_due.as_ref() } else { timers };
         let ends = match self.recording.rule() {
             Rule::Exact => line.ends_at(&mark.at),
-            Rule::Shared => line.has_only_queries_behind(&mark.at),
+            Rule::Shared | Rule::Told => line.has_only_queries_behind(&mark.at),
         };
         let ended = due.is_some_and(|timers| !timers.is_empty()) && (mark.live || ends);
         let tick = mark.schedule.tick;
