@@ -29,6 +29,9 @@ const LONGEST: u64 = 1 << 16;
 /// How many words there are at [`OWN_CALLERS`].
 const OWN_WORDS: usize = 2 + 2 * (OWN_READERS + OWN_RANGES);
 
+/// Where functions go on that have called one that reads the clock, each with a number of bytes on the stack.
+type Readers = Vec<(u64, u64)>;
+
 /// What the function in the process compares with, as it lies at [`crate::raw::OWN_CALLERS`]. Distances are from the stack pointer at
 /// its first instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub(super) struct OwnCallers {
     /// Distance to where the C library's caller goes on.
     to_caller: u64,
     /// Where functions of the interpreter go on that read the clock for others, and the distance to where their callers go on.
-    readers: Vec<(u64, u64)>,
+    readers: Readers,
     /// The functions that wait.
     waiting: Vec<Range<u64>>,
 }
@@ -240,7 +243,7 @@ impl<'d> Image<'d> {
     }
 
     /// For an interpreter: where functions go on that read the clock for others, with what they have pushed, and those that wait.
-    fn waiting(&self) -> Option<(Vec<(u64, u64)>, Vec<Range<u64>>)> {
+    fn waiting(&self) -> Option<(Readers, Vec<Range<u64>>)> {
         let mut reads = Vec::new();
         let mut waits = HashSet::new();
         let mut called: HashMap<u64, Vec<u64>> = HashMap::new();
