@@ -564,6 +564,47 @@ fn a_clock_that_was_read_without_tracing_is_read_again_with_it() {
     }
 }
 
+const POOL: &str = "\
+import concurrent.futures, pdb
+with concurrent.futures.ThreadPoolExecutor(3) as pool:
+    squares = list(pool.map(lambda x: x * x, range(40)))
+total = 0
+for square in squares:
+    total += square
+    with open('log.txt', 'a') as log:
+        log.write('%d\\n' % total)
+pdb.set_trace()
+end = 1
+";
+
+/// The pool waits for its threads in the order of their addresses, which are others where a search has made objects before.
+#[test]
+fn threads_of_a_pool_may_end_in_another_order_and_no_effect_is_made_twice() {
+    let world = World::new().file("prog.py", POOL);
+    let lines = [
+        "continue",
+        "fred-reverse-watch total < 500",
+        "p total",
+        "fred-reverse-watch total < 200",
+        "p total",
+        "fred-undo 2",
+        "p total",
+    ];
+    let events = world.fred(PDB, &["prog.py"], &lines.map(str::to_owned));
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let looks: Vec<&str> =
+        events.iter().filter(|event| event["line"] == "p total").map(|event| said(event).trim()).collect();
+    assert_eq!(looks, ["385", "140", "20540"]);
+    assert_eq!(world.diverged(), 0, "{}", world.output());
+    let wanted: Vec<String> = (0..40u32)
+        .scan(0, |sum, x| {
+            *sum += x * x;
+            Some(sum.to_string())
+        })
+        .collect();
+    assert_eq!(world.read("log.txt").lines().collect::<Vec<_>>(), wanted);
+}
+
 /// The interpreter in PATH, that of the system, which is built in another way, and all of pyenv's.
 fn pythons() -> Vec<String> {
     let home = std::env::var("HOME").unwrap_or_default();

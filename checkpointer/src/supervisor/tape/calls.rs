@@ -15,6 +15,7 @@ use super::line::{Asked, Entry, Found, Made, Rule, place};
 use super::locks::is_about_locks;
 use super::own_readings::is_own;
 use super::relocated::places_now;
+use super::schedule::{Cause, Stand};
 use super::timers::changes_timers;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
@@ -274,6 +275,17 @@ impl Supervisor {
         if changes { Concern::Changes(call) } else { Concern::Live }
     }
 
+    /// A thread has come to the end of its notes before others: where turns are chosen they come first, so that all that is noted has
+    /// been done when what comes next is done for real.
+    fn waits_for_others(&mut self, tid: Pid, known: i32) -> bool {
+        if !self.recording.chooses_turns() || !self.others_can_go_on(known) || !self.back_out(tid) {
+            return false;
+        }
+        self.recording.schedule().set(known, Stand::Held);
+        self.next_turn(Cause::Call);
+        true
+    }
+
     /// Looks a call up in the notes.
     fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
         let rule = self.recording.rule();
@@ -304,7 +316,10 @@ impl Supervisor {
                 Found::End if rule.is_shared() && asked.query && !mark.others_are_at_end(known) => {
                     return self.let_in(tid, registers, call, None, None, None);
                 }
-                Found::End if rule == Rule::Exact && !mark.line.borrow().ends_at(&mark.at) => {
+                Found::End if mark.is_early(known, rule) => {
+                    if self.waits_for_others(tid, known) {
+                        return Taken::Left;
+                    }
                     self.part("nothing more of this thread", &asked.words());
                 }
                 Found::End => {

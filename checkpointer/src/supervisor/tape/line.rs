@@ -298,7 +298,9 @@ pub(super) struct Line {
     /// Why nothing is noted behind its end.
     pub ended: Option<String>,
     /// What waited for the newest process when it was left.
-    pub newest: Option<Newest>,
+    pub newest: Option<Rc<Newest>>,
+    /// Whose turn it is, is chosen anew behind its last turn, although calls are noted there.
+    pub chooses_turns: bool,
 }
 
 fn set(offsets: &mut Vec<(Held, i64)>, file: &Held, at: i64) {
@@ -480,7 +482,20 @@ impl Line {
         };
         let queues = self.queues.iter().map(up_to).collect();
         let turns = self.turns.up_to(place(places, SCHEDULE));
-        Line { queues, turns, before: self.before.clone(), ended: None, newest: None }
+        Line { queues, turns, before: self.before.clone(), ..Line::default() }
+    }
+
+    /// A line with the same calls and, from this place on, other turns.
+    pub fn part_turns(&self, places: &Places) -> Line {
+        let queues = self.queues.iter().map(|(thread, queue)| (*thread, queue.up_to(usize::MAX))).collect();
+        Line {
+            queues,
+            turns: self.turns.up_to(place(places, SCHEDULE)),
+            before: self.before.clone(),
+            ended: self.ended.clone(),
+            newest: self.newest.clone(),
+            chooses_turns: true,
+        }
     }
 
     /// What was done outside behind these places: names, each once, and how often.

@@ -69,7 +69,7 @@ impl Supervisor {
         for (number, information) in self.waiting_for(leader) {
             deferred.push(number, information);
         }
-        self.recording.mark.line.borrow_mut().newest = Some(Newest { timers, deferred });
+        self.recording.mark.line.borrow_mut().newest = Some(Rc::new(Newest { timers, deferred }));
     }
 
     /// The notes end here.
