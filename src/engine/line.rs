@@ -80,6 +80,7 @@ impl Engine {
             strides: HashMap::new(),
             lost: Vec::new(),
             divergence: std::cell::RefCell::new(None),
+            unrecorded: Default::default(),
             changed: false,
             nudge: None,
             since: SinceLast::default(),
