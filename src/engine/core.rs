@@ -158,6 +158,14 @@ impl Engine {
         Failure { message: message.into(), cost: self.spent() }
     }
 
+    /// The same for a move that ends at the start of the history, with what lets that begin earlier.
+    pub(super) fn at_start(&self, message: &str) -> Failure {
+        match self.dialect.begins_late(&self.options.argv) {
+            Some(hint) => self.failure(format!("{message} ({hint})")),
+            None => self.failure(message),
+        }
+    }
+
     /// Begins to count the cost of a command.
     pub(super) fn begin(&mut self) {
         self.cost = Cost::default();
