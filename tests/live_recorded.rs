@@ -388,6 +388,7 @@ const CLOCKS: &str = r#"
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 static unsigned sum, seen[5];
 
@@ -400,6 +401,14 @@ static void learn(void)
     gettimeofday(&day, NULL);
     sum = sum * 31 + day.tv_usec;
     sum = sum * 31 + time(NULL);
+}
+
+static void learn_counter(void)
+{
+    unsigned processor;
+    sum = sum * 31 + __rdtsc();
+    sum = sum * 31 + __rdtscp(&processor);
+    sum = sum * 31 + processor;
 }
 
 static void round_over(int round)
@@ -418,6 +427,8 @@ int main(void)
     for (int round = 0; round < 3; round++) {
         for (int k = 0; k < 4000; k++)
             learn();
+        for (int k = 0; k < 100; k++)
+            learn_counter();
         round_over(round);
     }
     pthread_t thread;
@@ -460,6 +471,50 @@ fn clocks_of_a_native_program_are_read_again_as_they_were() {
     // What the rounds had learnt when they were run first is what they have learnt at the end, and in between.
     assert_eq!(value(seen[0]), value(seen[seen.len() - 1]), "{seen:?}");
     assert_eq!(value(seen[1]), value(seen[2]), "{seen:?}");
+    assert_eq!(world.diverged(), 0, "{}", world.output());
+}
+
+const PROCESSORS: &str = r#"
+#define _GNU_SOURCE
+#include <sched.h>
+#include <x86intrin.h>
+
+int main(void)
+{
+    cpu_set_t set;
+    unsigned long long before = __rdtsc();
+    int found = 0;
+    for (int i = 0; i < 3; i++)
+        sched_getaffinity(0, sizeof set, &set);
+    found = CPU_COUNT(&set);
+    return before < __rdtsc() ? found : 0;
+}
+"#;
+
+/// Who is stepped is kept on one processor, which is not to be seen; and a step over a reading of the counter is one step.
+#[test]
+fn a_program_that_is_stepped_sees_all_processors() {
+    let sample = Sample::of("program.c", PROCESSORS);
+    let world = World::at(sample.path());
+    let mut lines = vec!["break main", "run", "display/i $pc"];
+    lines.extend(["next"; 3]);
+    lines.extend(["stepi"; 12]);
+    lines.extend([
+        "tbreak program.c:14",
+        "continue",
+        "print found",
+        "fred-reverse-next",
+        "next",
+        "print found",
+        "continue",
+    ]);
+    let lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
+    let events = world.fred(&["gdb", "-q", "-nx"], &["./program"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let processors = std::thread::available_parallelism().expect("processors").get();
+    let found: Vec<&str> = events.iter().filter(|event| event["line"] == "print found").map(said).collect();
+    assert!(found.iter().all(|text| text.trim().ends_with(&format!("= {processors}"))), "{found:?}");
+    assert_eq!(events.last().expect("events")["stop"]["exit_code"], processors, "{events:#?}");
     assert_eq!(world.diverged(), 0, "{}", world.output());
 }
 

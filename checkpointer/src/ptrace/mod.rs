@@ -45,6 +45,8 @@ pub enum Change {
     Exec,
     /// It is about to end.
     Ending,
+    /// It is about to read the time-stamp counter, which faults. Told by the instruction, not by the status.
+    Counter,
     /// Something that was not asked for.
     Other(i32),
 }

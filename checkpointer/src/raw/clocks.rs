@@ -152,8 +152,8 @@ core::arch::global_asm!(
     36:
     cmp edi, 1
     jne 32f
-    cmp qword ptr [r8 + 24], 0
-    jne 52f
+    cmp qword ptr [r8 + 24], 1
+    je 52f
     jmp 32f
     22:
     cmp rax, 2

@@ -145,13 +145,13 @@ pub(super) fn await_program(tid: Pid) -> std::io::Result<()> {
 
 /// An instruction that reads the time-stamp counter.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct CounterRead {
+pub(crate) struct CounterRead {
     /// `rdtscp`: the processor's number comes with it.
     pub with_processor: bool,
 }
 
 /// Whether a thread that got a fault stands at such an instruction.
-pub(super) fn counter_read(thread: &Thread, registers: &Registers) -> Option<CounterRead> {
+pub(crate) fn counter_read(thread: &Thread, registers: &Registers) -> Option<CounterRead> {
     match thread.read(registers.rip, 3).as_slice() {
         [0x0f, 0x31, ..] => Some(CounterRead { with_processor: false }),
         [0x0f, 0x01, 0xf9] => Some(CounterRead { with_processor: true }),

@@ -86,7 +86,7 @@ impl Supervisor {
         }
         task.group_stopped = matches!(what, Change::GroupStop(_));
         task.activity = Some(Activity::Stopped(stopped));
-        let what = match what {
+        let what = match self.sort_counter(tid, what) {
             Change::Signal(number) => self.sort_signal(tid, number),
             what => what,
         };
@@ -143,6 +143,7 @@ impl Supervisor {
         match what {
             Change::Exited(_) | Change::Killed(_) => {}
             Change::Seccomp => self.trap(tid),
+            Change::Counter => self.reads_counter(tid),
             Change::Syscall => self.watched_call(tid),
             Change::GroupStop(_) => self.leave_group_stopped(tid),
             Change::Born => {

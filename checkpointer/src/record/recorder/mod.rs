@@ -467,7 +467,7 @@ impl Recorder {
                 let between = task.phase == Phase::Running && task.interrupted.is_none();
                 if between { self.preempted(id) } else { self.go_on(id) }
             }
-            Change::Interrupted | Change::VforkDone | Change::Other(_) => self.go_on(id),
+            Change::Interrupted | Change::VforkDone | Change::Counter | Change::Other(_) => self.go_on(id),
         };
         self.unless_killed(outcome)
     }

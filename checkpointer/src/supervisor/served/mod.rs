@@ -161,6 +161,7 @@ impl Supervisor {
     pub(in crate::supervisor) fn served_stop(&mut self, tid: Pid, what: Change) {
         match what {
             Change::Seccomp => self.trap(tid),
+            Change::Counter => self.reads_counter(tid),
             Change::Syscall => self.served_call(tid),
             Change::GroupStop(_) => self.leave_group_stopped(tid),
             Change::Born => {

@@ -239,7 +239,7 @@ impl Supervisor {
         }
         call.short |=
             matches!(row.name, "clock_gettime" | "gettimeofday" | "time" | "times" | "getrusage" | "getrandom");
-        call.query |= row.name == "getcwd" || reads_clock && self.recording.rule() != Rule::Told;
+        call.query |= row.name == "getcwd" || reads_clock;
         // A debugger in the process shows a socket with its addresses, as a value that is returned for example.
         call.query |= !self.recording.served && matches!(row.name, "getsockname" | "getpeername");
         match row.name {
@@ -258,8 +258,8 @@ impl Supervisor {
             }
             _ => {}
         }
-        if call.shape.class == Class::Process {
-            // It would inherit that.
+        if call.shape.class == Class::Process || row.name == "sched_getaffinity" {
+            // It would inherit that, or tell of it.
             self.unpin();
         }
         if call.shape.class == Class::Process {
@@ -444,8 +444,10 @@ impl Supervisor {
             return self.let_in(tid, registers, call, None, None, Some((index, Rc::clone(entry))));
         }
         if entry.still {
-            // Opened for real each time; whether it is as it was shows then.
+            // Opened for real each time; whether it is as it was shows then. That takes as long as it takes: whose turn it was
+            // meanwhile is noted.
             self.advance(known, index + 1);
+            let call = Call { short: true, ..call };
             return self.let_in(tid, registers, call, None, Some(entry.asked.words()), None);
         }
         let given = self.tasks.get(&tid).is_some_and(|task| task.given == Some(index));
@@ -601,6 +603,8 @@ impl Supervisor {
             drop(self.recording.mark.reader.show());
         }
         let mut entry = Entry::new(asked, result, outputs, &self.recording.store);
+        // One more is made for real; but what is noted is the program's.
+        entry.asked.query &= row.name != "clock_gettime" || self.recording.rule() != Rule::Told;
         entry.made = made;
         entry.still = still;
         if result >= 0 {

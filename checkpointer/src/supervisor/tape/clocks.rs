@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::Supervisor;
+use super::counter::trap_counter;
 use super::line::{Asked, Entry, Reading, Rule, place};
 use super::own_readings::OwnCallers;
 use crate::inject::injector::{Injector, write_memory};
@@ -49,6 +50,7 @@ pub(in crate::supervisor) fn install(tid: Pid) -> Result<(), InjectError> {
     injector.write(MODES, &modes(ClockMode::Plain, ClockMode::Plain, Rule::Exact, false))?;
     injector.call(Sysno::mprotect, [IMAGE, IMAGE_SIZE, executable, 0, 0, 0])?;
     injector.call(Sysno::mprotect, [CLOCK_STUBS, PAGE, executable, 0, 0, 0])?;
+    trap_counter(&mut injector, true)?;
     injector.finish()
 }
 

@@ -43,6 +43,9 @@ impl Asked {
         if self.number == SIGNAL {
             return "a signal".to_owned();
         }
+        if self.number == COUNTER {
+            return "a reading of the time-stamp counter".to_owned();
+        }
         let [a, b, c, ..] = self.arguments;
         format!("{}({a:#x}, {b:#x}, {c:#x}, ...)", syscalls::name(self.number.into()))
     }
@@ -58,6 +61,9 @@ pub(super) struct Reading {
 
 /// Stands for a call's number where a signal is noted by itself.
 pub(super) const SIGNAL: u32 = u32::MAX;
+
+/// Stands for a call's number where the time-stamp counter was read.
+pub(super) const COUNTER: u32 = u32::MAX - 1;
 
 const TIME_OF_DAY: u32 = 0x100;
 const TIME: u32 = 0x101;
@@ -189,6 +195,20 @@ impl Entry {
             timers: None,
             store: Rc::clone(store),
         }
+    }
+
+    /// What the time-stamp counter showed, and on which processor.
+    pub fn of_counter(asked: Asked, (value, processor): (u64, u32), store: &Rc<Store>) -> Entry {
+        let bytes = [value, processor.into()].map(u64::to_ne_bytes).concat();
+        Entry::new(asked, 0, vec![(0, bytes)], store)
+    }
+
+    /// The same again.
+    pub fn counter(&self) -> (u64, u32) {
+        let bytes = self.outputs.first().map(|(_, kept)| kept.bytes()).unwrap_or_default();
+        let (words, _) = bytes.as_chunks::<8>();
+        let word = |index: usize| words.get(index).copied().map_or(0, u64::from_ne_bytes);
+        (word(0), u32::try_from(word(1)).unwrap_or(0))
     }
 
     /// Readings of clocks, one after the other.
@@ -560,7 +580,7 @@ fn same(known: &Asked, asked: &Asked, rule: Rule) -> bool {
         "lseek" | "pread64" | "pwrite64" | "ftruncate" | "truncate" | "fallocate"
     );
     // The buffer is on the stack, and tells the program's readings of the clock from the interpreter's.
-    let exact_address = is_clock(asked.number) && asked.query;
+    let exact_address = rule == Rule::Shared && is_clock(asked.number) && asked.query;
     let address = |value: u64| ADDRESSES.contains(&value) && !exact_address;
     rule.is_shared()
         && known

@@ -12,6 +12,7 @@
 mod calls;
 mod children;
 mod clocks;
+mod counter;
 mod gift;
 mod given;
 mod held;

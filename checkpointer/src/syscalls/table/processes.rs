@@ -35,7 +35,7 @@ pub const ROWS: &[Row] = &[
     row(Sysno::setpgid, Effect).local().session(BY_ID),
     row(Sysno::setsid, Effect).local(),
     row(Sysno::sched_setaffinity, Effect).local().session(BY_ID),
-    row(Sysno::sched_getaffinity, Input).local().out(&[Result(2, 1)]).session(BY_ID),
+    row(Sysno::sched_getaffinity, Input).out(&[Result(2, 1)]).session(BY_ID),
     row(Sysno::sched_setparam, Effect).local().session(BY_ID),
     row(Sysno::sched_getparam, Input).local().out(&[Fixed(1, 4)]).session(BY_ID),
     row(Sysno::sched_setscheduler, Effect).local().session(BY_ID),
