@@ -173,7 +173,8 @@ class Session:
             return self.watch()
         line, count = ('step', 'step', 'next', 'next', 'finish')[kind], 1
         if self.dice.below(4) == 0:
-            count = 2 + self.dice.below(2)
+            # fred-reverse-finish takes no number.
+            count = max(1, (2 + self.dice.below(2)) * (line != 'finish'))
         index, done = self.here(), 0
         while done < count:
             before = self.before(line, index)
