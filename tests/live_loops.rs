@@ -333,3 +333,24 @@ fn a_handler_that_was_stepped_over_to_is_found_as_one_that_was_run_into() {
     assert!(events.iter().all(is_done), "{events:#?}");
     assert_eq!((place(&events[2]).0, place(&events[3]).0, place(&events[4]).0), (Some(10), Some(18), Some(17)));
 }
+
+/// The jump of two bytes with which the loop begins leads to its trampoline by a board in the function before it.
+#[test]
+fn steps_back_from_a_function_beside_a_loop_are_those_forward_in_reverse() {
+    let sample = Sample::made(&["boards.c"], "gcc -g -o program boards.c");
+    let (begin, steps) = (["break main", "run"], 30);
+    let forward: Vec<&str> = begin.into_iter().chain(std::iter::repeat_n("step", steps)).collect();
+    let forward = gdb(&sample, &forward);
+    // From one checkpoint each: the stretch is long.
+    let all = format!("step {steps}");
+    let back: Vec<&str> =
+        begin.into_iter().chain([all.as_str()]).chain(std::iter::repeat_n("fred-reverse-step", steps)).collect();
+    let back = gdb(&sample, &back);
+    assert!(back.iter().all(is_done), "{back:#?}");
+    let places = |events: &[Value]| -> Vec<String> {
+        events.iter().map(|event| format!("{:?}, depth {}", place(event), event["stop"]["depth"])).collect()
+    };
+    let mut wanted = places(&forward[1..]);
+    wanted.reverse();
+    assert_eq!(places(&back[2..]), wanted);
+}
