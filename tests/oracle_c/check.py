@@ -421,7 +421,8 @@ def compare(debugger, plan, events, trace, counted):
         size = len(debugger.looks)
         seen = {}
         for look in looks[size * number:size * number + size]:
-            seen.update(locals_of(debugger, look['output']))
+            for name, value in locals_of(debugger, look['output']).items():
+                seen.setdefault(name, value)
         known = [index for index in fits
                  if all(seen.get(name) == value for name, value in trace[index]['locals'].items())]
         if not known:

@@ -173,7 +173,8 @@ impl Symbols {
         entries
     }
 
-    /// Every address at which a line of a function begins.
+    /// Every address at which a line of a function begins, or where a debugger stops that knows lines by their beginnings: at calls
+    /// that were inlined, too.
     pub fn statements(&mut self, function: &Function) -> Vec<Statement> {
         let Some(&(first, _)) = function.ranges.first() else { return Vec::new() };
         let Some((module, bias)) = self.module_at(first) else { return Vec::new() };
@@ -184,7 +185,13 @@ impl Symbols {
             module.statements(from, to, every_row, &mut |address, file, line| {
                 found.push(Statement { address: address.wrapping_add(bias), file: file.to_owned(), line });
             });
+            if !every_row {
+                module.inlined_calls(from, to, &mut |address, file, line| {
+                    found.push(Statement { address: address.wrapping_add(bias), file: file.to_owned(), line });
+                });
+            }
         }
+        found.sort_by_key(|statement| statement.address);
         found
     }
 
