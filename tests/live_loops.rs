@@ -354,3 +354,24 @@ fn steps_back_from_a_function_beside_a_loop_are_those_forward_in_reverse() {
     wanted.reverse();
     assert_eq!(places(&back[2..]), wanted);
 }
+
+/// Inlined calls that begin where no line does are stops, too; and main begins where gdb's breakpoint at it is.
+#[test]
+fn steps_back_in_optimised_code_are_those_forward_in_reverse() {
+    let sample = Sample::made(&["moved.c"], "gcc -g -O2 -o program moved.c");
+    let begin = ["break main", "run"];
+    let steps: Vec<&str> = begin.into_iter().chain(std::iter::repeat_n("step", 9)).collect();
+    let forward = gdb(&sample, &steps);
+    let depth = |event: &Value| event["stop"]["depth"].as_u64();
+    let places: Vec<_> = forward[1..].iter().map(|event| (place(event), depth(event))).collect();
+    assert!(places.iter().filter(|(_, depth)| *depth == Some(2)).count() > 1, "{places:?}");
+    for at in 1..=9 {
+        let all = format!("step {at}");
+        let moves = ["fred-reverse-step", "fred-undo", "fred-reverse-next"];
+        let moved = gdb(&sample, &[&begin[..], &[&all], &moves].concat());
+        assert_eq!((place(&moved[2]), depth(&moved[2])), places[at], "{all}");
+        assert_eq!((place(&moved[3]), depth(&moved[3])), places[at - 1], "back from {at} of {places:?}");
+        let outer = places[..at].iter().rfind(|(_, depth)| *depth <= places[at].1);
+        assert_eq!((place(&moved[5]), depth(&moved[5])), *outer.expect("main"), "out from {at} of {places:?}");
+    }
+}

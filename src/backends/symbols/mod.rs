@@ -250,8 +250,11 @@ impl Symbols {
         let &(from, to) = ranges.first()?;
         let mut found = Vec::new();
         module.statements(from, to, false, &mut |address, _, line| found.push((address, line)));
-        // The second row of a function is behind its prologue (as gdb finds it, skip_prologue_using_sal).
-        let at = found.get(1).or(found.first())?.0;
+        // The second row of a function is behind its prologue (as gdb finds it, skip_prologue_using_sal). In a function that does not
+        // begin with a frame pointer gdb skips nothing (amd64_analyze_prologue).
+        let second = found.get(1).or(found.first())?.0;
+        let framed = matches!(module.row_at(second, |row| row.rule()).flatten(), Some(Rule::BasePointer(_)));
+        let at = if framed || self.every_row { second } else { from };
         Some(at.wrapping_add(bias))
     }
 
