@@ -375,3 +375,20 @@ fn steps_back_in_optimised_code_are_those_forward_in_reverse() {
         assert_eq!((place(&moved[5]), depth(&moved[5])), *outer.expect("main"), "out from {at} of {places:?}");
     }
 }
+
+/// What looks like the extended state in the frame of a signal is none: its words are compared.
+#[test]
+fn rounds_that_differ_beside_the_mark_of_a_signal_frame_are_told_apart() {
+    let sample = Sample::made(&["sealed.c"], "gcc -g -O0 -o program sealed.c");
+    let lines = [
+        "break 13 if seal.round == 30",
+        "run",
+        "fred-reverse-step",
+        "print seal.round",
+        "fred-reverse-step 3",
+        "print seal.round",
+    ];
+    let events = gdb(&sample, &lines);
+    assert_eq!((place(&events[2]), said(&events[3]).trim_end()), ((Some(12), Some("main")), "$1 = 30"), "{events:#?}");
+    assert_eq!((place(&events[4]), said(&events[5]).trim_end()), ((Some(13), Some("main")), "$2 = 29"), "{events:#?}");
+}

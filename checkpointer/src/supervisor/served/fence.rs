@@ -370,28 +370,43 @@ fn signal_frames_may_differ(live: Pid, address: u64, now: u64, then: u64) -> boo
     const RESUME: u64 = 0x1_0000;
     /// `err`, `trapno` and `cr2`.
     const LAST_TRAP: [u64; 3] = [200, 208, 224];
-    /// `mov $15, %rax; syscall`: rt_sigreturn(2).
-    const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
     let only_debuggers = (now ^ then) & !(TRAP | RESUME) == 0;
     let fields = LAST_TRAP.into_iter().chain([FLAGS, R11].into_iter().filter(|_| only_debuggers));
-    is_unwritten(live, address)
-        || fields.into_iter().any(|field| {
-            let (mut restorer, mut code) = ([0u8; 8], [0u8; RETURN.len()]);
-            raw::read_remote(live, address.wrapping_sub(field), &mut restorer) == restorer.len()
-                && raw::read_remote(live, u64::from_le_bytes(restorer), &mut code) == code.len()
-                && code == RETURN
-        })
+    is_unwritten(live, address) || fields.into_iter().any(|field| is_signal_frame(live, address.wrapping_sub(field)))
+}
+
+/// Whether a signal's frame begins at an address: with that of the code which returns from the handler.
+fn is_signal_frame(live: Pid, address: u64) -> bool {
+    /// `mov $15, %rax; syscall`: rt_sigreturn(2).
+    const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+    let mut code = [0u8; RETURN.len()];
+    word_at(live, address)
+        .is_some_and(|restorer| raw::read_remote(live, restorer, &mut code) == code.len() && code == RETURN)
 }
 
 /// Whether a word is one of those in the floating-point state of a signal's frame that XSAVE does not write (Intel SDM, volume 1, 13.4.1:
-/// bytes 416 to 463), so that what was on the dead stack is still there: what the kernel has written behind them tells.
+/// bytes 416 to 463), so that what was on the dead stack is still there: the kernel has written behind them what the state is, and into the
+/// frame where it is (`uc_mcontext.fpstate`).
 fn is_unwritten(live: Pid, address: u64) -> bool {
-    const MAGIC: u32 = 0x4650_5853;
+    /// `FP_XSTATE_MAGIC1`, with the size of the frame's state in the upper half, and where it is in the state.
+    const MAGIC: u64 = 0x4650_5853;
+    const SOFTWARE: u64 = 464;
+    /// What is below the state, which begins at a multiple of 64 (`get_sigframe`, arch/x86/kernel/signal.c): a frame of 440 bytes at
+    /// 8 below a multiple of 16.
+    const FRAME: u64 = 456;
+    const POINTER: u64 = 232;
     (1..=6u64).any(|words| {
-        let mut magic = [0u8; 4];
-        raw::read_remote(live, address + words * WORD as u64, &mut magic) == magic.len()
-            && u32::from_le_bytes(magic) == MAGIC
+        let state = (address + words * WORD as u64).wrapping_sub(SOFTWARE);
+        let frame = state.wrapping_sub(FRAME);
+        word_at(live, state.wrapping_add(SOFTWARE)).is_some_and(|word| word & u64::from(u32::MAX) == MAGIC)
+            && word_at(live, frame.wrapping_add(POINTER)) == Some(state)
+            && is_signal_frame(live, frame)
     })
+}
+
+fn word_at(live: Pid, address: u64) -> Option<u64> {
+    let mut word = [0u8; WORD];
+    (raw::read_remote(live, address, &mut word) == WORD).then(|| u64::from_le_bytes(word))
 }
 
 /// Private mappings that can be written, from /proc/PID/maps, neighbours made one.
