@@ -11,6 +11,7 @@ use std::time::Instant;
 use nix::unistd::Pid;
 
 use super::allocations::OURS;
+use super::differences::may_differ;
 use super::{Supervisor, Trampolines};
 use crate::inject::PAGE;
 use crate::raw::{self, Registers};
@@ -319,7 +320,7 @@ impl Fence {
                 let word = |bytes: &[u8]| bytes.get(from..from + WORD).and_then(|word| word.try_into().ok());
                 let (Some(is), Some(was)) = (word(&now[..both]), word(&then[..both])) else { break };
                 let address = at + from as u64;
-                if !signal_frames_may_differ(live, address, u64::from_le_bytes(is), u64::from_le_bytes(was)) {
+                if !may_differ(live, address, u64::from_le_bytes(is), u64::from_le_bytes(was)) {
                     break;
                 }
                 now[from..from + WORD].copy_from_slice(&was);
@@ -356,57 +357,6 @@ impl Fence {
             bytes[from as usize..to as usize].fill(0);
         }
     }
-}
-
-/// Whether a word in which two states differ is one of a signal's frame, on the stack or left behind on an alternate one, that tells
-/// of the last trap of the thread, or of having been stepped: that is what debuggers do, not what the program does (`struct rt_sigframe`,
-/// arch/x86/kernel/signal_64.c). Or one that nobody has written.
-fn signal_frames_may_differ(live: Pid, address: u64, now: u64, then: u64) -> bool {
-    // A frame begins with the address of the code that returns from the handler; general registers, flags and the rest follow.
-    const FLAGS: u64 = 184;
-    /// `syscall` leaves the flags there.
-    const R11: u64 = 72;
-    const TRAP: u64 = 0x100;
-    const RESUME: u64 = 0x1_0000;
-    /// `err`, `trapno` and `cr2`.
-    const LAST_TRAP: [u64; 3] = [200, 208, 224];
-    let only_debuggers = (now ^ then) & !(TRAP | RESUME) == 0;
-    let fields = LAST_TRAP.into_iter().chain([FLAGS, R11].into_iter().filter(|_| only_debuggers));
-    is_unwritten(live, address) || fields.into_iter().any(|field| is_signal_frame(live, address.wrapping_sub(field)))
-}
-
-/// Whether a signal's frame begins at an address: with that of the code which returns from the handler.
-fn is_signal_frame(live: Pid, address: u64) -> bool {
-    /// `mov $15, %rax; syscall`: rt_sigreturn(2).
-    const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
-    let mut code = [0u8; RETURN.len()];
-    word_at(live, address)
-        .is_some_and(|restorer| raw::read_remote(live, restorer, &mut code) == code.len() && code == RETURN)
-}
-
-/// Whether a word is one of those in the floating-point state of a signal's frame that XSAVE does not write (Intel SDM, volume 1, 13.4.1:
-/// bytes 416 to 463), so that what was on the dead stack is still there: the kernel has written behind them what the state is, and into the
-/// frame where it is (`uc_mcontext.fpstate`).
-fn is_unwritten(live: Pid, address: u64) -> bool {
-    /// `FP_XSTATE_MAGIC1`, with the size of the frame's state in the upper half, and where it is in the state.
-    const MAGIC: u64 = 0x4650_5853;
-    const SOFTWARE: u64 = 464;
-    /// What is below the state, which begins at a multiple of 64 (`get_sigframe`, arch/x86/kernel/signal.c): a frame of 440 bytes at
-    /// 8 below a multiple of 16.
-    const FRAME: u64 = 456;
-    const POINTER: u64 = 232;
-    (1..=6u64).any(|words| {
-        let state = (address + words * WORD as u64).wrapping_sub(SOFTWARE);
-        let frame = state.wrapping_sub(FRAME);
-        word_at(live, state.wrapping_add(SOFTWARE)).is_some_and(|word| word & u64::from(u32::MAX) == MAGIC)
-            && word_at(live, frame.wrapping_add(POINTER)) == Some(state)
-            && is_signal_frame(live, frame)
-    })
-}
-
-fn word_at(live: Pid, address: u64) -> Option<u64> {
-    let mut word = [0u8; WORD];
-    (raw::read_remote(live, address, &mut word) == WORD).then(|| u64::from_le_bytes(word))
 }
 
 /// Private mappings that can be written, from /proc/PID/maps, neighbours made one.
