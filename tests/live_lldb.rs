@@ -242,3 +242,25 @@ fn instructions_and_places_in_the_history_are_gone_back_to() {
         assert_eq!(said(&events[2]), said(&events[9]), "{lldb}");
     }
 }
+
+/// An inlined call that begins where its line does is two stops in one place; lldb remembers for the next stop there which of them
+/// it last showed.
+#[test]
+fn steps_back_through_inlined_calls_are_those_forward_in_reverse() {
+    let steps = 9;
+    let lines: Vec<&str> = ["b main", "run"]
+        .into_iter()
+        .chain(std::iter::repeat_n("step", steps))
+        .chain(std::iter::repeat_n(["bt", "fred-reverse-step"], steps).flatten())
+        .collect();
+    for lldb in lldbs() {
+        let sample = Sample::made(&["entered.c"], "gcc -g -O1 -o program entered.c");
+        let events = sample.lldb(&lldb, &lines);
+        let moves: Vec<&Value> = events.iter().filter(|event| event["line"] != "bt").skip(1).collect();
+        let places: Vec<_> = moves.iter().map(|event| (place(event), &event["stop"]["depth"])).collect();
+        let (forward, back) = places.split_at(steps + 1);
+        assert!(forward.iter().any(|(place, _)| place.1.is_some_and(|name| name.contains("taken"))), "{forward:?}");
+        let wanted: Vec<_> = forward[..steps].iter().rev().copied().collect();
+        assert_eq!(back, wanted, "{lldb}: {events:#?}");
+    }
+}

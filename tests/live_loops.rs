@@ -333,3 +333,62 @@ fn a_handler_that_was_stepped_over_to_is_found_as_one_that_was_run_into() {
     assert!(events.iter().all(is_done), "{events:#?}");
     assert_eq!((place(&events[2]).0, place(&events[3]).0, place(&events[4]).0), (Some(10), Some(18), Some(17)));
 }
+
+/// The jump of two bytes with which the loop begins leads to its trampoline by a board in the function before it.
+#[test]
+fn steps_back_from_a_function_beside_a_loop_are_those_forward_in_reverse() {
+    let sample = Sample::made(&["boards.c"], "gcc -g -o program boards.c");
+    let (begin, steps) = (["break main", "run"], 30);
+    let forward: Vec<&str> = begin.into_iter().chain(std::iter::repeat_n("step", steps)).collect();
+    let forward = gdb(&sample, &forward);
+    // From one checkpoint each: the stretch is long.
+    let all = format!("step {steps}");
+    let back: Vec<&str> =
+        begin.into_iter().chain([all.as_str()]).chain(std::iter::repeat_n("fred-reverse-step", steps)).collect();
+    let back = gdb(&sample, &back);
+    assert!(back.iter().all(is_done), "{back:#?}");
+    let places = |events: &[Value]| -> Vec<String> {
+        events.iter().map(|event| format!("{:?}, depth {}", place(event), event["stop"]["depth"])).collect()
+    };
+    let mut wanted = places(&forward[1..]);
+    wanted.reverse();
+    assert_eq!(places(&back[2..]), wanted);
+}
+
+/// Inlined calls that begin where no line does are stops, too; and main begins where gdb's breakpoint at it is.
+#[test]
+fn steps_back_in_optimised_code_are_those_forward_in_reverse() {
+    let sample = Sample::made(&["moved.c"], "gcc -g -O2 -o program moved.c");
+    let begin = ["break main", "run"];
+    let steps: Vec<&str> = begin.into_iter().chain(std::iter::repeat_n("step", 9)).collect();
+    let forward = gdb(&sample, &steps);
+    let depth = |event: &Value| event["stop"]["depth"].as_u64();
+    let places: Vec<_> = forward[1..].iter().map(|event| (place(event), depth(event))).collect();
+    assert!(places.iter().filter(|(_, depth)| *depth == Some(2)).count() > 1, "{places:?}");
+    for at in 1..=9 {
+        let all = format!("step {at}");
+        let moves = ["fred-reverse-step", "fred-undo", "fred-reverse-next"];
+        let moved = gdb(&sample, &[&begin[..], &[&all], &moves].concat());
+        assert_eq!((place(&moved[2]), depth(&moved[2])), places[at], "{all}");
+        assert_eq!((place(&moved[3]), depth(&moved[3])), places[at - 1], "back from {at} of {places:?}");
+        let outer = places[..at].iter().rfind(|(_, depth)| *depth <= places[at].1);
+        assert_eq!((place(&moved[5]), depth(&moved[5])), *outer.expect("main"), "out from {at} of {places:?}");
+    }
+}
+
+/// What looks like the extended state in the frame of a signal is none: its words are compared.
+#[test]
+fn rounds_that_differ_beside_the_mark_of_a_signal_frame_are_told_apart() {
+    let sample = Sample::made(&["sealed.c"], "gcc -g -O0 -o program sealed.c");
+    let lines = [
+        "break 13 if seal.round == 30",
+        "run",
+        "fred-reverse-step",
+        "print seal.round",
+        "fred-reverse-step 3",
+        "print seal.round",
+    ];
+    let events = gdb(&sample, &lines);
+    assert_eq!((place(&events[2]), said(&events[3]).trim_end()), ((Some(12), Some("main")), "$1 = 30"), "{events:#?}");
+    assert_eq!((place(&events[4]), said(&events[5]).trim_end()), ((Some(13), Some("main")), "$2 = 29"), "{events:#?}");
+}

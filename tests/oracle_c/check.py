@@ -173,7 +173,8 @@ class Session:
             return self.watch()
         line, count = ('step', 'step', 'next', 'next', 'finish')[kind], 1
         if self.dice.below(4) == 0:
-            count = 2 + self.dice.below(2)
+            # fred-reverse-finish takes no number.
+            count = max(1, (2 + self.dice.below(2)) * (line != 'finish'))
         index, done = self.here(), 0
         while done < count:
             before = self.before(line, index)
@@ -420,7 +421,8 @@ def compare(debugger, plan, events, trace, counted):
         size = len(debugger.looks)
         seen = {}
         for look in looks[size * number:size * number + size]:
-            seen.update(locals_of(debugger, look['output']))
+            for name, value in locals_of(debugger, look['output']).items():
+                seen.setdefault(name, value)
         known = [index for index in fits
                  if all(seen.get(name) == value for name, value in trace[index]['locals'].items())]
         if not known:

@@ -8,6 +8,7 @@ counted is written, too.
 """
 import json
 import os
+import re
 
 import gdb
 
@@ -26,25 +27,15 @@ def frames():
     return None
 
 
-def variables(frame):
-    """Name to text of the numbers among the variables of a frame; the innermost of a name counts."""
+def variables():
+    """Name to text of the numbers among the variables that gdb shows in the innermost frame; the first of a name counts, as in
+    `check.py`. Optimised code has some twice, and gdb's blocks are not in the order in which it shows them."""
     found = {}
-    try:
-        block = frame.block()
-    except RuntimeError:
-        return found
-    while block is not None:
-        for symbol in block:
-            if (symbol.is_variable or symbol.is_argument) and symbol.name not in found:
-                kind = symbol.type.strip_typedefs()
-                if kind.code in (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_BOOL, gdb.TYPE_CODE_ENUM):
-                    try:
-                        found[symbol.name] = str(symbol.value(frame))
-                    except (gdb.error, gdb.MemoryError):
-                        pass
-        if block.function is not None:
-            return found
-        block = block.superblock
+    for look in ('info locals', 'info args'):
+        for line in gdb.execute(look, to_string=True).splitlines():
+            variable = re.match(r'(\w+) = (-?\d+|[A-Za-z_]\w*|<optimized out>)$', line)
+            if variable and variable.group(1) not in found:
+                found[variable.group(1)] = variable.group(2)
     return found
 
 
@@ -60,7 +51,7 @@ def stop():
         'depth': len(stack),
         'pc': stack[0].pc(),
         'start': here.pc == stack[0].pc(),
-        'locals': variables(stack[0]),
+        'locals': variables(),
         'globals': {name: str(gdb.parse_and_eval(name)) for name in GLOBALS},
     }
 

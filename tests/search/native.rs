@@ -77,6 +77,8 @@ struct State {
 
 struct Simulated {
     trace: Vec<Tick>,
+    /// Whether the debugger stops behind every return, as lldb does, be it in the middle of a line.
+    anywhere: bool,
     now: State,
     /// Shares by which the clock errs, one after the other.
     errors: Vec<i64>,
@@ -103,7 +105,7 @@ impl Simulated {
             pc: stack[index],
             address: OUTERMOST - index as u64 * 64,
             lines: true,
-            begins: innermost && *begins,
+            begins: innermost && (self.anywhere || *begins),
             lands: true,
             inlined: 0,
         }
@@ -137,6 +139,10 @@ impl Machine for Simulated {
 
     fn is_stop(&self, at: &State) -> bool {
         at.stop
+    }
+
+    fn stops_after_return(&self) -> bool {
+        self.anywhere
     }
 
     fn frames(&mut self, at: &State) -> Result<Vec<Frame>, String> {
@@ -240,7 +246,8 @@ impl Machine for Simulated {
     }
 
     fn step(&mut self, until: &Until<State>) -> Result<Moved, String> {
-        self.go(until, |tick| tick.begins)
+        let anywhere = self.anywhere;
+        self.go(until, |tick| anywhere || tick.begins)
     }
 
     fn finish(&mut self, until: &Until<State>) -> Result<Moved, String> {
@@ -275,19 +282,20 @@ fn known(value: i64) -> Value {
     Value::Known { text: value.to_string(), digest: value.cast_unsigned() }
 }
 
-/// Stands where statements begin to which the user has gone; the machine, where it may begin, and where it is.
+/// Stands at stops to which the user has gone; the machine, where it may begin, and where it is.
 fn stand(
     trace: Vec<Tick>,
     stops: &[prop::sample::Index],
     errors: Vec<i64>,
+    anywhere: bool,
 ) -> Option<(Simulated, Vec<usize>, Ground<State>, usize)> {
-    let begun: Vec<usize> = (0..trace.len()).filter(|tick| trace[*tick].begins).collect();
+    let begun: Vec<usize> = (0..trace.len()).filter(|tick| anywhere || trace[*tick].begins).collect();
     let mut stops: Vec<usize> = stops.iter().map(|stop| begun[stop.index(begun.len())]).chain([begun[0]]).collect();
     stops.sort_unstable();
     stops.dedup();
     let now = stops.pop().filter(|_| !stops.is_empty())?;
     let start = State { tick: 0, at: 0, stop: true };
-    let machine = Simulated { trace, now: start, errors, runs: 0, evaluations: 0 };
+    let machine = Simulated { trace, anywhere, now: start, errors, runs: 0, evaluations: 0 };
     let ground = Ground {
         anchors: stops.iter().map(|tick| machine.stop(*tick)).collect(),
         runs: vec![true; stops.len()],
@@ -298,7 +306,7 @@ fn stand(
 
 /// Watches from the last of the stops, and compares with the trace.
 fn check(trace: Vec<Tick>, stops: &[prop::sample::Index], errors: Vec<i64>) -> Result<(), TestCaseError> {
-    let Some((mut machine, begun, ground, now)) = stand(trace, stops, errors) else { return Ok(()) };
+    let Some((mut machine, begun, ground, now)) = stand(trace, stops, errors, false) else { return Ok(()) };
     let value = machine.trace[now].value;
     let watched = watch(&mut machine, &ground, &known(value)).map_err(TestCaseError::fail)?;
     let trace = &machine.trace;
@@ -321,8 +329,13 @@ fn check(trace: Vec<Tick>, stops: &[prop::sample::Index], errors: Vec<i64>) -> R
 }
 
 /// Goes back from the last of the stops, and compares with the trace: to the stop before, and to the last one that is no deeper.
-fn check_moves(trace: Vec<Tick>, stops: &[prop::sample::Index], errors: Vec<i64>) -> Result<(), TestCaseError> {
-    let Some((mut machine, begun, ground, now)) = stand(trace, stops, errors) else { return Ok(()) };
+fn check_moves(
+    trace: Vec<Tick>,
+    stops: &[prop::sample::Index],
+    errors: Vec<i64>,
+    anywhere: bool,
+) -> Result<(), TestCaseError> {
+    let Some((mut machine, begun, ground, now)) = stand(trace, stops, errors, anywhere) else { return Ok(()) };
     let here = machine.frames(&machine.stop(now)).map_err(TestCaseError::fail)?;
     let level = Level::of(&here, 0).unwrap();
     for how in [Back::Step, Back::Within(level.clone())] {
@@ -344,8 +357,13 @@ fn stops() -> impl Strategy<Value = Vec<prop::sample::Index>> {
 
 proptest! {
     #[test]
-    fn a_move_back_is_to_the_stop_before(acts in acts(400), stops in stops(), errors in errors()) {
-        check_moves(trace(&acts, |_| 0), &stops, errors)?;
+    fn a_move_back_is_to_the_stop_before(
+        acts in acts(400),
+        stops in stops(),
+        errors in errors(),
+        anywhere in any::<bool>(),
+    ) {
+        check_moves(trace(&acts, |_| 0), &stops, errors, anywhere)?;
     }
 
     #[test]

@@ -53,6 +53,8 @@ class Helper:
         self.debugger = debugger
         self.interpreter = debugger.GetCommandInterpreter()
         self.seen = None
+        # Whether it may remember the inlined calls of another stop.
+        self.remembers = False
 
     # What there is.
 
@@ -141,7 +143,39 @@ class Helper:
         shown = self.run(command)
         process = self.target().GetProcess()
         self.seen = self.mark(process)
+        if process.GetState() == lldb.eStateStopped:
+            self.remembers = self.remembers or self.begins_inlined(process.GetSelectedThread().GetFrameAtIndex(0))
         return {"stop": self.stop(process), "shown": shown}
+
+    def begins_inlined(self, frame):
+        """Whether inlined calls begin right where a frame stands."""
+        block = frame.GetPCAddress().GetBlock()
+        block = block if block.IsInlined() else block.GetContainingInlinedBlock()
+        starts = (block.GetRangeStartAddress(index) for index in range(block.GetNumRanges()))
+        return any(start == frame.GetPCAddress() for start in starts)
+
+    def enter_inlined(self, went):
+        """After a stop by which a program was exchanged: has lldb enter what it enters there, and no less.
+
+        With the last stack that it has unwound to its end lldb keeps the instruction, and how many of the inlined calls that begin
+        there it had entered. That is not looked up again when it comes to the same instruction, unless it has unwound a stack with
+        another one meanwhile. In a plain session it was elsewhere in between, and usually has.
+        """
+        thread = self.thread()
+        frame = thread.GetFrameAtIndex(0)
+        if not self.begins_inlined(frame):
+            if self.remembers:
+                thread.GetNumFrames()
+            self.remembers = False
+            return went
+        before, pc = frame.GetFunctionName(), frame.GetPC()
+        frame.SetPC(pc + 1)
+        thread.GetNumFrames()
+        thread.GetFrameAtIndex(0).SetPC(pc)
+        self.remembers = True
+        if thread.GetFrameAtIndex(0).GetFunctionName() == before:
+            return went
+        return {"stop": self.stop(self.process()), "shown": self.run("process status")}
 
     def do_step(self, _):
         return self.went("thread step-in")
@@ -156,6 +190,7 @@ class Helper:
                 self.run("thread plan discard 1")
             except Refused:
                 pass
+            went = self.enter_inlined(went)
         return went
 
     def do_finish(self, _):

@@ -173,7 +173,8 @@ impl Symbols {
         entries
     }
 
-    /// Every address at which a line of a function begins.
+    /// Every address at which a line of a function begins, or where a debugger stops that knows lines by their beginnings: at calls
+    /// that were inlined, too.
     pub fn statements(&mut self, function: &Function) -> Vec<Statement> {
         let Some(&(first, _)) = function.ranges.first() else { return Vec::new() };
         let Some((module, bias)) = self.module_at(first) else { return Vec::new() };
@@ -184,7 +185,13 @@ impl Symbols {
             module.statements(from, to, every_row, &mut |address, file, line| {
                 found.push(Statement { address: address.wrapping_add(bias), file: file.to_owned(), line });
             });
+            if !every_row {
+                module.inlined_calls(from, to, &mut |address, file, line| {
+                    found.push(Statement { address: address.wrapping_add(bias), file: file.to_owned(), line });
+                });
+            }
         }
+        found.sort_by_key(|statement| statement.address);
         found
     }
 
@@ -243,8 +250,11 @@ impl Symbols {
         let &(from, to) = ranges.first()?;
         let mut found = Vec::new();
         module.statements(from, to, false, &mut |address, _, line| found.push((address, line)));
-        // The second row of a function is behind its prologue (as gdb finds it, skip_prologue_using_sal).
-        let at = found.get(1).or(found.first())?.0;
+        // The second row of a function is behind its prologue (as gdb finds it, skip_prologue_using_sal). In a function that does not
+        // begin with a frame pointer gdb skips nothing (amd64_analyze_prologue).
+        let second = found.get(1).or(found.first())?.0;
+        let framed = matches!(module.row_at(second, |row| row.rule()).flatten(), Some(Rule::BasePointer(_)));
+        let at = if framed || self.every_row { second } else { from };
         Some(at.wrapping_add(bias))
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -247,6 +247,23 @@ impl Module {
         let index = self.symbols.partition_point(|(address, ..)| *address <= pc).checked_sub(1)?;
         let (address, size, name) = &self.symbols[index];
         (*size == 0 || pc < address + size).then(|| name.clone())
+    }
+
+    /// Calls `found` for each address between two at which inlined code begins and no line does, with the line whose code goes on there:
+    /// gdb stops before such a call (infrun.c, process_event_stop_test).
+    pub(super) fn inlined_calls(&self, from: u64, to: u64, found: &mut dyn FnMut(u64, &Path, u32)) {
+        let Some(unit) = self.unit_at(from) else { return };
+        let contents = self.contents(unit);
+        let begins: BTreeSet<u64> =
+            contents.inlined.iter().flatten().map(|(begin, _)| *begin).filter(|at| (from..to).contains(at)).collect();
+        for at in begins {
+            let behind = contents.lines.partition_point(|line| line.address <= at);
+            let there = contents.lines[..behind].iter().rev().take_while(|line| line.address == at);
+            let Some(last) = behind.checked_sub(1).map(|index| &contents.lines[index]) else { continue };
+            if !there.into_iter().any(|line| line.statement) && !last.end && last.line != 0 {
+                found(at, &last.file, last.line);
+            }
+        }
     }
 
     /// Calls `found` for each line that begins between two addresses, or, for `every_row`, goes on there with code that the

@@ -97,6 +97,9 @@ pub trait Machine {
     /// compared with it.
     fn is_stop(&self, at: &Self::State) -> bool;
 
+    /// Whether a step stops behind each return to a place, though no line begins there.
+    fn stops_after_return(&self) -> bool;
+
     /// The stack of a state, innermost first, up to the program's own outermost frame.
     ///
     /// # Errors

@@ -76,7 +76,11 @@ fn last_of<M: Machine>(
 ) -> Result<Option<M::State>, M::Error> {
     let Some(first) = passed.last.first() else {
         // No line begins in between.
-        return counted(machine, from, level);
+        return if machine.stops_after_return() {
+            walk_from(machine, from, until, level, Around::Once)
+        } else {
+            counted(machine, from, level)
+        };
     };
     if let Some(number) = hidden_entry(machine, until, passed)? {
         let begin = machine.at_hit(from, level, number)?;

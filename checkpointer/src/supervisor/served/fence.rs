@@ -11,6 +11,7 @@ use std::time::Instant;
 use nix::unistd::Pid;
 
 use super::allocations::OURS;
+use super::differences::may_differ;
 use super::{Supervisor, Trampolines};
 use crate::inject::PAGE;
 use crate::raw::{self, Registers};
@@ -319,7 +320,7 @@ impl Fence {
                 let word = |bytes: &[u8]| bytes.get(from..from + WORD).and_then(|word| word.try_into().ok());
                 let (Some(is), Some(was)) = (word(&now[..both]), word(&then[..both])) else { break };
                 let address = at + from as u64;
-                if !signal_frames_may_differ(live, address, u64::from_le_bytes(is), u64::from_le_bytes(was)) {
+                if !may_differ(live, address, u64::from_le_bytes(is), u64::from_le_bytes(was)) {
                     break;
                 }
                 now[from..from + WORD].copy_from_slice(&was);
@@ -356,42 +357,6 @@ impl Fence {
             bytes[from as usize..to as usize].fill(0);
         }
     }
-}
-
-/// Whether a word in which two states differ is one of a signal's frame, on the stack or left behind on an alternate one, that tells
-/// of the last trap of the thread, or of having been stepped: that is what debuggers do, not what the program does (`struct rt_sigframe`,
-/// arch/x86/kernel/signal_64.c). Or one that nobody has written.
-fn signal_frames_may_differ(live: Pid, address: u64, now: u64, then: u64) -> bool {
-    // A frame begins with the address of the code that returns from the handler; general registers, flags and the rest follow.
-    const FLAGS: u64 = 184;
-    /// `syscall` leaves the flags there.
-    const R11: u64 = 72;
-    const TRAP: u64 = 0x100;
-    const RESUME: u64 = 0x1_0000;
-    /// `err`, `trapno` and `cr2`.
-    const LAST_TRAP: [u64; 3] = [200, 208, 224];
-    /// `mov $15, %rax; syscall`: rt_sigreturn(2).
-    const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
-    let only_debuggers = (now ^ then) & !(TRAP | RESUME) == 0;
-    let fields = LAST_TRAP.into_iter().chain([FLAGS, R11].into_iter().filter(|_| only_debuggers));
-    is_unwritten(live, address)
-        || fields.into_iter().any(|field| {
-            let (mut restorer, mut code) = ([0u8; 8], [0u8; RETURN.len()]);
-            raw::read_remote(live, address.wrapping_sub(field), &mut restorer) == restorer.len()
-                && raw::read_remote(live, u64::from_le_bytes(restorer), &mut code) == code.len()
-                && code == RETURN
-        })
-}
-
-/// Whether a word is one of those in the floating-point state of a signal's frame that XSAVE does not write (Intel SDM, volume 1, 13.4.1:
-/// bytes 416 to 463), so that what was on the dead stack is still there: what the kernel has written behind them tells.
-fn is_unwritten(live: Pid, address: u64) -> bool {
-    const MAGIC: u32 = 0x4650_5853;
-    (1..=6u64).any(|words| {
-        let mut magic = [0u8; 4];
-        raw::read_remote(live, address + words * WORD as u64, &mut magic) == magic.len()
-            && u32::from_le_bytes(magic) == MAGIC
-    })
 }
 
 /// Private mappings that can be written, from /proc/PID/maps, neighbours made one.

@@ -6,6 +6,7 @@ mod arguments;
 mod breakpoints;
 mod catching;
 mod debug_registers;
+mod differences;
 mod family;
 mod fence;
 mod guard;

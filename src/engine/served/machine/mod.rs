@@ -264,6 +264,10 @@ impl Machine for Native<'_> {
         !at.0.on_the_way
     }
 
+    fn stops_after_return(&self) -> bool {
+        self.engine.served.as_ref().is_some_and(|served| served.aide.stops_after_return())
+    }
+
     fn frames(&mut self, at: &State) -> Result<Vec<Frame>, Failure> {
         let Entered { now, all, .. } = self.inlined(at)?;
         let cached = at.0.frames.borrow();

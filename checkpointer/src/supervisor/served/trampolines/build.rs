@@ -138,7 +138,8 @@ impl Trampolines {
             None => {
                 let to = |place: u64| begins.get(&place).copied();
                 let mut jump = code::jump(planned.address, to(planned.address)?)?.to_vec();
-                for &place in &planned.boards {
+                for &(board, place) in &planned.boards {
+                    jump.resize(usize::try_from(board - planned.address).ok()?, code::INT3);
                     jump.extend(code::jump(planned.address + jump.len() as u64, to(place)?)?);
                 }
                 jump

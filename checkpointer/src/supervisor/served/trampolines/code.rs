@@ -28,7 +28,7 @@ const MOST_JUMPS: u64 = 4096;
 /// Bytes of code for one jump, at most.
 pub(super) const ROOM: u64 = 1536;
 
-const INT3: u8 = 0xcc;
+pub(super) const INT3: u8 = 0xcc;
 
 /// Where things are in the page of data.
 pub(super) mod data {

@@ -20,13 +20,16 @@ const NEAR: u64 = 127;
 /// Boards behind one jump, at most.
 const MOST_BOARDS: usize = 3;
 
+/// Bytes that are left between boards, at most.
+const MOST_GAPS: usize = 2;
+
 /// Instructions that are to be displaced, by a jump at the first of them.
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) address: u64,
     pub(super) instructions: Vec<Instruction>,
-    /// Which of the others has a jump of two bytes to a board that lies here; the first board is behind the jump, and so on.
-    pub(super) boards: Vec<u64>,
+    /// Boards that lie here, behind the jump, and which of the others has a jump of two bytes to it.
+    pub(super) boards: Vec<(u64, u64)>,
     /// Where the board is by which this one is reached.
     pub(super) board: Option<u64>,
     /// How many bytes of the program are replaced, boards included; none if branches lead to it.
@@ -57,9 +60,12 @@ impl Planned {
         Planned { address, instructions, boards: Vec::new(), board: None, bytes }
     }
 
+    /// Where the next board would lie: not where an instruction of the program begins, as a thread that stands there would seem to be on
+    /// the board.
     fn next_board(&self) -> Option<u64> {
-        let begin = JUMP * (self.boards.len() + 1);
-        (begin + JUMP <= self.bytes).then_some(self.address + begin as u64)
+        let begin = self.boards.last().map_or(self.address, |(board, _)| *board) + JUMP as u64;
+        let last = (self.address + self.bytes as u64).checked_sub(JUMP as u64)?;
+        (begin..=last).find(|board| !self.has(*board))
     }
 
     fn has(&self, place: u64) -> bool {
@@ -83,7 +89,7 @@ struct Code<'c> {
 impl Code<'_> {
     /// Instructions that a jump of so many bytes at an address takes the place of, if they can be displaced.
     fn displaced(&self, at: u64, need: usize) -> Option<Vec<Instruction>> {
-        let mut there = [0u8; JUMP * (MOST_BOARDS + 1) + LONGEST];
+        let mut there = [0u8; JUMP * (MOST_BOARDS + 1) + MOST_GAPS + LONGEST];
         let read = self.memory.read(at, &mut there);
         self.functions.displaced(at, &there[..read], self.taken, need)
     }
@@ -162,7 +168,7 @@ fn plan_narrow(place: u64, code: &Code<'_>, plan: &mut Vec<Planned>) -> Option<(
         }
     };
     let board = plan[host].next_board()?;
-    plan[host].boards.push(place);
+    plan[host].boards.push((board, place));
     plan.push(Planned { board: Some(board), ..Planned::new(place, instructions, SHORT) });
     Some(())
 }
@@ -170,13 +176,14 @@ fn plan_narrow(place: u64, code: &Code<'_>, plan: &mut Vec<Planned>) -> Option<(
 /// Instructions near a place that can be displaced and leave room for a board, several if that can be had.
 fn new_host(place: u64, code: &Code<'_>, overlaps: impl Fn(u64, u64) -> bool) -> Option<Planned> {
     let near = place.saturating_sub(NEAR + 1 + JUMP as u64)..place + NEAR;
-    (1..=MOST_BOARDS).rev().find_map(|boards| {
-        let bytes = JUMP * (boards + 1);
+    let gaps = |boards: usize| (0..=MOST_GAPS).map(move |gaps| JUMP * (boards + 1) + gaps);
+    (1..=MOST_BOARDS).rev().flat_map(gaps).find_map(|bytes| {
         code.functions.starts(near.clone()).find_map(|at| {
-            if overlaps(at, at + bytes as u64) || !is_near(place, at + JUMP as u64) {
+            if overlaps(at, at + bytes as u64) {
                 return None;
             }
-            Some(Planned::new(at, code.displaced(at, bytes)?, bytes))
+            let found = Planned::new(at, code.displaced(at, bytes)?, bytes);
+            found.next_board().is_some_and(|board| is_near(place, board)).then_some(found)
         })
     })
 }
