@@ -132,9 +132,13 @@ fn a_signal_that_the_user_gives_is_part_of_what_has_happened() {
     // Whoever goes on without it does something else, and whoever gives it again the same.
     let without = ["fred-undo", "continue", "print told", "fred-undo"];
     let again = ["signal SIGUSR1", "print told", "print seen[0]"];
-    let events = recorded("given.c", &[&begin[..], &given[..], &without[..], &again[..]].concat());
+    // Its handler returns into the middle of what a jump for the search's counting replaces.
+    let search = ["fred-reverse-watch told == 0", "print told", "print work"];
+    let events = recorded("given.c", &[&begin[..], &given[..], &without[..], &again[..], &search[..]].concat());
     let values: Vec<_> = [8, 9, 12, 15, 16].map(|index| value(&events[index])).into();
     assert_eq!(values, ["1", "2000", "0", "1", "2000"], "{events:#?}");
+    assert_eq!((place(&events[17]), value(&events[18])), ((Some(9), Some("on_user")), "0"), "{events:#?}");
+    assert_eq!(value(&events[19]), "2000", "{events:#?}");
 }
 
 #[test]

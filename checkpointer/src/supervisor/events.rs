@@ -168,6 +168,9 @@ impl Supervisor {
         if let Some(Activity::Stopped(stopped)) = self.tasks.get(&tid).and_then(|task| task.activity.as_ref()) {
             let signal = stopped.signal;
             self.note_arrival(tid, signal.as_ref());
+            if signal.is_some() && self.is_served(tid) {
+                self.clear_way_back(tid);
+            }
         }
         if !self.enter_handler(tid) {
             return;
