@@ -116,7 +116,7 @@ impl Supervisor {
         let at = self.place_of(tid);
         // These come from a call that is not made along the notes.
         let by_call = matches!(number, libc::SIGPIPE | libc::SIGXFSZ) && at == Some(Place::After);
-        if !by_call && self.is_its_own(pid, &information) {
+        if !by_call && self.is_its_own(pid, &information) && !self.is_let_in_by_call(tid, number, at) {
             return now;
         }
         if self.recording.has_loose_signals() {
@@ -414,6 +414,9 @@ impl Supervisor {
     /// Puts a noted signal in where a thread stands, and lets it go. The call is the one that it stands in, and what it was made with.
     pub(super) fn put_signal(&mut self, tid: Pid, entry: &Rc<Entry>, call: Option<(u32, Registers)>) {
         let Some(signal) = &entry.signal else { return };
+        if signal.place == Place::Inside {
+            self.take_off(tid, signal.number);
+        }
         let known = self.virtual_id(tid);
         self.recording.mark.has_come(signal.number);
         tracing::debug!("signal {} to {known} again: {:?}", signal.number, signal.place);
