@@ -156,6 +156,19 @@ fn a_signal_of_another_that_waits_is_neither_lost_nor_taken_twice() {
     assert_eq!([8, 11, 13].map(|index| value(&events[index])), ["1", "1", "0"], "{events:#?}");
 }
 
+#[test]
+fn a_signal_that_the_process_has_sent_itself_is_taken_once() {
+    let begin = ["handle SIGUSR1 nostop noprint pass", "break 26", "break 31", "break 37", "run", "continue"];
+    let state = ["print got", "print taken"];
+    let lines =
+        [&begin[..], &state, &["continue"], &state, &["fred-undo 2", "continue"], &state, &["continue"], &state];
+    let search = ["fred-reverse-watch got < 1", "print got", "print taken"];
+    let events = recorded("own.c", &[&lines.concat(), &search[..]].concat());
+    let values: Vec<_> = [6, 7, 9, 10, 13, 14, 16, 17].map(|index| value(&events[index])).into();
+    assert_eq!(values, ["0", "10", "1", "10", "0", "10", "1", "10"], "{events:#?}");
+    assert_eq!((place(&events[18]), value(&events[19])), ((Some(12), Some("on_user")), "0"), "{events:#?}");
+}
+
 const PYTHON: &str = "\
 import os, signal, subprocess, time
 ticks, seen = 0, []

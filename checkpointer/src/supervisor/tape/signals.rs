@@ -21,6 +21,7 @@ use crate::inject::{InjectError, Remote};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers, SigInfo};
 use crate::record::outputs;
+use crate::rsp::target::Motion;
 use crate::signals::{Disposition, disposition, is_fault, saved_mask};
 use crate::supervisor::tasks::Activity;
 use crate::wire::CopyId;
@@ -495,6 +496,11 @@ impl Supervisor {
         let due = self.tasks.iter().find(|(_, task)| !task.is_stopped() && late(task.deferred.since()));
         let Some(tid) = due.map(|(tid, _)| *tid) else { return };
         let served = self.is_served(tid);
+        // Signals have waited while the debugger was at its prompt, too. A step is over at once: it is what comes behind it that has places.
+        let steps = served && !matches!(self.motion_of(tid), Some(Motion::Continue));
+        if steps && self.served.resumed.is_some_and(|resumed| resumed.elapsed() < held) {
+            return;
+        }
         if served {
             self.stop_served();
         } else if !self.stop_alone(tid) {
