@@ -26,6 +26,9 @@ const STACK: u64 = 16 * 1024;
 
 const RED_ZONE: u64 = 128;
 
+/// `mov $15, %rax; syscall`, what handlers of signals return to: rt_sigreturn(2).
+pub(super) const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+
 /// Bytes of a word.
 const WORD: usize = 8;
 
@@ -373,8 +376,6 @@ fn signal_frames_may_differ(live: Pid, address: u64, now: u64, then: u64) -> boo
     /// `oldmask` and `uc_sigmask`. A trap ends that SIGTRAP is blocked (kernel/signal.c, force_sig_info_to_task), as most handlers have it.
     const MASKS: [u64; 2] = [216, 304];
     const SIGTRAP_BIT: u64 = 1 << (libc::SIGTRAP - 1);
-    /// `mov $15, %rax; syscall`: rt_sigreturn(2).
-    const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
     let only_debuggers = (now ^ then) & !(TRAP | RESUME) == 0;
     let only_sigtrap = (now ^ then) & !SIGTRAP_BIT == 0;
     let flags = [FLAGS, R11].into_iter().filter(|_| only_debuggers);
