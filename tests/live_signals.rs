@@ -132,9 +132,13 @@ fn a_signal_that_the_user_gives_is_part_of_what_has_happened() {
     // Whoever goes on without it does something else, and whoever gives it again the same.
     let without = ["fred-undo", "continue", "print told", "fred-undo"];
     let again = ["signal SIGUSR1", "print told", "print seen[0]"];
-    let events = recorded("given.c", &[&begin[..], &given[..], &without[..], &again[..]].concat());
+    // Its handler returns into the middle of what a jump for the search's counting replaces.
+    let search = ["fred-reverse-watch told == 0", "print told", "print work"];
+    let events = recorded("given.c", &[&begin[..], &given[..], &without[..], &again[..], &search[..]].concat());
     let values: Vec<_> = [8, 9, 12, 15, 16].map(|index| value(&events[index])).into();
     assert_eq!(values, ["1", "2000", "0", "1", "2000"], "{events:#?}");
+    assert_eq!((place(&events[17]), value(&events[18])), ((Some(9), Some("on_user")), "0"), "{events:#?}");
+    assert_eq!(value(&events[19]), "2000", "{events:#?}");
 }
 
 #[test]
@@ -150,6 +154,19 @@ fn a_signal_of_another_that_waits_is_neither_lost_nor_taken_twice() {
         ["continue", "continue", "print taken", "fred-undo", "continue", "print taken", "continue", "print got"];
     let events = recorded("pending.c", &[&breaks[..], &lines[..]].concat());
     assert_eq!([8, 11, 13].map(|index| value(&events[index])), ["1", "1", "0"], "{events:#?}");
+}
+
+#[test]
+fn a_signal_that_the_process_has_sent_itself_is_taken_once() {
+    let begin = ["handle SIGUSR1 nostop noprint pass", "break 26", "break 31", "break 37", "run", "continue"];
+    let state = ["print got", "print taken"];
+    let lines =
+        [&begin[..], &state, &["continue"], &state, &["fred-undo 2", "continue"], &state, &["continue"], &state];
+    let search = ["fred-reverse-watch got < 1", "print got", "print taken"];
+    let events = recorded("own.c", &[&lines.concat(), &search[..]].concat());
+    let values: Vec<_> = [6, 7, 9, 10, 13, 14, 16, 17].map(|index| value(&events[index])).into();
+    assert_eq!(values, ["0", "10", "1", "10", "0", "10", "1", "10"], "{events:#?}");
+    assert_eq!((place(&events[18]), value(&events[19])), ((Some(12), Some("on_user")), "0"), "{events:#?}");
 }
 
 const PYTHON: &str = "\

@@ -169,6 +169,9 @@ impl Supervisor {
         if let Some(Activity::Stopped(stopped)) = self.tasks.get(&tid).and_then(|task| task.activity.as_ref()) {
             let signal = stopped.signal;
             self.note_arrival(tid, signal.as_ref());
+            if signal.is_some() && self.is_served(tid) {
+                self.clear_way_back(tid);
+            }
         }
         if !self.enter_handler(tid) {
             return;
@@ -383,11 +386,15 @@ pub(super) fn is_ended_by_stops(registers: &raw::Registers) -> bool {
 
 /// Whether a signal that the thread does not block waits for it or its process.
 pub(super) fn signal_on_its_way(tid: Pid) -> bool {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else { return false };
+    waiting_signals(tid).is_some_and(|(waiting, blocked)| waiting & !blocked != 0)
+}
+
+/// Sets of the signals that wait for a thread or its process, and of those that it blocks.
+pub(super) fn waiting_signals(tid: Pid) -> Option<(u64, u64)> {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     let mask = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         u64::from_str_radix(line.trim(), 16).ok()
     };
-    let pending = mask("SigPnd:").unwrap_or(0) | mask("ShdPnd:").unwrap_or(0);
-    pending & !mask("SigBlk:").unwrap_or(0) != 0
+    Some((mask("SigPnd:")? | mask("ShdPnd:")?, mask("SigBlk:")?))
 }

@@ -9,6 +9,9 @@ use crate::raw;
 /// Bytes of a word.
 const WORD: usize = 8;
 
+/// `mov $15, %rax; syscall`: what a signal's handler returns to in the C library (rt_sigreturn(2)).
+pub(super) const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+
 /// Whether a word in which two states differ may do so, and they are the same to the program.
 pub(super) fn may_differ(live: Pid, address: u64, now: u64, then: u64) -> bool {
     signal_frames_may_differ(live, address, now, then) || names_processor(live, address, now, then)
@@ -26,15 +29,19 @@ fn signal_frames_may_differ(live: Pid, address: u64, now: u64, then: u64) -> boo
     const RESUME: u64 = 0x1_0000;
     /// `err`, `trapno` and `cr2`.
     const LAST_TRAP: [u64; 3] = [200, 208, 224];
+    /// `oldmask` and `uc_sigmask`. A trap ends that SIGTRAP is blocked (kernel/signal.c, force_sig_info_to_task), as most handlers have it.
+    const MASKS: [u64; 2] = [216, 304];
+    const SIGTRAP_BIT: u64 = 1 << (libc::SIGTRAP - 1);
     let only_debuggers = (now ^ then) & !(TRAP | RESUME) == 0;
-    let fields = LAST_TRAP.into_iter().chain([FLAGS, R11].into_iter().filter(|_| only_debuggers));
+    let only_sigtrap = (now ^ then) & !SIGTRAP_BIT == 0;
+    let flags = [FLAGS, R11].into_iter().filter(|_| only_debuggers);
+    let masks = MASKS.into_iter().filter(|_| only_sigtrap);
+    let fields = LAST_TRAP.into_iter().chain(flags).chain(masks);
     is_unwritten(live, address) || fields.into_iter().any(|field| is_signal_frame(live, address.wrapping_sub(field)))
 }
 
 /// Whether a signal's frame begins at an address: with that of the code which returns from the handler.
 fn is_signal_frame(live: Pid, address: u64) -> bool {
-    /// `mov $15, %rax; syscall`: rt_sigreturn(2).
-    const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
     let mut code = [0u8; RETURN.len()];
     word_at(live, address)
         .is_some_and(|restorer| raw::read_remote(live, restorer, &mut code) == code.len() && code == RETURN)

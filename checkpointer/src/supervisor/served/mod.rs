@@ -6,7 +6,7 @@ mod arguments;
 mod breakpoints;
 mod catching;
 mod debug_registers;
-mod differences;
+pub(super) mod differences;
 mod family;
 mod fence;
 mod guard;
@@ -102,7 +102,7 @@ pub(in crate::supervisor) struct Served {
     /// Whether it has been let go, by the debugger or by a run without it.
     pub(in crate::supervisor) running: bool,
     /// When the debugger let it go.
-    pub(super) resumed: Option<Instant>,
+    pub(in crate::supervisor) resumed: Option<Instant>,
     /// The process was exchanged since the debugger last looked.
     pub(super) exchanged: bool,
     /// That is to be told as a stop without a reason.

@@ -451,12 +451,15 @@ impl Supervisor {
             return self.let_in(tid, registers, call, None, Some(entry.asked.words()), None);
         }
         let given = self.tasks.get(&tid).is_some_and(|task| task.given == Some(index));
-        if !entry.made.is_empty() && !given {
+        let waits = self.taken_by(tid, entry);
+        if (!entry.made.is_empty() || waits.is_some()) && !given {
             // Not from inside a call: the thread comes to it once more, with its descriptors there.
             if !self.back_out(tid) {
                 return Taken::Again;
             }
-            if let Err(error) = self.give(tid, pid, &entry.made) {
+            if let Some(number) = waits {
+                self.take_off(tid, number);
+            } else if let Err(error) = self.give(tid, pid, &entry.made) {
                 self.stop_recording(&format!("a descriptor could not be given again: {error}"));
             }
             if let Some(task) = self.tasks.get_mut(&tid) {

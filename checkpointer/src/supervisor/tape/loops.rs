@@ -60,29 +60,37 @@ impl Patience {
     }
 }
 
+/// Why a thread was not brought to a place.
+enum Missed {
+    /// It has come to something else first: a call, a breakpoint.
+    Elsewhere,
+    /// There is none.
+    Nowhere,
+}
+
 impl Supervisor {
-    /// Steps a stopped thread of the program, which was let go, on to an instruction that can name a place; where that is. `None` if it
-    /// comes to something else first.
-    fn step_to_place(&mut self, tid: Pid) -> Option<u64> {
+    /// Steps a stopped thread of the program, which was let go, on to an instruction that can name a place; where that is.
+    fn step_to_place(&mut self, tid: Pid) -> Result<u64, Missed> {
         if self.recording.places.len() >= MOST_PLACES || !matches!(self.motion_of(tid), Some(Motion::Continue)) {
-            return None;
+            return Err(Missed::Nowhere);
         }
+        let at = |tid: Pid| raw::registers(tid).map(|registers| registers.rip).map_err(|_| Missed::Elsewhere);
         let mut around = Around::default();
-        let mut before = raw::registers(tid).ok()?.rip;
+        let mut before = at(tid)?;
         for step in 0..STEPS.0 {
             if !self.step_in_loop(tid, before) {
-                return None;
+                return Err(Missed::Elsewhere);
             }
-            let here = raw::registers(tid).ok()?.rip;
+            let here = at(tid)?;
             // Where an instruction that repeats itself is in the middle of that nobody comes to it.
             let comes = here != before;
             let begins = here < before && around.range.contains(&before);
             if comes && self.can_compare_at(&mut around, here) && (begins || step >= STEPS.1) {
-                return Some(here);
+                return Ok(here);
             }
             before = here;
         }
-        None
+        Err(Missed::Nowhere)
     }
 
     /// One step. False if that is none that may be made here, or if something else has come.
@@ -116,14 +124,14 @@ impl Supervisor {
     }
 
     /// Brings a stopped thread to a place and keeps the state there.
-    fn keep_place(&mut self, tid: Pid) -> Option<Left> {
+    fn keep_place(&mut self, tid: Pid) -> Result<Left, Missed> {
         let pc = self.step_to_place(tid)?;
         self.sync_clocks();
         match self.keep_program_stopped() {
-            Ok(copy) => Some(Left { pc, copy, kept: self.keep_for_notes(copy) }),
+            Ok(copy) => Ok(Left { pc, copy, kept: self.keep_for_notes(copy) }),
             Err(error) => {
                 tracing::info!("no place in a loop: {error}");
-                None
+                Err(Missed::Nowhere)
             }
         }
     }
@@ -137,8 +145,12 @@ impl Supervisor {
 
     /// A stopped thread gets the signal that is held for it at the next place in its loop. False if there is none; then it is stopped.
     pub(super) fn deliver_in_loop(&mut self, tid: Pid) -> bool {
-        let Some(Left { pc, copy, kept }) = self.keep_place(tid) else { return false };
-        self.deliver_at(tid, pc, copy, kept);
+        match self.keep_place(tid) {
+            Ok(Left { pc, copy, kept }) => self.deliver_at(tid, pc, copy, kept),
+            // There are other places behind that.
+            Err(Missed::Elsewhere) => self.restart_served(),
+            Err(Missed::Nowhere) => return false,
+        }
         true
     }
 
@@ -147,7 +159,7 @@ impl Supervisor {
         if !self.others_can_go_on(known) {
             return false;
         }
-        let Some(left) = self.keep_place(tid) else { return false };
+        let Ok(left) = self.keep_place(tid) else { return false };
         let Some((next, late)) = self.choose_other(known) else { return false };
         self.leave_for(next, Cause::Computing(left), late);
         let places = self.recording.places.len();

@@ -27,6 +27,7 @@ mod own_readings;
 mod places;
 mod printed;
 mod prints;
+mod queued;
 mod relocated;
 pub(in crate::supervisor) mod schedule;
 mod signals;

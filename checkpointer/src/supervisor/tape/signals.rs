@@ -21,6 +21,7 @@ use crate::inject::{InjectError, Remote};
 use crate::ptrace::{Change, How, change};
 use crate::raw::{self, Registers, SigInfo};
 use crate::record::outputs;
+use crate::rsp::target::Motion;
 use crate::signals::{Disposition, disposition, is_fault, saved_mask};
 use crate::supervisor::tasks::Activity;
 use crate::wire::CopyId;
@@ -116,7 +117,7 @@ impl Supervisor {
         let at = self.place_of(tid);
         // These come from a call that is not made along the notes.
         let by_call = matches!(number, libc::SIGPIPE | libc::SIGXFSZ) && at == Some(Place::After);
-        if !by_call && self.is_its_own(pid, &information) {
+        if !by_call && self.is_its_own(pid, &information) && !self.is_let_in_by_call(tid, number, at) {
             return now;
         }
         if self.recording.has_loose_signals() {
@@ -414,6 +415,9 @@ impl Supervisor {
     /// Puts a noted signal in where a thread stands, and lets it go. The call is the one that it stands in, and what it was made with.
     pub(super) fn put_signal(&mut self, tid: Pid, entry: &Rc<Entry>, call: Option<(u32, Registers)>) {
         let Some(signal) = &entry.signal else { return };
+        if signal.place == Place::Inside {
+            self.take_off(tid, signal.number);
+        }
         let known = self.virtual_id(tid);
         self.recording.mark.has_come(signal.number);
         tracing::debug!("signal {} to {known} again: {:?}", signal.number, signal.place);
@@ -492,6 +496,11 @@ impl Supervisor {
         let due = self.tasks.iter().find(|(_, task)| !task.is_stopped() && late(task.deferred.since()));
         let Some(tid) = due.map(|(tid, _)| *tid) else { return };
         let served = self.is_served(tid);
+        // Signals have waited while the debugger was at its prompt, too. A step is over at once: it is what comes behind it that has places.
+        let steps = served && !matches!(self.motion_of(tid), Some(Motion::Continue));
+        if steps && self.served.resumed.is_some_and(|resumed| resumed.elapsed() < held) {
+            return;
+        }
         if served {
             self.stop_served();
         } else if !self.stop_alone(tid) {

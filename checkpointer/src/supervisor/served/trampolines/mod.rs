@@ -8,6 +8,7 @@
 
 mod build;
 mod code;
+mod frames;
 mod functions;
 mod plan;
 mod threads;
@@ -306,6 +307,10 @@ impl Supervisor {
             }
         };
         taken.extend(stays);
+        // Handlers that are running return there.
+        for tid in self.served_threads() {
+            taken.extend(frames::interrupted(tid));
+        }
         let mut functions = Known::default();
         for ranges in ranges {
             let read = |&(start, end): &(u64, u64)| {

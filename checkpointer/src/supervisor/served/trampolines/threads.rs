@@ -6,15 +6,21 @@ use super::code::{self, LONGEST, Which, data};
 use super::{Met, Patch, Trap};
 use crate::raw;
 use crate::supervisor::served::{Fence, Supervisor};
+use crate::supervisor::tasks::Activity;
 use crate::wire::RunEnd;
 
 /// Instructions of a trampoline and of what it has displaced, at most.
 const MOST_STEPS: u32 = 512;
 
 impl Supervisor {
-    /// A thread that is about to go on from a displaced instruction executes it where it is now.
+    /// A thread that is about to go on from a displaced instruction executes it where it is now; one that gets a signal, when that has been
+    /// handled.
     pub(in crate::supervisor::served) fn enter_trampoline(&mut self, tid: Pid) {
         let Some(trampolines) = self.trampolines.as_ref().filter(|trampolines| trampolines.inserted) else { return };
+        let stopped = self.tasks.get(&tid).and_then(|task| task.activity.as_ref());
+        if matches!(stopped, Some(Activity::Stopped(stopped)) if stopped.signal.is_some()) {
+            return;
+        }
         let Ok(mut registers) = raw::registers(tid) else { return };
         if let Some(onward) = trampolines.onward.get(&registers.rip) {
             registers.rip = *onward;
@@ -107,9 +113,13 @@ impl Supervisor {
             Met::Trap(Trap::Hit { spot, .. }) => self.take_hits_back(tid, Some(spot)),
             Met::Trap(Trap::Same { .. }) | Met::Nothing => {}
         }
-        // Its handler may return into the middle of what a jump has replaced.
-        let Ok(registers) = raw::registers(tid) else { return false };
-        let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return false };
+        false
+    }
+
+    /// A thread is let go with a signal: its handler may return into the middle of what a jump has replaced.
+    pub(in crate::supervisor) fn clear_way_back(&mut self, tid: Pid) {
+        let Ok(registers) = raw::registers(tid) else { return };
+        let (Some(trampolines), Some(program)) = (&mut self.trampolines, &self.program) else { return };
         let middle = |patch: &&Patch| patch.has_in_middle(registers.rip);
         if let Some(found) = trampolines.patches.iter().find(middle).map(Patch::range) {
             // With those whose boards are there.
@@ -129,7 +139,6 @@ impl Supervisor {
                 self.meet_by_stops(&patch.places);
             }
         }
-        false
     }
 
     /// Spots and the fence at these addresses have no trampoline any more.
