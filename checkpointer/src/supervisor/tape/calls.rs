@@ -129,10 +129,19 @@ impl Supervisor {
             Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
             Concern::Prints(call) => self.prints(tid, pid, registers, call),
             // What a debugger in the process asks, now more, now less, is no place at which a thread is left.
-            Concern::Notes(call) if call.query && !self.recording.served => self.looked_up(tid, pid, registers, call),
-            Concern::Notes(_) if !self.comes_to_call(tid, false) => Taken::Left,
+            Concern::Notes(call) if call.query && !self.recording.served => {
+                let asked = self.asked(tid, pid, registers, &call);
+                self.looked_up(tid, pid, registers, call, asked)
+            }
             Concern::Notes(call) => {
-                let taken = self.looked_up(tid, pid, registers, call);
+                let asked = self.asked(tid, pid, registers, &call);
+                if let Some(taken) = self.taken_from_records(tid, registers, &asked) {
+                    return taken;
+                }
+                if !self.comes_to_call(tid, false) {
+                    return Taken::Left;
+                }
+                let taken = self.looked_up(tid, pid, registers, call, asked);
                 if matches!(taken, Taken::Answered) {
                     self.leaves_call(tid);
                 }
@@ -164,6 +173,9 @@ impl Supervisor {
         let mut arguments = arguments(registers);
         arguments[table::arity(row.name)..].fill(0);
         let shape = table::shape(row, &arguments);
+        if shape.class == Class::Program {
+            self.sync_clocks();
+        }
         if row.local || matches!(shape.class, Class::Absent | Class::Internal | Class::Both | Class::Program) {
             return Concern::Live;
         }
@@ -270,11 +282,10 @@ impl Supervisor {
         if changes { Concern::Changes(call) } else { Concern::Live }
     }
 
-    /// Looks a call up in the notes.
-    fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
-        let rule = self.recording.rule();
+    /// What a call is known by in the notes.
+    fn asked(&self, tid: Pid, pid: Pid, registers: &Registers, call: &Call) -> Asked {
         let mut given = given::digest(&view(tid, pid), call.row, &call.arguments);
-        if let Some(name) = call.about.as_ref().filter(|_| rule == Rule::Shared && call.query) {
+        if let Some(name) = call.about.as_ref().filter(|_| self.recording.rule() == Rule::Shared && call.query) {
             // A debugger's own files have the same numbers at other times.
             let mut sum = std::hash::DefaultHasher::new();
             name.hash(&mut sum);
@@ -282,7 +293,13 @@ impl Supervisor {
         }
         #[allow(clippy::cast_possible_truncation)]
         let number = registers.orig_rax as u32;
-        let asked = Asked { number, arguments: call.arguments, given, query: call.query };
+        let sum = self.sum_of_call(tid, pid, number, &call.arguments);
+        Asked { number, arguments: call.arguments, given, query: call.query, sum, about: call.about.clone() }
+    }
+
+    /// Looks a call up in the notes.
+    fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call, asked: Asked) -> Taken {
+        let rule = self.recording.rule();
         let known = self.virtual_id(tid);
         self.sync_clocks();
         loop {
@@ -291,9 +308,9 @@ impl Supervisor {
             let found = mark.line.borrow().find(known, at, mark.into, &asked, rule);
             match found {
                 Found::Same(index, entry) => return self.again(tid, pid, registers, call, index, &entry),
-                Found::Reading(index, nth, reading) => {
-                    self.reading_again(tid, *registers, &asked, &reading);
-                    self.advance_into(known, index, nth + 1);
+                Found::Record(index, end, record) => {
+                    self.record_again(tid, *registers, &asked, &record);
+                    self.advance_into(known, index, end);
                     return Taken::Answered;
                 }
                 Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
@@ -337,7 +354,7 @@ impl Supervisor {
             !Rc::ptr_eq(other, &here) && {
                 let other = other.borrow();
                 other.shares(&here.borrow(), &self.recording.mark.at)
-                    && matches!(other.find(thread, at, 0, asked, rule), Found::Same(..) | Found::Reading(..))
+                    && matches!(other.find(thread, at, 0, asked, rule), Found::Same(..) | Found::Record(..))
             }
         });
         let Some(other) = other.cloned() else { return false };
@@ -356,6 +373,8 @@ impl Supervisor {
         unchanged: Option<String>,
         again: Option<(usize, Rc<Entry>)>,
     ) -> Taken {
+        // What descriptors stand for may change.
+        self.sync_clocks();
         let Some(task) = self.tasks.get_mut(&tid) else { return Taken::Live };
         let noted = asked.is_some();
         let maker = (call.shape.class == Class::Process).then_some(task.pid);
@@ -366,6 +385,8 @@ impl Supervisor {
             arguments: call.arguments,
             given: 0,
             query: call.query,
+            sum: 0,
+            about: None,
         });
         let pid = task.pid;
         let only = self.tasks.values().filter(|other| other.pid == pid).count() == 1;
@@ -474,7 +495,7 @@ impl Supervisor {
         injector.finish()?;
         for one in made {
             let kind = Kind::Noted { held: Rc::clone(&one.held), regular: one.regular, name: Rc::clone(&one.name) };
-            self.recording.mark.kinds.insert(one.number, kind);
+            self.note_kind(pid, one.number, Some(kind));
         }
         Ok(())
     }
@@ -522,7 +543,7 @@ impl Supervisor {
         let numbers =
             if result < 0 { Vec::new() } else { numbers_made(&thread, row, &shape, &asked.arguments, result) };
         for number in &numbers {
-            self.recording.mark.kinds.remove(number);
+            self.note_kind(pid, *number, None);
         }
         if numbers.contains(&0)
             && let Err(error) = self.see_to_input(pid, tid)
@@ -543,7 +564,7 @@ impl Supervisor {
                 && let ([number], Some(kind)) =
                     (&numbers[..], self.recording.mark.kinds.get(&(asked.arguments[0] as i32)).cloned())
             {
-                self.recording.mark.kinds.insert(*number, kind);
+                self.note_kind(pid, *number, Some(kind));
             }
             return;
         }
@@ -599,7 +620,7 @@ impl Supervisor {
             && let Some(Kind::Noted { held, regular: true, .. }) =
                 self.recording.mark.kinds.get(&(arguments[usize::from(index)] as i32))
         {
-            entry.offset = held.offset().map(|at| (Rc::clone(held), at));
+            entry.offsets.extend(held.offset().map(|at| (Rc::clone(held), at)));
         }
         self.push_entry(known, entry);
     }

@@ -25,9 +25,11 @@ mod mapped;
 mod places;
 mod printed;
 mod prints;
+mod records;
 mod relocated;
 pub(in crate::supervisor) mod schedule;
 mod signals;
+pub(in crate::supervisor) mod sites;
 mod store;
 mod timers;
 
@@ -66,9 +68,9 @@ const MOST: (u64, u64) = (1 << 30, 8 << 30);
 pub(in crate::supervisor) struct Mark {
     line: Rc<RefCell<Line>>,
     at: Places,
-    /// How many readings of clocks it has come into what is noted there, if these are.
+    /// How many bytes it has come into what is noted there, if the process has noted it itself.
     into: usize,
-    /// What the process has been given of them.
+    /// What the process has been given of that.
     loaded: Option<clocks::Loaded>,
     kinds: Kinds,
     /// Where it is in what has been printed.
@@ -172,6 +174,8 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) served: bool,
     /// The process has our functions for reading clocks.
     pub(in crate::supervisor) clocks: bool,
+    /// What becomes of calls that the process can make itself, once it has been told.
+    calls_are: Option<crate::raw::ClockMode>,
     mark: Mark,
     lines: Vec<Rc<RefCell<Line>>>,
     store: Rc<Store>,
@@ -224,6 +228,7 @@ impl Recording {
             own: None,
             served: false,
             clocks: false,
+            calls_are: None,
             mark: Mark::default(),
             lines: Vec::new(),
             store: Rc::default(),
@@ -294,6 +299,7 @@ impl Recording {
     /// A process runs that is at this place.
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
+        self.calls_are = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         if self.mark.live {
@@ -304,6 +310,7 @@ impl Recording {
     /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
+        self.calls_are = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         self.mark.live = false;
@@ -314,6 +321,7 @@ impl Recording {
     /// Another program: nothing is noted of it yet.
     pub(in crate::supervisor) fn begin_anew(&mut self) {
         self.timers_due = None;
+        self.calls_are = None;
         self.on = false;
         self.mark = Mark::default();
         self.loops.clear();
@@ -555,7 +563,7 @@ impl Supervisor {
         tracing::debug!("another line at {:?}: expected {expected}, got {got}", self.recording.mark.at);
         let former = Rc::clone(&self.recording.mark.line);
         let line = former.borrow().part(&self.recording.mark.at, self.recording.mark.into);
-        let kept = former.borrow().effects_behind(&self.recording.mark.at);
+        let kept = former.borrow().effects_behind(&self.recording.mark.at, self.recording.mark.into);
         set_offsets(&line.offsets());
         let line = Rc::new(RefCell::new(line));
         self.recording.lines.push(Rc::clone(&line));
