@@ -124,24 +124,18 @@ impl Supervisor {
         if let Some(taken) = self.turn_call(tid, pid, registers) {
             return taken;
         }
+        if let Some(taken) = self.taken_from_records(tid, pid, registers) {
+            return taken;
+        }
         match self.concern(tid, pid, registers) {
             Concern::Live => Taken::Live,
             Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
             Concern::Prints(call) => self.prints(tid, pid, registers, call),
             // What a debugger in the process asks, now more, now less, is no place at which a thread is left.
-            Concern::Notes(call) if call.query && !self.recording.served => {
-                let asked = self.asked(tid, pid, registers, &call);
-                self.looked_up(tid, pid, registers, call, asked)
-            }
+            Concern::Notes(call) if call.query && !self.recording.served => self.looked_up(tid, pid, registers, call),
+            Concern::Notes(_) if !self.comes_to_call(tid, false) => Taken::Left,
             Concern::Notes(call) => {
-                let asked = self.asked(tid, pid, registers, &call);
-                if let Some(taken) = self.taken_from_records(tid, registers, &asked) {
-                    return taken;
-                }
-                if !self.comes_to_call(tid, false) {
-                    return Taken::Left;
-                }
-                let taken = self.looked_up(tid, pid, registers, call, asked);
+                let taken = self.looked_up(tid, pid, registers, call);
                 if matches!(taken, Taken::Answered) {
                     self.leaves_call(tid);
                 }
@@ -298,8 +292,9 @@ impl Supervisor {
     }
 
     /// Looks a call up in the notes.
-    fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call, asked: Asked) -> Taken {
+    fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
         let rule = self.recording.rule();
+        let asked = self.asked(tid, pid, registers, &call);
         let known = self.virtual_id(tid);
         self.sync_clocks();
         loop {

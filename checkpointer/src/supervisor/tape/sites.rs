@@ -12,7 +12,7 @@ use super::super::served::Memory;
 use super::Taken;
 use super::kinds::Kind;
 use super::line::Rule;
-use super::line::{Found, place};
+use super::line::{Asked, Found, place};
 use super::records::sum_of;
 use crate::inject::PAGE;
 use crate::inject::injector::{read_memory, write_memory};
@@ -332,22 +332,33 @@ impl Supervisor {
     }
 
     /// A call that comes to us, and that was made without a stop when it was made first: the schedule did not tick then, and does not now.
-    pub(super) fn taken_from_records(
-        &mut self,
-        tid: Pid,
-        registers: &raw::Registers,
-        asked: &super::line::Asked,
-    ) -> Option<Taken> {
-        if self.recording.mark.live || self.served.sites.0.is_empty() {
+    /// Nor does it matter what it is about: a terminal's state for example is nothing that would be noted of a call that comes to us.
+    pub(super) fn taken_from_records(&mut self, tid: Pid, pid: Pid, registers: &raw::Registers) -> Option<Taken> {
+        #[allow(clippy::cast_possible_truncation)]
+        let number = registers.orig_rax as u32;
+        let ours = raw::call_functions().iter().any(|(call, _)| *call == number);
+        if !ours || self.recording.mark.live || self.is_aside() || self.served.sites.0.is_empty() {
             return None;
         }
         self.sync_clocks();
+        let mut arguments = crate::record::thread::arguments(registers);
+        let row = crate::syscalls::find(registers.orig_rax)?;
+        arguments[crate::syscalls::arity(row.name)..].fill(0);
         let known = self.virtual_id(tid);
         let mark = &self.recording.mark;
-        let found = mark.line.borrow().find(known, place(&mark.at, known), mark.into, asked, self.recording.rule());
+        let at = place(&mark.at, known);
+        mark.line.borrow().records(known, at)?;
+        #[allow(clippy::cast_possible_truncation)]
+        let about = match mark.kinds.get(&(arguments[0] as i32)) {
+            Some(Kind::Noted { name, .. }) => Some(std::rc::Rc::clone(name)),
+            _ => None,
+        };
+        let sum = self.sum_of_call(tid, pid, number, &arguments);
+        let asked = Asked { number, arguments, given: 0, query: true, sum, about };
+        let found = mark.line.borrow().find(known, at, mark.into, &asked, self.recording.rule());
         match found {
             Found::Record(index, end, record) if record.is_call() => {
-                self.record_again(tid, *registers, asked, &record);
+                self.record_again(tid, *registers, &asked, &record);
                 self.advance_into(known, index, end);
                 Some(Taken::Answered)
             }
