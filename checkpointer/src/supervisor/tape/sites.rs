@@ -139,7 +139,8 @@ fn find(code: &[u8], base: u64) -> Vec<(Site, u32, u64)> {
         let Some(number) = at.checked_sub(NEAR).filter(|from| code[*from] == 0xb8) else { continue };
         let wanted = code[number + 1..].first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
         if let Some((call, _)) = calls.iter().find(|(call, _)| *call != 0 && Some(*call) == wanted) {
-            let original = code[number..][..NEAR].to_vec();
+            // The `syscall` belongs to it: somebody may have a breakpoint there.
+            let original = code[number..at + 2].to_vec();
             let site = Site { start: here(number), replaced: original.clone(), original, hop: None };
             found.push((site, *call, here(at)));
         }
