@@ -96,14 +96,14 @@ fn signals_come_between_them_as_they_came() {
 #[test]
 fn what_is_written_otherwise_begins_a_line_of_its_own() {
     let sample = files();
-    let there = ["break round_of if i == 1000", "run", "next", "next", "next", "next"];
+    let there = ["break round_of if i == 1001", "run", "next", "next", "next", "next"];
     let change = ["fred-undo 2", "set var total = 5", "next", "next", "next", "delete", "tbreak 70", "continue"];
     let lines = [&there[..], &change[..], &["print total != 0"]].concat();
     let events = recorded(&sample, &lines);
     assert_eq!(place(&events[13]).0, Some(70), "{events:#?}");
     let copy = std::fs::read_to_string(sample.path().join("copy")).expect("a copy");
     // Where the file stood then it is written to again.
-    let there = regex::Regex::new(r"\nline 999 -?\d+line 1000 5\nline 1001 -?\d+\nline 1002 ").expect("a pattern");
+    let there = regex::Regex::new(r"\nline 1000 -?\d+\nline 1001 5\nline 1002 -?\d+line 1003 ").expect("a pattern");
     assert!(there.is_match(&copy), "{copy}");
     assert!((1000..3000).all(|i| copy.matches(&format!("line {i} ")).count() == 1), "{copy}");
 }
