@@ -103,7 +103,7 @@ fn what_is_written_otherwise_begins_a_line_of_its_own() {
     assert_eq!(place(&events[13]).0, Some(70), "{events:#?}");
     let copy = std::fs::read_to_string(sample.path().join("copy")).expect("a copy");
     // Where the file stood then it is written to again.
-    let there = regex::Regex::new(r"\nline 1000 -?\d+\nline 1001 5\nline 1002 -?\d+line 1003 ").expect("a pattern");
+    let there = regex::Regex::new(r"line 1000 -?\d+\nline 1001 5\nline 1002 -?\d+line 1003 ").expect("a pattern");
     assert!(there.is_match(&copy), "{copy}");
     assert!((1000..3000).all(|i| copy.matches(&format!("line {i} ")).count() == 1), "{copy}");
 }
