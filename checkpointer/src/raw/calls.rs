@@ -1,6 +1,6 @@
 //! Machine code that runs inside programs that are recorded in a session: calls on files, made and noted without a stop. The C
 //! library jumps here from where it makes them (`supervisor/tape/sites.rs`). Like [`super::clocks`], whose buffer it shares: its header
-//! says whether such a call is made and noted, given from the buffer, or left to the tracer.
+//! says whether such a call is made and noted, given from the buffer, just made, or left to the tracer.
 //!
 //! r11 is the address of the library's own `syscall` instruction when one of these begins, and what `syscall` leaves alone may not
 //! change. Whoever leaves a call to the tracer goes there. Otherwise the code goes on behind it. Registers and flags are the same both
@@ -100,9 +100,9 @@ core::arch::global_asm!(
     mov ecx, {buffer}
     jmp rdx
 
-    /* \fits: whether it is for us; \room: sets rax to how much it may give at most; \note, \same: fill and compare the two words of
+    /* \plain: whether it is made where nothing is noted; \fits: whether it is for us; \room: sets rax to how much it may give at most; \note, \same: fill and compare the two words of
        the entry in r11; \count: sets rax to how much it gave; \to: where that goes. Out by 97 (made, and not noted), 99 (for the tracer), 90. */
-    .macro FRED_CALL name, number, fits, room, note, same, count, to
+    .macro FRED_CALL name, number, plain, fits, room, note, same, count, to
     .balign 16
     .globl \name
     \name:
@@ -112,13 +112,16 @@ core::arch::global_asm!(
     lahf
     seto al
     mov ecx, {buffer}
-    cmp qword ptr [rcx + {mode}], 1
+    cmp qword ptr [rcx + {mode}], 2
     ja 98f
     mov [rcx + {mode} + 8], r11
     mov [rcx + {saved}], rdi
     mov [rcx + {saved} + 8], rsi
     mov [rcx + {saved} + 16], rdx
     mov [rcx + {saved} + 24], rax
+    jne 40f
+    \plain
+    40:
     \fits
     cmp qword ptr [rcx + {mode}], 0
     jne 50f
@@ -190,6 +193,31 @@ core::arch::global_asm!(
     jmp fred_calls_trapped
     .endm
 
+    .macro FRED_PLAIN_NEVER
+    jmp 99f
+    .endm
+    .macro FRED_PLAIN_ALWAYS
+    jmp 97f
+    .endm
+    /* Of a regular file of a file system with blocks: those of the kernel's own may wait. struct stat has its mode at 24, and the
+       number of blocks at 64. */
+    .macro FRED_PLAIN_FILE
+    lea rsi, [rcx + {saved} + 32]
+    mov eax, 5
+    syscall
+    mov ecx, {buffer}
+    mov rsi, [rcx + {saved} + 8]
+    test eax, eax
+    jnz 99f
+    mov eax, [rcx + {saved} + 32 + 24]
+    and eax, 0xf000
+    cmp eax, 0x8000
+    jne 99f
+    cmp qword ptr [rcx + {saved} + 32 + 64], 0
+    je 99f
+    jmp 97f
+    .endm
+
     .macro FRED_FITS_FILE
     cmp edi, {noted}
     jae 99f
@@ -199,6 +227,17 @@ core::arch::global_asm!(
     jnc 99f
     .endm
     .macro FRED_FITS_ALL
+    .endm
+    /* Without a path it is about the descriptor, which a debugger in the process has other ones of than the program. */
+    .macro FRED_FITS_STAT
+    cmp qword ptr [rcx + 24], 0
+    je 41f
+    test rsi, rsi
+    jz 99f
+    cmp byte ptr [rsi], 0
+    jne 41f
+    FRED_FITS_FILE
+    41:
     .endm
 
     .macro FRED_ROOM_RESULT
@@ -333,14 +372,14 @@ core::arch::global_asm!(
     jne 99f
     .endm
 
-    FRED_CALL fred_call_read, 0, FRED_FITS_FILE, FRED_ROOM_RESULT, FRED_NOTE_READ, FRED_SAME_READ, FRED_COUNT_RESULT, 8
-    FRED_CALL fred_call_pread64, 17, FRED_FITS_FILE, FRED_ROOM_RESULT, "FRED_NOTE_TWO r10, rdx", "FRED_SAME_TWO r10, rdx", FRED_COUNT_RESULT, 8
-    FRED_CALL fred_call_write, 1, FRED_FITS_FILE, FRED_ROOM_SUM, FRED_NOTE_WRITE, FRED_SAME_WRITE, FRED_COUNT_NONE, 8
-    FRED_CALL fred_call_pwrite64, 18, FRED_FITS_FILE, FRED_ROOM_SUM, FRED_NOTE_PWRITE, FRED_SAME_PWRITE, FRED_COUNT_NONE, 8
-    FRED_CALL fred_call_lseek, 8, FRED_FITS_FILE, FRED_ROOM_NONE, "FRED_NOTE_TWO rsi, rdx", "FRED_SAME_TWO rsi, rdx", FRED_COUNT_NONE, 8
-    FRED_CALL fred_call_newfstatat, 262, FRED_FITS_ALL, FRED_ROOM_STAT, "FRED_NOTE_PATH 8, r10", "FRED_SAME_PATH 8, r10", FRED_COUNT_STAT, 16
-    FRED_CALL fred_call_readlink, 89, FRED_FITS_ALL, FRED_ROOM_RESULT, "FRED_NOTE_PATH 0, rdx", "FRED_SAME_PATH 0, rdx", FRED_COUNT_RESULT, 8
-    FRED_CALL fred_call_access, 21, FRED_FITS_ALL, FRED_ROOM_NONE, "FRED_NOTE_PATH 0, rsi", "FRED_SAME_PATH 0, rsi", FRED_COUNT_NONE, 8
+    FRED_CALL fred_call_read, 0, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_ROOM_RESULT, FRED_NOTE_READ, FRED_SAME_READ, FRED_COUNT_RESULT, 8
+    FRED_CALL fred_call_pread64, 17, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_ROOM_RESULT, "FRED_NOTE_TWO r10, rdx", "FRED_SAME_TWO r10, rdx", FRED_COUNT_RESULT, 8
+    FRED_CALL fred_call_write, 1, FRED_PLAIN_NEVER, FRED_FITS_FILE, FRED_ROOM_SUM, FRED_NOTE_WRITE, FRED_SAME_WRITE, FRED_COUNT_NONE, 8
+    FRED_CALL fred_call_pwrite64, 18, FRED_PLAIN_NEVER, FRED_FITS_FILE, FRED_ROOM_SUM, FRED_NOTE_PWRITE, FRED_SAME_PWRITE, FRED_COUNT_NONE, 8
+    FRED_CALL fred_call_lseek, 8, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_ROOM_NONE, "FRED_NOTE_TWO rsi, rdx", "FRED_SAME_TWO rsi, rdx", FRED_COUNT_NONE, 8
+    FRED_CALL fred_call_newfstatat, 262, FRED_PLAIN_ALWAYS, FRED_FITS_STAT, FRED_ROOM_STAT, "FRED_NOTE_PATH 8, r10", "FRED_SAME_PATH 8, r10", FRED_COUNT_STAT, 16
+    FRED_CALL fred_call_readlink, 89, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_ROOM_RESULT, "FRED_NOTE_PATH 0, rdx", "FRED_SAME_PATH 0, rdx", FRED_COUNT_RESULT, 8
+    FRED_CALL fred_call_access, 21, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_ROOM_NONE, "FRED_NOTE_PATH 0, rsi", "FRED_SAME_PATH 0, rsi", FRED_COUNT_NONE, 8
 
     .globl fred_calls_end
     fred_calls_end:

@@ -334,7 +334,7 @@ impl Supervisor {
                     return self.let_in(tid, registers, call, Some(asked), None, None);
                 }
                 Found::Other(expected) => {
-                    if self.recording.mark.into > 0 || !self.change_line(known, at, &asked, rule) {
+                    if !self.change_line(known, at, &asked, rule) {
                         self.part(&expected.asked.words(), &asked.words());
                     }
                 }
@@ -344,16 +344,18 @@ impl Supervisor {
 
     /// Goes over to a line that has shared everything until here and has this call; false if there is none.
     fn change_line(&mut self, thread: i32, at: usize, asked: &Asked, rule: Rule) -> bool {
-        let here = Rc::clone(&self.recording.mark.line);
-        let other = self.recording.lines.iter().find(|other| {
-            !Rc::ptr_eq(other, &here) && {
-                let other = other.borrow();
-                other.shares(&here.borrow(), &self.recording.mark.at)
-                    && matches!(other.find(thread, at, 0, asked, rule), Found::Same(..) | Found::Record(..))
-            }
+        let (here, into) = (Rc::clone(&self.recording.mark.line), self.recording.mark.into);
+        let found = self.recording.lines.iter().filter(|other| !Rc::ptr_eq(other, &here)).find_map(|other| {
+            let line = other.borrow();
+            let shared = line.shares(&here.borrow(), &self.recording.mark.at);
+            let (index, rest) = line.same_place(&here.borrow(), thread, at, into).filter(|_| shared)?;
+            let found = line.find(thread, index, rest, asked, rule);
+            matches!(found, Found::Same(..) | Found::Record(..)).then(|| (Rc::clone(other), index, rest))
         });
-        let Some(other) = other.cloned() else { return false };
+        let Some((other, index, rest)) = found else { return false };
         self.recording.mark.line = other;
+        self.recording.mark.at.insert(thread, index);
+        self.recording.mark.into = rest;
         self.recording.mark.loaded = None;
         true
     }

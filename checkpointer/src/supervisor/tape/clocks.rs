@@ -261,6 +261,7 @@ impl Supervisor {
     /// A call that came to us, answered from what the process had noted itself.
     pub(super) fn record_again(&mut self, tid: Pid, registers: raw::Registers, asked: &Asked, record: &Record) {
         let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else { return };
+        tracing::trace!("given from what was noted: {record:?} for {asked:?}");
         self.answer_call(tid, registers, record.result());
         for (address, bytes) in record.outputs(asked) {
             if raw::write_remote(pid, address, &bytes) < bytes.len() {

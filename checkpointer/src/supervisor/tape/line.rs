@@ -400,6 +400,17 @@ impl Line {
         })
     }
 
+    /// Where in this line a thread is that is so many bytes into what a process has noted at a place of `other`, if it has noted the
+    /// same here until then.
+    pub fn same_place(&self, other: &Line, thread: i32, at: usize, into: usize) -> Option<(usize, usize)> {
+        if into == 0 {
+            return Some((at, 0));
+        }
+        let (here, there) = (self.records(thread, at)?.records(), other.records(thread, at)?.records());
+        let same = here.get(..into)? == there.get(..into)?;
+        same.then_some(if here.len() == into { (at + 1, 0) } else { (at, into) })
+    }
+
     /// A line that parts from this one here, so many bytes into what the process has noted there, for the thread that has come to some.
     pub fn part(&self, places: &Places, into: usize) -> Line {
         let up_to = |(thread, queue): (&i32, &Queue<Entry>)| {
@@ -604,5 +615,9 @@ mod tests {
         let other = line.part(&[(1, 1)].into(), 64);
         assert_eq!((other.end(1), other.records(1, 1).map(|entry| entry.recorded)), (2, Some(64)));
         assert_eq!(line.part(&[(1, 1)].into(), 0).end(1), 1);
+        // Who has come as far in the one is there in the other one, which goes on behind that.
+        assert_eq!(other.same_place(&line, 1, 1, 64), Some((2, 0)));
+        assert_eq!(line.same_place(&other, 1, 1, 32), Some((1, 32)));
+        assert_eq!(other.same_place(&line, 1, 1, 96), None);
     }
 }

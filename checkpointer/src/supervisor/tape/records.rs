@@ -98,7 +98,14 @@ impl Record {
 
     /// The descriptor that it is about.
     fn descriptor(&self) -> Option<i32> {
-        matches!(self.call()?, READ | PREAD | WRITE | PWRITE | LSEEK).then(|| self.half(4).cast_signed())
+        // The checksum of no path is its seed: the flags of the call (stat(2), AT_EMPTY_PATH).
+        const OF_DESCRIPTOR: u64 = libc::AT_EMPTY_PATH as u64;
+        let by_number = match self.call()? {
+            READ | PREAD | WRITE | PWRITE | LSEEK => true,
+            STAT => self.word(24) == OF_DESCRIPTOR,
+            _ => false,
+        };
+        by_number.then(|| self.half(4).cast_signed())
     }
 
     /// Whether this is what a call that came to the tracer asks for.

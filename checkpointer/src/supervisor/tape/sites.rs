@@ -277,9 +277,12 @@ impl Supervisor {
         let looked_at = task.deferred.any() || task.watched || makes_process || !self.recording.locked.is_empty();
         let caught = self.served.caught != Caught::None && self.running.is_none();
         let alone = self.tasks.values().filter(|task| task.pid == pid).nth(1).is_none();
-        let ours = self.recording.on && self.recording.served && !self.is_aside() && !self.recording.schedule().ending;
-        let mode = if !ours || looked_at || caught || !alone {
+        let noted = self.recording.on && !self.is_aside();
+        let ending = noted && self.recording.schedule().ending;
+        let mode = if looked_at || caught || ending || !alone {
             ClockMode::Trapped
+        } else if !noted {
+            ClockMode::Plain
         } else if self.recording.mark.live {
             ClockMode::Record
         } else {
@@ -348,7 +351,9 @@ impl Supervisor {
         let known = self.virtual_id(tid);
         let mark = &self.recording.mark;
         let at = place(&mark.at, known);
-        mark.line.borrow().records(known, at)?;
+        if self.recording.rule() == Rule::Exact {
+            mark.line.borrow().records(known, at)?;
+        }
         #[allow(clippy::cast_possible_truncation)]
         let about = match mark.kinds.get(&(arguments[0] as i32)) {
             Some(Kind::Noted { name, .. }) => Some(std::rc::Rc::clone(name)),
