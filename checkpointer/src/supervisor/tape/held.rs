@@ -74,6 +74,13 @@ impl Slot {
     }
 }
 
+/// Lets files stand where they stood.
+pub(super) fn set_offsets(offsets: &[(Held, i64)]) {
+    for (file, at) in offsets {
+        file.set_offset(*at);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

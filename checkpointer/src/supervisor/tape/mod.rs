@@ -31,6 +31,7 @@ pub(in crate::supervisor) mod schedule;
 mod signals;
 pub(in crate::supervisor) mod sites;
 mod store;
+mod subject;
 mod timers;
 
 use std::cell::RefCell;
@@ -51,7 +52,7 @@ use crate::wire::{self, Event, Parted, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 pub(in crate::supervisor) use clocks::install as install_clocks;
 use gift::Counter;
-use held::Held;
+use held::set_offsets;
 use kinds::Kinds;
 use line::{Line, Places, Rule, SCHEDULE};
 use printed::{Own, Reader};
@@ -593,11 +594,5 @@ fn raise_limit() {
         .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most.min(1 << 20), most));
     if let Err(error) = raised {
         tracing::info!("the limit of descriptors stays: {error}");
-    }
-}
-
-fn set_offsets(offsets: &[(Held, i64)]) {
-    for (file, at) in offsets {
-        file.set_offset(*at);
     }
 }
