@@ -313,7 +313,8 @@ impl Supervisor {
                 Found::End if rule == Rule::Shared && asked.query && !mark.others_are_at_end(known) => {
                     return self.let_in(tid, registers, call, None, None, None);
                 }
-                Found::End if rule == Rule::Exact && !mark.line.borrow().ends_at(&mark.at) => {
+                // The newest process is at the end; to ask that of each thread that there has been would cost more with each.
+                Found::End if rule == Rule::Exact && !mark.live && !mark.line.borrow().ends_at(&mark.at) => {
                     self.part("nothing more of this thread", &asked.words());
                 }
                 Found::End => {

@@ -262,7 +262,8 @@ impl Line {
 
     /// Whether nothing comes behind these places.
     pub fn ends_at(&self, places: &Places) -> bool {
-        let threads = self.queues.keys().copied().chain([SCHEDULE]);
+        // Threads that were made last are those that are least likely to be over.
+        let threads = [SCHEDULE].into_iter().chain(self.queues.keys().rev().copied());
         threads.into_iter().all(|thread| place(places, thread) >= self.end(thread))
     }
 
