@@ -527,6 +527,93 @@ fn clocks_of_a_python_program_are_read_again_as_they_were() {
     assert_eq!(world.diverged(), 0, "{}", world.output());
 }
 
+const LOCKED: &str = "\
+import pdb, threading, time
+seen = []
+lock = threading.Lock()
+def learn(times):
+    for i in range(times):
+        with lock:
+            seen.append(int(time.monotonic() * 1e9))
+learn(25)
+for worker in [threading.Thread(target=learn, args=(5,)) for i in range(3)]:
+    worker.start()
+    worker.join()
+for last in range(10):
+    learn(1)
+pdb.set_trace()
+end = 1
+";
+
+/// Without breakpoints a debugger does not trace, and a search that does has other frames of C, and takes locks more often.
+#[test]
+fn a_clock_that_was_read_without_tracing_is_read_again_with_it() {
+    for python in pythons() {
+        eprintln!("{python}");
+        let world = World::new().file("prog.py", LOCKED);
+        let lines = ["continue", "p seen", "fred-reverse-watch len(seen) < 45", "p seen", "fred-undo", "p seen"];
+        let events = world.fred(&[&python, "-m", "pdb"], &["prog.py"], &lines.map(str::to_owned));
+        assert!(events.iter().all(is_done), "{events:#?}");
+        let looks: Vec<&str> =
+            events.iter().filter(|event| event["line"] == "p seen").map(|event| said(event).trim()).collect();
+        let [first, landed, again] = looks[..] else { panic!("{events:#?}") };
+        assert!(first.starts_with(landed.trim_end_matches(']')), "{first}\n{landed}");
+        assert_eq!(landed.split(',').count(), 44, "{landed}");
+        assert_eq!(first, again);
+        assert_eq!(world.diverged(), 0, "{}", world.output());
+    }
+}
+
+const POOL: &str = "\
+import concurrent.futures, pdb
+with concurrent.futures.ThreadPoolExecutor(3) as pool:
+    squares = list(pool.map(lambda x: x * x, range(40)))
+total = 0
+for square in squares:
+    total += square
+    with open('log.txt', 'a') as log:
+        log.write('%d\\n' % total)
+pdb.set_trace()
+end = 1
+";
+
+/// The pool waits for its threads in the order of their addresses, which are others where a search has made objects before.
+#[test]
+fn threads_of_a_pool_may_end_in_another_order_and_no_effect_is_made_twice() {
+    let world = World::new().file("prog.py", POOL);
+    let lines = [
+        "continue",
+        "fred-reverse-watch total < 500",
+        "p total",
+        "fred-reverse-watch total < 200",
+        "p total",
+        "fred-undo 2",
+        "p total",
+    ];
+    let events = world.fred(PDB, &["prog.py"], &lines.map(str::to_owned));
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let looks: Vec<&str> =
+        events.iter().filter(|event| event["line"] == "p total").map(|event| said(event).trim()).collect();
+    assert_eq!(looks, ["385", "140", "20540"]);
+    assert_eq!(world.diverged(), 0, "{}", world.output());
+    let wanted: Vec<String> = (0..40u32)
+        .scan(0, |sum, x| {
+            *sum += x * x;
+            Some(sum.to_string())
+        })
+        .collect();
+    assert_eq!(world.read("log.txt").lines().collect::<Vec<_>>(), wanted);
+}
+
+/// The interpreter in PATH, that of the system, which is built in another way, and all of pyenv's.
+fn pythons() -> Vec<String> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let versions = std::fs::read_dir(format!("{home}/.pyenv/versions")).into_iter().flatten().flatten();
+    let versions = versions.map(|version| version.path().join("bin/python3"));
+    let found = versions.chain(["/usr/bin/python3".into()]).filter(|python| python.exists());
+    found.map(|python| python.to_string_lossy().into_owned()).chain(["python3".to_owned()]).collect()
+}
+
 const REPLACED: &str = "\
 import os
 def take():

@@ -202,6 +202,12 @@ pub trait Dialect: Send {
         None
     }
 
+    /// What to try for a history that begins earlier, where a command line lets the debugger begin in the midst of the program.
+    fn begins_late(&self, argv: &[std::ffi::OsString]) -> Option<&'static str> {
+        let _ = argv;
+        None
+    }
+
     /// A copy with the same state.
     fn fork(&self) -> Box<dyn Dialect>;
 }

@@ -56,6 +56,8 @@ pub struct Engine {
     pub(super) lost: Vec<String>,
     /// What a replay should have come to and what it came to, until the event stream has been told.
     pub(super) divergence: std::cell::RefCell<Option<(String, String)>>,
+    /// Why the recording has stopped, each told once.
+    pub(super) unrecorded: std::collections::HashSet<String>,
     /// The user has changed something since the process that runs was restored.
     pub(super) changed: bool,
     /// When a replay is to be stopped on its way.
@@ -136,6 +138,15 @@ const KEPT_OUTPUT: usize = 4 << 20;
 /// Prompts that may be arriving in pieces are held back from the user until it is known what they are.
 const PROMPTS: [&str; 7] = ["(Pdb) ", "((Pdb)) ", "(com) ", ">>> ", "... ", "ipdb> ", "(Pdb++) "];
 
+/// How often it is shown that a replay goes on.
+const SHOWN: Duration = Duration::from_millis(250);
+
+/// A time, or the next at which it is shown that a replay goes on.
+fn sooner(tick: Option<Instant>, feed: &Feed<'_>) -> Option<Instant> {
+    let shown = matches!(feed, Feed::Log { .. }).then(|| Instant::now() + SHOWN);
+    tick.into_iter().chain(shown).min()
+}
+
 impl Engine {
     /// Turns an error of the checkpointer into words.
     pub(super) fn failed(&self, doing: &str, error: &Error) -> Failure {
@@ -145,6 +156,14 @@ impl Engine {
     /// A failure that carries what was spent.
     pub(super) fn failure(&self, message: impl Into<String>) -> Failure {
         Failure { message: message.into(), cost: self.spent() }
+    }
+
+    /// The same for a move that ends at the start of the history, with what lets that begin earlier.
+    pub(super) fn at_start(&self, message: &str) -> Failure {
+        match self.dialect.begins_late(&self.options.argv) {
+            Some(hint) => self.failure(format!("{message} ({hint})")),
+            None => self.failure(message),
+        }
     }
 
     /// Begins to count the cost of a command.
@@ -164,11 +183,12 @@ impl Engine {
         let mut pending = String::new();
         let mut tick = self.next_tick(feed);
         loop {
+            let until = sooner(tick, feed);
             let woke = {
                 let watched = match feed {
                     Feed::User(console) | Feed::Log { console, .. } => console.interrupt_fd(),
                 };
-                self.live.wait(watched, tick)
+                self.live.wait(watched, until)
             };
             let woke = woke.map_err(|error| self.failed("waiting for the debugger", &error))?;
             let printed = self.live.take_printed();
@@ -184,6 +204,11 @@ impl Engine {
             }
             match woke {
                 Woke::Output => self.pass_on(feed, &mut outcome, &mut pending, false),
+                Woke::Timeout if tick.is_none_or(|tick| Instant::now() < tick) => {
+                    if let Feed::Log { console, .. } = feed {
+                        console.progress(&self.spent(), None);
+                    }
+                }
                 Woke::Timeout if self.patience.is_some() => {
                     return Err(self.failure("the copy does not come to its prompt"));
                 }
@@ -306,8 +331,10 @@ impl Engine {
         }
     }
 
-    pub(super) fn tell(&self, news: &News, console: &mut dyn Console) {
+    pub(super) fn tell(&mut self, news: &News, console: &mut dyn Console) {
         match news {
+            // A search may come there many times.
+            News::Unrecorded(why) if !self.unrecorded.insert(why.clone()) => {}
             News::Unrecorded(why) => console.note(&format!(
                 "recording stops here: {why}; from here on moves may lead elsewhere, and do again what the program does outside"
             )),

@@ -80,6 +80,7 @@ impl Engine {
             strides: HashMap::new(),
             lost: Vec::new(),
             divergence: std::cell::RefCell::new(None),
+            unrecorded: Default::default(),
             changed: false,
             nudge: None,
             since: SinceLast::default(),
@@ -170,7 +171,8 @@ impl Engine {
         if let Some(served) = &mut self.served {
             served.ran = false;
         }
-        self.changed |= reading.effect == Effect::Mutates;
+        // To be left early is a change for a program, too: it ends by what it does for that.
+        self.changed |= reading.effect == Effect::Mutates || reading.quits || typed.is_none();
         self.run_for(reading.effect, !reading.asks)?;
         let begin = Instant::now();
         self.ran_from = begin;

@@ -128,7 +128,7 @@ impl Engine {
                     Move::Finish { depth: 0 | 1 } => search
                         .engine
                         .failure("cannot go to the caller: this is the outermost frame of the program; fred-reverse-step goes back in it"),
-                    _ => search.engine.failure(NO_EARLIER),
+                    _ => search.engine.at_start(NO_EARLIER),
                 });
             };
             search.land_and_record(line, landing.at, None)?;
@@ -197,7 +197,7 @@ impl Engine {
             }
             match watch(search)? {
                 Outcome::Found(found) => search.report_change(&line, expression, &found),
-                Outcome::NeverDiffers { value, .. } => Err(search.engine.failure(format!(
+                Outcome::NeverDiffers { value, .. } => Err(search.engine.at_start(&format!(
                     "{expression} has been {} since the start of the history: there is no statement to go back to",
                     text_of(&value)
                 ))),

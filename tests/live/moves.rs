@@ -47,6 +47,17 @@ fn the_start_of_the_history() {
     s.types("q").ends(0);
 }
 
+/// Who has put `breakpoint()` into a script is told how a history begins earlier.
+#[test]
+fn a_history_that_begins_late() {
+    let start = Start::new().file("prog.py", "x = 1\nx = 2\nbreakpoint()\nx = 3\n");
+    let mut s = start.python(&["prog.py"]).live();
+    let hint = "`python -m pdb SCRIPT` and `pytest --trace` begin it with the program";
+    s.say("fred-reverse-watch x == 1").shows("since the start of the history").shows(hint);
+    s.say("fred-reverse-step").shows("this is the start of the history.").shows(hint);
+    s.types("q").ends(1);
+}
+
 #[test]
 fn reverse_moves() {
     let mut s = Live::program(CALLS);

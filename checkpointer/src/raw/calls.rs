@@ -169,10 +169,10 @@ core::arch::global_asm!(
     mov rdi, [rcx + {saved} + \to]
     70:
     jmp fred_calls_copy
-    /* Where a debugger shares the process, its readings of the monotonic clock may be missing. */
+    /* Where a debugger shares the process, and they are not told otherwise, its readings of the monotonic clock may be missing. */
     52:
-    cmp qword ptr [rcx + 24], 0
-    je 99f
+    cmp qword ptr [rcx + 24], 1
+    jne 99f
     cmp dword ptr [r11], 1
     jne 99f
     add rax, 32

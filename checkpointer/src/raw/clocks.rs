@@ -3,7 +3,7 @@
 //! what is to be done.
 //!
 //! Its header has words of eight bytes: bytes used, bytes that may be used, the mode of `clock_gettime` ([`ClockMode`]), not
-//! zero where a debugger shares the process, not zero where what is not in the buffer is none of the notes' concern, the mode of
+//! zero where a debugger shares the process (1 where readings of the monotonic clock are told by their address), not zero where what is not in the buffer is none of the notes' concern, the mode of
 //! the other functions, that of calls ([`super::calls`]), and a word of theirs. An entry ([`super::CLOCK_ENTRY`]) has which clock (4), the result (4), two or three words that were written, and for
 //! `clock_gettime` the address of the caller's buffer.
 //!
@@ -33,6 +33,18 @@ pub const CALL_BASE: u32 = 0x200;
 /// Where the instructions are that make the calls for the tracer to see: not among the pages that the filter exempts.
 pub const CLOCK_STUBS: u64 = super::READY_DESCRIPTORS + 0x1000;
 
+/// What tells the readings of the monotonic clock that are neither noted nor given: words. The address to which the function returns
+/// (nothing is told before there is one), and the distance from the stack pointer to the address to which its caller does. Then
+/// [`OWN_READERS`] pairs: if it is the first of one, what is at the distance of the second counts instead. Where it is in one of
+/// [`OWN_RANGES`] ranges, each a first address and a length, the call is made.
+pub const OWN_CALLERS: u64 = CLOCK_STUBS + 0x800;
+
+/// How many functions there are at [`OWN_CALLERS`] that read the clock for others.
+pub const OWN_READERS: usize = 4;
+
+/// How many ranges of callers there are at [`OWN_CALLERS`].
+pub const OWN_RANGES: usize = 12;
+
 core::arch::global_asm!(
     r#"
     .pushsection .rodata.fred_clocks, "a", @progbits
@@ -59,8 +71,36 @@ core::arch::global_asm!(
     mov r8d, {buffer}
     mov rax, [r8 + 16]
     cmp rax, 1
-    je 42f
     ja 22f
+    cmp edi, 1
+    jne 63f
+    mov r9d, {own}
+    mov rcx, [rsp]
+    cmp rcx, [r9]
+    jne 63f
+    mov rcx, [r9 + 8]
+    mov rcx, [rsp + rcx]
+    .set fred_own, 16
+    .rept {readers}
+    mov r10, [r9 + fred_own + 8]
+    cmp rcx, [r9 + fred_own]
+    je 62f
+    .set fred_own, fred_own + 16
+    .endr
+    jmp 64f
+    62:
+    mov rcx, [rsp + r10]
+    64:
+    .rept {ranges}
+    mov r10, rcx
+    sub r10, [r9 + fred_own]
+    cmp r10, [r9 + fred_own + 8]
+    jb 52f
+    .set fred_own, fred_own + 16
+    .endr
+    63:
+    cmp rax, 1
+    je 42f
     mov rax, [r8]
     cmp rax, [r8 + 8]
     jae 32f
@@ -88,8 +128,8 @@ core::arch::global_asm!(
     lea r9, [r8 + r10 + {header}]
     cmp [r9], edi
     jne 33f
-    cmp qword ptr [r8 + 24], 0
-    je 34f
+    cmp qword ptr [r8 + 24], 1
+    jne 34f
     cmp edi, 1
     jne 34f
     cmp [r9 + 24], rsi
@@ -286,6 +326,9 @@ core::arch::global_asm!(
     header = const CLOCK_HEADER,
     entry = const CLOCK_ENTRY,
     stubs = const CLOCK_STUBS,
+    own = const OWN_CALLERS,
+    readers = const OWN_READERS,
+    ranges = const OWN_RANGES,
 );
 
 unsafe extern "C" {

@@ -153,7 +153,7 @@ impl Supervisor {
         let over = |since: Option<Instant>| since.is_none_or(|since| since.elapsed() > SLICE);
         let held = self.recording.schedule().stand(known) == Stand::Held;
         let gives = !held
-            && self.recording.is_live()
+            && self.recording.chooses_turns()
             && over(self.recording.schedule().since)
             && !(self.is_served(tid) && self.steps(tid))
             && self.able().into_iter().any(|other| other != known);
@@ -222,9 +222,12 @@ impl Supervisor {
                     return self.give_turn(real, turn.to, turn.late);
                 }
                 let got = if wrong { "one that waits" } else { "one that is not let go" };
-                self.part(&format!("the turn of thread {}", turn.to), got);
+                let expected = format!("the turn of thread {}", turn.to);
+                if !self.part_turns(&expected, got) {
+                    self.part(&expected, got);
+                }
             }
-            _ if self.recording.is_live() => {}
+            _ if self.recording.chooses_turns() => {}
             // It was alone, and went on.
             _ if matches!(self.recording.schedule().stand(last), Stand::Ready | Stand::Held)
                 && self.can_have_turn(self.real_id(last)) =>
@@ -233,6 +236,7 @@ impl Supervisor {
                 return self.give_turn(real, last, false);
             }
             _ if self.recording.is_at_end() => self.go_live(),
+            _ if self.part_turns("no change of turns", "one") => {}
             _ => self.part("no change of turns", "one"),
         }
         self.choose_turn(cause);

@@ -156,6 +156,16 @@ impl Dialect for Pdb {
         Hosting::InDebugger
     }
 
+    fn begins_late(&self, argv: &[std::ffi::OsString]) -> Option<&'static str> {
+        let is_debugger = |word: &std::ffi::OsString| {
+            std::path::Path::new(word).file_stem().is_some_and(|name| name.to_string_lossy().contains("pdb"))
+        };
+        let late = !argv.iter().any(|word| is_debugger(word) || word == "--trace");
+        late.then_some(
+            "it begins at the first prompt; `python -m pdb SCRIPT` and `pytest --trace` begin it with the program",
+        )
+    }
+
     fn prompt_at_end(&self, output: &str) -> Option<Prompt> {
         let line_start = output.rfind('\n').map_or(0, |at| at + 1);
         let line = &output[line_start..];

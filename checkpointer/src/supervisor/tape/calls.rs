@@ -13,7 +13,9 @@ use super::kinds::Kind;
 use super::lent::Lent;
 use super::line::{Asked, Entry, Found, Made, Rule, place};
 use super::locks::is_about_locks;
+use super::own_readings::is_own;
 use super::relocated::places_now;
+use super::schedule::{Cause, Stand};
 use super::subject::{closes_on_exec, is_duplicate, is_of_contents, is_open, numbers_made, of_line_editor, reads_only};
 use super::timers::changes_timers;
 use crate::inject::injector::Injector;
@@ -237,11 +239,14 @@ impl Supervisor {
                 call.effect = Some(format!("{} {}", row.name, String::from_utf8_lossy(&path)).into());
             }
         }
-        // The interpreter looks at this clock whenever it takes a lock, for a debugger's prompt among others.
         const MONOTONIC: u64 = libc::CLOCK_MONOTONIC as u64;
+        let reads_clock = row.name == "clock_gettime" && arguments[0] == MONOTONIC;
+        if reads_clock && !self.recording.served && is_own(pid, registers) {
+            return Concern::Live;
+        }
         call.short |=
             matches!(row.name, "clock_gettime" | "gettimeofday" | "time" | "times" | "getrusage" | "getrandom");
-        call.query |= row.name == "getcwd" || row.name == "clock_gettime" && arguments[0] == MONOTONIC;
+        call.query |= row.name == "getcwd" || reads_clock && self.recording.rule() != Rule::Told;
         // A debugger in the process shows a socket with its addresses, as a value that is returned for example.
         call.query |= !self.recording.served && matches!(row.name, "getsockname" | "getpeername");
         match row.name {
@@ -277,10 +282,21 @@ impl Supervisor {
         if changes { Concern::Changes(call) } else { Concern::Live }
     }
 
+    /// A thread has come to the end of its notes before others: where turns are chosen they come first, so that all that is noted has
+    /// been done when what comes next is done for real.
+    fn waits_for_others(&mut self, tid: Pid, known: i32) -> bool {
+        if !self.recording.chooses_turns() || !self.others_can_go_on(known) || !self.back_out(tid) {
+            return false;
+        }
+        self.recording.schedule().set(known, Stand::Held);
+        self.next_turn(Cause::Call);
+        true
+    }
+
     /// What a call is known by in the notes.
     fn asked(&self, tid: Pid, pid: Pid, registers: &Registers, call: &Call) -> Asked {
         let mut given = given::digest(&view(tid, pid), call.row, &call.arguments);
-        if let Some(name) = call.about.as_ref().filter(|_| self.recording.rule() == Rule::Shared && call.query) {
+        if let Some(name) = call.about.as_ref().filter(|_| self.recording.rule().is_shared() && call.query) {
             // A debugger's own files have the same numbers at other times.
             let mut sum = std::hash::DefaultHasher::new();
             name.hash(&mut sum);
@@ -310,11 +326,13 @@ impl Supervisor {
                     return Taken::Answered;
                 }
                 Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
-                Found::End if rule == Rule::Shared && asked.query && !mark.others_are_at_end(known) => {
+                Found::End if rule.is_shared() && asked.query && !mark.others_are_at_end(known) => {
                     return self.let_in(tid, registers, call, None, None, None);
                 }
-                // The newest process is at the end; to ask that of each thread that there has been would cost more with each.
-                Found::End if rule == Rule::Exact && !mark.live && !mark.line.borrow().ends_at(&mark.at) => {
+                Found::End if mark.is_early(known, rule) => {
+                    if self.waits_for_others(tid, known) {
+                        return Taken::Left;
+                    }
                     self.part("nothing more of this thread", &asked.words());
                 }
                 Found::End => {
@@ -610,7 +628,7 @@ impl Supervisor {
         entry.timers = changes_timers(row).then(|| self.timers_of(pid, tid)).flatten();
         // A signal that comes now comes at a place with a name.
         let makes = matches!(shape.class, Class::Descriptor(_) | Class::Process);
-        let may_be_missing = self.recording.rule() == Rule::Shared && entry.asked.query;
+        let may_be_missing = self.recording.rule().is_shared() && entry.asked.query;
         if let Some(task) = self.tasks.get_mut(&tid).filter(|_| !makes && !may_be_missing) {
             task.made = Some(registers);
         }

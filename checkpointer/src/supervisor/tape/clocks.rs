@@ -14,12 +14,13 @@ use syscalls::Sysno;
 use super::Supervisor;
 use super::kinds::Kind;
 use super::line::{Asked, Entry, Rule, place};
+use super::own_readings::OwnCallers;
 use super::records::{Record, Used};
 use super::sites;
-use crate::inject::injector::Injector;
+use crate::inject::injector::{Injector, write_memory};
 use crate::inject::{InjectError, PAGE, Remote};
 use crate::ptrace::{Change, change};
-use crate::raw::{self, CALL_MODE, CLOCK_BUFFER, CLOCK_HEADER, CLOCK_STUBS, ClockMode};
+use crate::raw::{self, CALL_MODE, CLOCK_BUFFER, CLOCK_HEADER, CLOCK_STUBS, ClockMode, OWN_CALLERS};
 use crate::record::reads::JUMPS;
 use crate::record::vdso::{BUFFER_SIZE, CAPACITY, IMAGE, IMAGE_SIZE, image, is_inside};
 
@@ -62,8 +63,31 @@ pub(in crate::supervisor) fn install(tid: Pid) -> Result<(), InjectError> {
 }
 
 fn modes(clocks: ClockMode, others: ClockMode, rule: Rule, closed: bool) -> Vec<u8> {
-    let words = [clocks as u64, u64::from(rule == Rule::Shared), u64::from(closed), others as u64];
+    let sharing = match rule {
+        Rule::Exact => 0,
+        Rule::Shared => 1,
+        Rule::Told => 2,
+    };
+    let words = [clocks as u64, sharing, u64::from(closed), others as u64];
     words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// Whether the process tells a debugger's own readings of clocks by their callers. Finds out how, if it `should` and nobody has tried:
+/// that stands in its memory, so copies have it.
+fn tells_own(leader: Pid, should: bool) -> bool {
+    const TRIED: u64 = 1;
+    let mut known = [0u8; 8];
+    if raw::read_remote(leader, OWN_CALLERS, &mut known) < known.len() {
+        return false;
+    }
+    let known = u64::from_ne_bytes(known);
+    if known != 0 || !should {
+        return known > TRIED;
+    }
+    let found = OwnCallers::of(leader);
+    tracing::debug!("a debugger's own readings of clocks in {leader} are told by {found:x?}");
+    let words = found.as_ref().map_or_else(|| TRIED.to_ne_bytes().to_vec(), OwnCallers::bytes);
+    write_memory(leader, OWN_CALLERS, &words).is_ok() && found.is_some()
 }
 
 impl Supervisor {
@@ -96,7 +120,7 @@ impl Supervisor {
             raw::read_remote(leader, CLOCK_BUFFER + CLOCK_HEADER, &mut bytes);
             raw::write_remote(leader, CLOCK_BUFFER, &0u64.to_ne_bytes());
             let files = self.files_of(&bytes);
-            let entry = Entry::of_records(&bytes, files, &self.recording.store);
+            let entry = Entry::of_records(&bytes, files, self.recording.rule(), &self.recording.store);
             return self.push_entry(known, entry);
         }
         if !self.recording.mark.loaded.is_some_and(|loaded| loaded.any) {
@@ -208,20 +232,26 @@ impl Supervisor {
         let mode = if !self.recording.on || aside {
             ClockMode::Plain
         } else if thread.is_none() {
+            self.recording.mark.loaded = None;
             ClockMode::Trapped
         } else if self.recording.mark.live {
             ClockMode::Record
         } else {
             ClockMode::Replay
         };
+        // It was one of several threads, and is alone now.
+        if let (ClockMode::Replay, Some(thread), None) = (mode, thread, self.recording.mark.loaded) {
+            return self.load_clocks(self.virtual_id(thread));
+        }
         self.set_clock_mode(mode);
     }
 
     pub(super) fn set_clock_mode(&mut self, mode: ClockMode) {
         let Some((leader, _)) = self.clocked() else { return };
+        self.recording.told = !self.recording.served && tells_own(leader, mode != ClockMode::Plain);
         let rule = self.recording.rule();
         // A line editor in the process reads these, and is told by its code.
-        let others = if rule == Rule::Shared && mode != ClockMode::Plain { ClockMode::Trapped } else { mode };
+        let others = if rule.is_shared() && mode != ClockMode::Plain { ClockMode::Trapped } else { mode };
         let closed = self.recording.mark.loaded.is_some_and(|loaded| loaded.closed);
         raw::write_remote(leader, MODES, &modes(mode, others, rule, closed));
     }

@@ -64,6 +64,16 @@ pub(super) enum Rule {
     Exact,
     /// A debugger lives in the process: its own memory may lie elsewhere, and it asks about files.
     Shared,
+    /// The same, and readings of the monotonic clock that could be the debugger's are not noted (own_readings.rs): the others are the
+    /// program's, and come one after the other, whoever asks.
+    Told,
+}
+
+impl Rule {
+    /// Whether a debugger lives in the process.
+    pub fn is_shared(self) -> bool {
+        self != Rule::Exact
+    }
 }
 
 /// One finished call.
@@ -116,8 +126,8 @@ impl Entry {
     }
 
     /// What a process has noted itself, as it is in its buffer, and the files that it is about.
-    pub fn of_records(bytes: &[u8], files: Vec<Used>, store: &Rc<Store>) -> Entry {
-        let query = Record::all(bytes, 0).all(|(_, record)| record.is_query());
+    pub fn of_records(bytes: &[u8], files: Vec<Used>, rule: Rule, store: &Rc<Store>) -> Entry {
+        let query = Record::all(bytes, 0).all(|(_, record)| record.is_query(rule));
         let asked = Asked { number: syscalls::FLUSH, arguments: [0; 6], given: 0, query, sum: 0, about: None };
         let mut entry = Entry::new(asked, 0, vec![(0, bytes.to_vec())], store);
         for (_, record) in Record::all(bytes, 0) {
@@ -234,7 +244,9 @@ pub(super) struct Line {
     /// Why nothing is noted behind its end.
     pub ended: Option<String>,
     /// What waited for the newest process when it was left.
-    pub newest: Option<Newest>,
+    pub newest: Option<Rc<Newest>>,
+    /// Whose turn it is, is chosen anew behind its last turn, although calls are noted there.
+    pub chooses_turns: bool,
 }
 
 fn set(offsets: &mut Vec<(Held, i64)>, file: &Held, at: i64) {
@@ -314,7 +326,7 @@ impl Line {
                 if record.is_for(asked, &entry.files, rule) {
                     return Found::Record(index, begins + record.length(), record);
                 }
-                if !record.is_query() {
+                if !record.is_query(rule) {
                     return if asked.query { Found::Unmatched } else { Found::Other(Rc::clone(entry)) };
                 }
             }
@@ -332,9 +344,11 @@ impl Line {
         }
         // A reading of the interpreter's clock may be one too many. If the notes ended with it, what the program has opened and read
         // would be passed over.
-        let is_clock = asked.query && syscalls::name(asked.number.into()) == "clock_gettime";
         let mut behind = (at..).map_while(|index| queue.get(index));
-        match is_clock && behind.any(|entry| !entry.offsets.is_empty() || !entry.made.is_empty()) {
+        match asked.query
+            && is_clock(asked.number)
+            && behind.any(|entry| !entry.offsets.is_empty() || !entry.made.is_empty())
+        {
             true => Found::Unmatched,
             false => Found::End,
         }
@@ -420,13 +434,28 @@ impl Line {
             if let Some(half) = queue.get(at).filter(|entry| into > 0 && into < entry.recorded) {
                 let records = half.records();
                 let records = &records[..into.min(records.len())];
-                kept.entries.push_back(Rc::new(Entry::of_records(records, half.files.clone(), &half.store)));
+                let mut part = Entry::of_records(records, half.files.clone(), Rule::Shared, &half.store);
+                part.asked.query &= half.asked.query;
+                kept.entries.push_back(Rc::new(part));
             }
             (*thread, kept)
         };
         let queues = self.queues.iter().map(up_to).collect();
         let turns = self.turns.up_to(place(places, SCHEDULE));
-        Line { queues, turns, before: self.before.clone(), ended: None, newest: None }
+        Line { queues, turns, before: self.before.clone(), ..Line::default() }
+    }
+
+    /// A line with the same calls and, from this place on, other turns.
+    pub fn part_turns(&self, places: &Places) -> Line {
+        let queues = self.queues.iter().map(|(thread, queue)| (*thread, queue.up_to(usize::MAX))).collect();
+        Line {
+            queues,
+            turns: self.turns.up_to(place(places, SCHEDULE)),
+            before: self.before.clone(),
+            ended: self.ended.clone(),
+            newest: self.newest.clone(),
+            chooses_turns: true,
+        }
     }
 
     /// What was done outside behind these places, and so many bytes into what a process has noted there: names, each once, and how often.
@@ -472,6 +501,10 @@ impl Line {
     }
 }
 
+fn is_clock(number: u32) -> bool {
+    syscalls::name(number.into()) == "clock_gettime"
+}
+
 /// Addresses look like this; what is smaller is a number that must be equal.
 const ADDRESSES: std::ops::Range<u64> = 0x1_0000..0x7fff_ffff_f000;
 
@@ -488,9 +521,9 @@ fn same(known: &Asked, asked: &Asked, rule: Rule) -> bool {
         "lseek" | "pread64" | "pwrite64" | "ftruncate" | "truncate" | "fallocate"
     );
     // The buffer is on the stack, and tells the program's readings of the clock from the interpreter's.
-    let exact_address = syscalls::name(asked.number.into()) == "clock_gettime" && asked.query;
+    let exact_address = is_clock(asked.number) && asked.query;
     let address = |value: u64| ADDRESSES.contains(&value) && !exact_address;
-    rule == Rule::Shared
+    rule.is_shared()
         && known
             .arguments
             .iter()
@@ -594,7 +627,7 @@ mod tests {
     fn readings_come_one_after_the_other() {
         let (mut line, store) = line(&[(WRITE, 1, false)]);
         let records = [reading(0, 1), reading(1, 2), reading(0, 1)].concat();
-        line.push(1, Entry::of_records(&records, Vec::new(), &store));
+        line.push(1, Entry::of_records(&records, Vec::new(), Rule::Shared, &store));
         line.push(1, Entry::new(asked(MKDIR, 0, false), 0, Vec::new(), &store));
         let exact = |into, asked: &Asked| line.find(1, 1, into, asked, Rule::Exact);
         assert_eq!(found(&exact(0, &clock(0, 9))), Some((1, 32)));
@@ -612,7 +645,7 @@ mod tests {
     #[test]
     fn a_line_can_part_in_the_middle_of_readings() {
         let (mut line, store) = line(&[(WRITE, 1, false)]);
-        line.push(1, Entry::of_records(&reading(0, 1).repeat(3), Vec::new(), &store));
+        line.push(1, Entry::of_records(&reading(0, 1).repeat(3), Vec::new(), Rule::Exact, &store));
         let other = line.part(&[(1, 1)].into(), 64);
         assert_eq!((other.end(1), other.records(1, 1).map(|entry| entry.recorded)), (2, Some(64)));
         assert_eq!(line.part(&[(1, 1)].into(), 0).end(1), 1);

@@ -22,6 +22,7 @@ mod line;
 mod locks;
 mod loops;
 mod mapped;
+mod own_readings;
 mod places;
 mod printed;
 mod prints;
@@ -139,6 +140,16 @@ impl Mark {
         line.ends_at(&places)
     }
 
+    /// Whether a thread that has come to the end of its notes has come there too early.
+    fn is_early(&self, thread: i32, rule: line::Rule) -> bool {
+        let line = self.line.borrow();
+        match rule {
+            // The newest process is at the end; to ask that of each thread that there has been costs more with each.
+            line::Rule::Exact => !self.live && !line.ends_at(&self.at),
+            _ => line.chooses_turns && !self.others_are_at_end(thread),
+        }
+    }
+
     /// How many ticks of the schedule there have been.
     pub(in crate::supervisor) fn tick(&self) -> u64 {
         self.schedule.tick
@@ -177,6 +188,8 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) clocks: bool,
     /// What becomes of calls that the process can make itself, once it has been told.
     calls_are: Option<crate::raw::ClockMode>,
+    /// Readings of clocks by a debugger in the process are told by their callers.
+    told: bool,
     mark: Mark,
     lines: Vec<Rc<RefCell<Line>>>,
     store: Rc<Store>,
@@ -230,6 +243,7 @@ impl Recording {
             served: false,
             clocks: false,
             calls_are: None,
+            told: false,
             mark: Mark::default(),
             lines: Vec::new(),
             store: Rc::default(),
@@ -274,7 +288,11 @@ impl Recording {
     }
 
     fn rule(&self) -> Rule {
-        if self.served { Rule::Exact } else { Rule::Shared }
+        match (self.served, self.told) {
+            (true, _) => Rule::Exact,
+            (false, false) => Rule::Shared,
+            (false, true) => Rule::Told,
+        }
     }
 
     /// The place now, for a copy that is made of a process with these timers, for which these signals of others wait.
@@ -336,6 +354,11 @@ impl Recording {
     /// Whether what happens now happens for the first time.
     pub(in crate::supervisor) fn is_live(&self) -> bool {
         self.mark.live
+    }
+
+    /// Whether it is chosen now whose turn it is: nothing is noted of that.
+    pub(in crate::supervisor) fn chooses_turns(&self) -> bool {
+        self.mark.live || self.mark.line.borrow().chooses_turns && self.next_turn().is_none()
     }
 
     /// The next turn, where it is noted.
@@ -403,7 +426,7 @@ impl Recording {
     /// Whether signals of others are to wait again for a process at the end of the notes.
     fn has_waiting(&self) -> bool {
         let line = self.mark.line.borrow();
-        line.newest.as_ref().map_or(!self.mark.waiting.is_empty(), timers::Newest::has_signals)
+        line.newest.as_ref().map_or(!self.mark.waiting.is_empty(), |newest| newest.has_signals())
     }
 
     /// Whether signals come when they come: the notes have been ended, and there are none behind this place.
@@ -557,6 +580,22 @@ impl Supervisor {
         self.recording.mark.release();
         self.expect_timers(true);
         self.empty_clocks();
+    }
+
+    /// It is another thread's turn than is noted. Where a debugger shares the process that is no other execution yet: objects of the
+    /// program lie elsewhere when the debugger has made others before, and what is done in the order of addresses (a set of threads
+    /// that are waited for) is done in another one. Calls are still those that are noted for each thread; turns are chosen, and noted,
+    /// in a line of their own. False where a debugger does not share the process.
+    pub(super) fn part_turns(&mut self, expected: &str, got: &str) -> bool {
+        if !self.recording.rule().is_shared() {
+            return false;
+        }
+        tracing::debug!("other turns at {:?}: expected {expected}, got {got}", self.recording.mark.at);
+        let line = self.recording.mark.line.borrow().part_turns(&self.recording.mark.at);
+        let line = Rc::new(RefCell::new(line));
+        self.recording.lines.push(Rc::clone(&line));
+        self.recording.mark.line = line;
+        true
     }
 
     /// The process does something else than is noted: a line of its own begins.

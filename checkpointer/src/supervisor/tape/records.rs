@@ -89,10 +89,10 @@ impl Record {
     }
 
     /// Whether it may be a debugger's that shares the process: it only asks, about files or about the interpreter's clock.
-    pub fn is_query(&self) -> bool {
+    pub fn is_query(&self, rule: Rule) -> bool {
         match self.call() {
             Some(call) => !matches!(call, WRITE | PWRITE),
-            None => self.half(0) == libc::CLOCK_MONOTONIC.cast_unsigned(),
+            None => rule != Rule::Told && self.half(0) == libc::CLOCK_MONOTONIC.cast_unsigned(),
         }
     }
 
@@ -121,13 +121,13 @@ impl Record {
                 "getcpu" => PROCESSOR,
                 _ => return false,
             };
-            return which == self.half(0) && (rule == Rule::Exact || !self.is_query() || second == self.word(24));
+            return which == self.half(0) && (rule != Rule::Shared || !self.is_query(rule) || second == self.word(24));
         };
         if call != asked.number {
             return false;
         }
         let words = [self.word(16), self.word(24)];
-        let of_path = |pointer: u64| words[1] == asked.sum && (rule == Rule::Shared || words[0] == pointer);
+        let of_path = |pointer: u64| words[1] == asked.sum && (rule.is_shared() || words[0] == pointer);
         let same = match call {
             READ => third == words[1],
             PREAD => [fourth, third] == words,
@@ -193,7 +193,7 @@ impl Record {
 
     /// The name of the file that it has written to.
     pub fn effect<'f>(&self, files: &'f [Used]) -> Option<&'f Rc<str>> {
-        let number = self.descriptor().filter(|_| !self.is_query() && self.result() >= 0)?;
+        let number = self.descriptor().filter(|_| !self.is_query(Rule::Shared) && self.result() >= 0)?;
         files.iter().find(|file| file.number == number).map(|file| &file.name)
     }
 
@@ -261,7 +261,7 @@ pub(super) mod tests {
         let places: Vec<usize> = found.iter().map(|(at, _)| *at).collect();
         assert_eq!(places, [0, 32, 32 + 32 + 64, 160]);
         assert_eq!(found.iter().map(|(_, record)| record.length()).sum::<usize>(), whole.len());
-        assert!(!found[0].1.is_call() && found[1].1.is_call() && found[1].1.is_query());
+        assert!(!found[0].1.is_call() && found[1].1.is_call() && found[1].1.is_query(Rule::Shared));
         assert_eq!(Record::descriptors(&whole), [3, 4]);
         // One that is cut off is none.
         assert_eq!(Record::all(&whole[..60], 0).count(), 1);
@@ -303,7 +303,7 @@ pub(super) mod tests {
         let call = |sum: u64| asked(WRITE, &[3, 0x1000, 5], sum);
         let of = |bytes: &[u8]| sum_of(WRITE, &[3, 0x1000, 5, 0, 0, 0], |_| Vec::new(), |_, _| bytes.to_vec());
         assert!(whole.is_for(&call(of(b"hello")), &[], Rule::Exact));
-        assert!(!whole.is_for(&call(of(b"hallo")), &[], Rule::Exact) && !whole.is_query());
+        assert!(!whole.is_for(&call(of(b"hallo")), &[], Rule::Exact) && !whole.is_query(Rule::Shared));
         let partly = Record::at(&record(CALL_BASE + WRITE, 3, [2, 2, call_sum(5, &[])], &[]), 0).unwrap();
         assert!(partly.is_for(&call(of(b"hello")), &[], Rule::Exact));
     }

@@ -15,7 +15,7 @@ use syscalls::Sysno;
 
 use super::super::Supervisor;
 use super::calls::{RESTART_CODES, view};
-use super::line::{Asked, Entry, Rule, SIGNAL, place};
+use super::line::{Asked, Entry, SIGNAL, place};
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
 use crate::ptrace::{Change, How, change};
@@ -180,7 +180,7 @@ impl Supervisor {
         };
         // That it was interrupted has been seen at its end.
         let inside = pending.is_plain() && registers.rip == pending.rip && RESTART_CODES.contains(&result);
-        let may_be_missing = self.recording.rule() == Rule::Shared && pending.asked.query;
+        let may_be_missing = self.recording.rule().is_shared() && pending.asked.query;
         (inside && !may_be_missing).then_some(Place::Inside)
     }
 

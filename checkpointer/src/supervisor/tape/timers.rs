@@ -69,7 +69,7 @@ impl Supervisor {
         for (number, information) in self.waiting_for(leader) {
             deferred.push(number, information);
         }
-        self.recording.mark.line.borrow_mut().newest = Some(Newest { timers, deferred });
+        self.recording.mark.line.borrow_mut().newest = Some(Rc::new(Newest { timers, deferred }));
     }
 
     /// The notes end here.
@@ -142,7 +142,7 @@ impl Supervisor {
         // Dear where there have been many threads, and this is asked all the time.
         let ends = || match self.recording.rule() {
             Rule::Exact => line.ends_at(&mark.at),
-            Rule::Shared => line.has_only_queries_behind(&mark.at),
+            Rule::Shared | Rule::Told => line.has_only_queries_behind(&mark.at),
         };
         let ended = runs && due.is_some_and(|timers| !timers.is_empty()) && (mark.live || ends());
         let tick = mark.schedule.tick;
