@@ -262,6 +262,21 @@ fn thread_local_variables_of_a_library_that_is_loaded_late() {
 }
 
 #[test]
+fn calls_on_files_instruction_by_instruction() {
+    let output = Session::new("calls", "gcc calls.c").alike();
+    let shown = [
+        "syscall",
+        "1 pattern found",
+        "= \"itte",
+        "(call to syscall write)",
+        "(returned from syscall write)",
+        "Old value",
+        "sum 2880, itte",
+    ];
+    shows(&output, &shown);
+}
+
+#[test]
 fn crashes() {
     let output = Session::new("crash", "gcc signals.c").with(&["crash"]).alike();
     shows(&output, &["SIG37", "SIGSEGV, Segmentation fault", "= 11", "no longer exists"]);

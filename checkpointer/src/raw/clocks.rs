@@ -3,8 +3,8 @@
 //! what is to be done.
 //!
 //! Its header has words of eight bytes: bytes used, bytes that may be used, the mode of `clock_gettime` ([`ClockMode`]), not
-//! zero where a debugger shares the process (1 where readings of the monotonic clock are told by their address), not zero where what is not in the buffer is none of the notes' concern, and the mode of
-//! the other functions. An entry ([`super::CLOCK_ENTRY`]) has which clock (4), the result (4), two or three words that were written, and for
+//! zero where a debugger shares the process (1 where readings of the monotonic clock are told by their address), not zero where what is not in the buffer is none of the notes' concern, the mode of
+//! the other functions, that of calls ([`super::calls`]), and a word of theirs. An entry ([`super::CLOCK_ENTRY`]) has which clock (4), the result (4), two or three words that were written, and for
 //! `clock_gettime` the address of the caller's buffer.
 //!
 //! Registers that are not the caller's to keep are zero afterwards, whatever was done: states are compared.
@@ -23,6 +23,12 @@ pub enum ClockMode {
     /// Make the call where the filter traps it.
     Trapped,
 }
+
+/// Where in the header the mode of calls is.
+pub const CALL_MODE: u64 = CLOCK_BUFFER + 48;
+
+/// Added to a call's number it says what an entry is.
+pub const CALL_BASE: u32 = 0x200;
 
 /// Where the instructions are that make the calls for the tracer to see: not among the pages that the filter exempts.
 pub const CLOCK_STUBS: u64 = super::READY_DESCRIPTORS + 0x1000;
@@ -336,7 +342,7 @@ unsafe extern "C" {
     static fred_clock_stubs_end: u8;
 }
 
-fn between(start: *const u8, end: *const u8) -> &'static [u8] {
+pub(super) fn between(start: *const u8, end: *const u8) -> &'static [u8] {
     #[allow(clippy::cast_possible_truncation)]
     let length = (end as u64 - start as u64) as usize;
     // SAFETY: only called with labels that enclose bytes which the assembler has put into read-only data.

@@ -1,10 +1,12 @@
 //! The system calls that nix lacks, each a small function with the reason why it is sound. The only unsafe code of the
 //! workspace is here and in `launch.rs`.
 
+mod calls;
 mod clocks;
 mod state;
 mod vdso;
 
+pub use calls::*;
 pub use clocks::*;
 pub use state::*;
 pub use vdso::*;

@@ -14,7 +14,7 @@ mod mapping;
 pub(crate) mod outputs;
 mod pinning;
 pub(crate) mod prepare;
-mod reads;
+pub(crate) mod reads;
 pub(crate) mod recorder;
 mod replayer;
 pub(crate) mod thread;

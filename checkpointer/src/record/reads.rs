@@ -20,7 +20,7 @@ use crate::raw::{NOTED_DESCRIPTORS, READY_DESCRIPTORS};
 
 /// A page for the jumps, in reach of libraries: right above where the kernel puts the first one, and as far below the stack as
 /// it may grow to without that being asked for (mmap_base in arch/x86/mm/mmap.c).
-const JUMPS: u64 = 0x7fff_f800_0000;
+pub(crate) const JUMPS: u64 = 0x7fff_f800_0000;
 
 /// `xor eax, eax; syscall; cmp rax, -4096`, as the C library has it.
 const READ: [u8; 10] = [0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff];

@@ -94,6 +94,9 @@ impl Supervisor {
         match what {
             Change::Exec => self.loaded(tid),
             Change::Ending => {
+                if self.recorded_leader() == Some(tid) {
+                    self.sync_clocks();
+                }
                 if self.is_served(tid) {
                     self.take_counts();
                 }
@@ -165,6 +168,7 @@ impl Supervisor {
         if !self.may_go(tid) {
             return;
         }
+        self.tune_calls(tid);
         let how = if self.is_served(tid) { self.how_served(tid) } else { how };
         if let Some(Activity::Stopped(stopped)) = self.tasks.get(&tid).and_then(|task| task.activity.as_ref()) {
             let signal = stopped.signal;
@@ -340,6 +344,7 @@ impl Supervisor {
             thread.write(entry + 8, &IMAGE.to_ne_bytes()).map_err(|error| error.to_string())
         });
         self.recording.clocks = installed.is_ok();
+        self.served.sites = Default::default();
         self.set_clocks_up();
         if let Err(why) = installed {
             tracing::info!("process {tid} reads clocks by system calls: {why}");

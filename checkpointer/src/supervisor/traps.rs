@@ -185,6 +185,8 @@ impl Supervisor {
             self.virtual_id(tid)
         };
         if call == Sysno::set_tid_address.id() as u64 {
+            // The dynamic linker makes this call, when it has mapped everything.
+            self.replace_calls(pid);
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.clear_tid = Some(registers.rdi);
             }

@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 
 use nix::unistd::Pid;
 
+use crate::supervisor::tape::sites::Sites;
+
 /// `int3`
 pub(super) const TRAP: u8 = 0xcc;
 
@@ -153,11 +155,12 @@ impl Breakpoints {
     }
 
     /// Puts them into memory. One whose memory is not there is left out.
-    pub(super) fn insert(&mut self, memory: &Memory) {
+    pub(super) fn insert(&mut self, memory: &Memory, sites: &Sites) {
         for &address in self.wanted.keys() {
             if self.inserted.contains_key(&address) {
                 continue;
             }
+            sites.put_back(memory, address, address + 1);
             let mut byte = [0u8];
             if memory.read(address, &mut byte) == 1 && memory.write(address, &[TRAP]).is_ok() {
                 self.inserted.insert(address, byte[0]);
@@ -166,13 +169,13 @@ impl Breakpoints {
     }
 
     /// Puts those into memory, too, whose memory was not there before, or was mapped anew.
-    pub(super) fn insert_again(&mut self, memory: &Memory) {
+    pub(super) fn insert_again(&mut self, memory: &Memory, sites: &Sites) {
         let is_there = |address: u64| {
             let mut byte = [0u8];
             memory.read(address, &mut byte) == 1 && byte[0] == TRAP
         };
         self.inserted.retain(|address, _| is_there(*address));
-        self.insert(memory);
+        self.insert(memory, sites);
     }
 
     /// Takes them out of memory.

@@ -29,6 +29,7 @@ use nix::unistd::Pid;
 
 use super::Supervisor;
 use super::tape::Fate;
+use super::tape::sites::Sites;
 use allocations::Allocations;
 pub(in crate::supervisor) use breakpoints::{Breakpoints, Memory};
 pub(in crate::supervisor) use debug_registers::{Applied, DebugRegisters};
@@ -119,6 +120,8 @@ pub(in crate::supervisor) struct Served {
     pub(super) random: u64,
     /// Where the dynamic linker comes by when it has mapped or unmapped something, once that is known.
     pub(super) linker: Option<u64>,
+    /// Where its C library makes calls that it can make without a stop.
+    pub(in crate::supervisor) sites: Sites,
     /// Memory in the program that is the debugger's.
     pub(super) allocations: Allocations,
 }
@@ -202,7 +205,7 @@ impl Supervisor {
         self.served.breakpoints.change(at, |wanted| wanted.sought = sought);
         let Some(program) = &self.program else { return };
         if sought && self.served.running {
-            self.served.breakpoints.insert(&program.memory);
+            self.served.breakpoints.insert(&program.memory, &self.served.sites);
         } else if self.served.breakpoints.at(at).is_none() {
             self.served.breakpoints.lift(at, &program.memory);
         }
@@ -234,7 +237,7 @@ impl Supervisor {
         {
             self.served.breakpoints.lift(before, &program.memory);
         }
-        self.served.breakpoints.insert(&program.memory);
+        self.served.breakpoints.insert(&program.memory, &self.served.sites);
     }
 
     /// Whether a thread of the program stands where it is because it was stopped, and has nothing to tell.
@@ -268,7 +271,7 @@ impl Supervisor {
     pub(super) fn insert_breakpoints(&mut self) {
         self.expect_spin_without_trap();
         if let Some(program) = &self.program {
-            self.served.breakpoints.insert(&program.memory);
+            self.served.breakpoints.insert(&program.memory, &self.served.sites);
         }
         self.insert_jumps();
     }

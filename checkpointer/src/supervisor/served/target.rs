@@ -120,12 +120,14 @@ impl Target for View<'_> {
             return Err(libc::EFAULT);
         }
         self.0.served.breakpoints.hide(address, &mut buffer[..read]);
+        self.0.served.sites.hide(address, &mut buffer[..read]);
         Ok(read)
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         self.0.guard_memory(address);
         let Some(program) = &self.0.program else { return Err(libc::ESRCH) };
+        self.0.served.sites.put_back(&program.memory, address, address + bytes.len() as u64);
         let written = self.0.served.breakpoints.write(address, bytes);
         program.memory.write(address, &written).map_err(|_| libc::EFAULT)
     }
@@ -323,6 +325,8 @@ impl Supervisor {
         for (real, _, action) in &chosen {
             let control = self.control(*real);
             control.motion = Some(action.motion);
+            self.step_from(*real, action.motion);
+            let control = self.control(*real);
             let stood = control.signal.take();
             let signal = action.signal.map(|number| match stood {
                 Some((at, info)) if at == number => (number, info),

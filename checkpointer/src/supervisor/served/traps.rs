@@ -109,7 +109,7 @@ impl Supervisor {
             if wanted.mapped
                 && let Some(program) = &self.program
             {
-                self.served.breakpoints.insert_again(&program.memory);
+                self.served.breakpoints.insert_again(&program.memory, &self.served.sites);
                 self.insert_jumps_again();
             }
             match wanted.spot {

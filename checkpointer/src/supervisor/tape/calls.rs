@@ -16,6 +16,7 @@ use super::locks::is_about_locks;
 use super::own_readings::is_own;
 use super::relocated::places_now;
 use super::schedule::{Cause, Stand};
+use super::subject::{closes_on_exec, is_duplicate, is_of_contents, is_open, numbers_made, of_line_editor, reads_only};
 use super::timers::changes_timers;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
@@ -23,7 +24,7 @@ use crate::raw::{self, ClockMode, Registers};
 use crate::record::recorder::life::{Ids, ids};
 use crate::record::thread::{Thread, arguments};
 use crate::record::{given, outputs};
-use crate::syscalls::{self as table, Class, Harmless, Irregular, Row, Shape};
+use crate::syscalls::{self as table, Class, Irregular, Row, Shape};
 
 /// The restart codes that the kernel leaves in rax when a call is interrupted (include/linux/errno.h).
 pub(super) const RESTART_CODES: std::ops::RangeInclusive<i64> = -516..=-512;
@@ -126,6 +127,9 @@ impl Supervisor {
         if let Some(taken) = self.turn_call(tid, pid, registers) {
             return taken;
         }
+        if let Some(taken) = self.taken_from_records(tid, pid, registers) {
+            return taken;
+        }
         match self.concern(tid, pid, registers) {
             Concern::Live => Taken::Live,
             Concern::Changes(call) => self.let_in(tid, registers, call, None, None, None),
@@ -166,6 +170,9 @@ impl Supervisor {
         let mut arguments = arguments(registers);
         arguments[table::arity(row.name)..].fill(0);
         let shape = table::shape(row, &arguments);
+        if shape.class == Class::Program {
+            self.sync_clocks();
+        }
         if row.local || matches!(shape.class, Class::Absent | Class::Internal | Class::Both | Class::Program) {
             return Concern::Live;
         }
@@ -286,11 +293,10 @@ impl Supervisor {
         true
     }
 
-    /// Looks a call up in the notes.
-    fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
-        let rule = self.recording.rule();
+    /// What a call is known by in the notes.
+    fn asked(&self, tid: Pid, pid: Pid, registers: &Registers, call: &Call) -> Asked {
         let mut given = given::digest(&view(tid, pid), call.row, &call.arguments);
-        if let Some(name) = call.about.as_ref().filter(|_| rule.is_shared() && call.query) {
+        if let Some(name) = call.about.as_ref().filter(|_| self.recording.rule().is_shared() && call.query) {
             // A debugger's own files have the same numbers at other times.
             let mut sum = std::hash::DefaultHasher::new();
             name.hash(&mut sum);
@@ -298,7 +304,14 @@ impl Supervisor {
         }
         #[allow(clippy::cast_possible_truncation)]
         let number = registers.orig_rax as u32;
-        let asked = Asked { number, arguments: call.arguments, given, query: call.query };
+        let sum = self.sum_of_call(tid, pid, number, &call.arguments);
+        Asked { number, arguments: call.arguments, given, query: call.query, sum, about: call.about.clone() }
+    }
+
+    /// Looks a call up in the notes.
+    fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
+        let rule = self.recording.rule();
+        let asked = self.asked(tid, pid, registers, &call);
         let known = self.virtual_id(tid);
         self.sync_clocks();
         loop {
@@ -307,9 +320,9 @@ impl Supervisor {
             let found = mark.line.borrow().find(known, at, mark.into, &asked, rule);
             match found {
                 Found::Same(index, entry) => return self.again(tid, pid, registers, call, index, &entry),
-                Found::Reading(index, nth, reading) => {
-                    self.reading_again(tid, *registers, &asked, &reading);
-                    self.advance_into(known, index, nth + 1);
+                Found::Record(index, end, record) => {
+                    self.record_again(tid, *registers, &asked, &record);
+                    self.advance_into(known, index, end);
                     return Taken::Answered;
                 }
                 Found::Unmatched => return self.let_in(tid, registers, call, None, None, None),
@@ -341,7 +354,7 @@ impl Supervisor {
                     return self.let_in(tid, registers, call, Some(asked), None, None);
                 }
                 Found::Other(expected) => {
-                    if self.recording.mark.into > 0 || !self.change_line(known, at, &asked, rule) {
+                    if !self.change_line(known, at, &asked, rule) {
                         self.part(&expected.asked.words(), &asked.words());
                     }
                 }
@@ -351,16 +364,18 @@ impl Supervisor {
 
     /// Goes over to a line that has shared everything until here and has this call; false if there is none.
     fn change_line(&mut self, thread: i32, at: usize, asked: &Asked, rule: Rule) -> bool {
-        let here = Rc::clone(&self.recording.mark.line);
-        let other = self.recording.lines.iter().find(|other| {
-            !Rc::ptr_eq(other, &here) && {
-                let other = other.borrow();
-                other.shares(&here.borrow(), &self.recording.mark.at)
-                    && matches!(other.find(thread, at, 0, asked, rule), Found::Same(..) | Found::Reading(..))
-            }
+        let (here, into) = (Rc::clone(&self.recording.mark.line), self.recording.mark.into);
+        let found = self.recording.lines.iter().filter(|other| !Rc::ptr_eq(other, &here)).find_map(|other| {
+            let line = other.borrow();
+            let shared = line.shares(&here.borrow(), &self.recording.mark.at);
+            let (index, rest) = line.same_place(&here.borrow(), thread, at, into).filter(|_| shared)?;
+            let found = line.find(thread, index, rest, asked, rule);
+            matches!(found, Found::Same(..) | Found::Record(..)).then(|| (Rc::clone(other), index, rest))
         });
-        let Some(other) = other.cloned() else { return false };
+        let Some((other, index, rest)) = found else { return false };
         self.recording.mark.line = other;
+        self.recording.mark.at.insert(thread, index);
+        self.recording.mark.into = rest;
         self.recording.mark.loaded = None;
         true
     }
@@ -375,6 +390,8 @@ impl Supervisor {
         unchanged: Option<String>,
         again: Option<(usize, Rc<Entry>)>,
     ) -> Taken {
+        // What descriptors stand for may change.
+        self.sync_clocks();
         let Some(task) = self.tasks.get_mut(&tid) else { return Taken::Live };
         let noted = asked.is_some();
         let maker = (call.shape.class == Class::Process).then_some(task.pid);
@@ -385,6 +402,8 @@ impl Supervisor {
             arguments: call.arguments,
             given: 0,
             query: call.query,
+            sum: 0,
+            about: None,
         });
         let pid = task.pid;
         let only = self.tasks.values().filter(|other| other.pid == pid).count() == 1;
@@ -498,7 +517,7 @@ impl Supervisor {
         injector.finish()?;
         for one in made {
             let kind = Kind::Noted { held: Rc::clone(&one.held), regular: one.regular, name: Rc::clone(&one.name) };
-            self.recording.mark.kinds.insert(one.number, kind);
+            self.note_kind(pid, one.number, Some(kind));
         }
         Ok(())
     }
@@ -546,7 +565,7 @@ impl Supervisor {
         let numbers =
             if result < 0 { Vec::new() } else { numbers_made(&thread, row, &shape, &asked.arguments, result) };
         for number in &numbers {
-            self.recording.mark.kinds.remove(number);
+            self.note_kind(pid, *number, None);
         }
         if numbers.contains(&0)
             && let Err(error) = self.see_to_input(pid, tid)
@@ -567,7 +586,7 @@ impl Supervisor {
                 && let ([number], Some(kind)) =
                     (&numbers[..], self.recording.mark.kinds.get(&(asked.arguments[0] as i32)).cloned())
             {
-                self.recording.mark.kinds.insert(*number, kind);
+                self.note_kind(pid, *number, Some(kind));
             }
             return;
         }
@@ -625,7 +644,7 @@ impl Supervisor {
             && let Some(Kind::Noted { held, regular: true, .. }) =
                 self.recording.mark.kinds.get(&(arguments[usize::from(index)] as i32))
         {
-            entry.offset = held.offset().map(|at| (Rc::clone(held), at));
+            entry.offsets.extend(held.offset().map(|at| (Rc::clone(held), at)));
         }
         self.push_entry(known, entry);
     }
@@ -655,72 +674,4 @@ impl Supervisor {
         }
         self.virtual_ids.insert(newborn, id);
     }
-}
-
-/// Whether a call makes another number for what a descriptor stands for.
-fn is_duplicate(row: &Row, shape: &Shape) -> bool {
-    matches!(row.name, "dup" | "dup2" | "dup3")
-        || row.irregular == Some(Irregular::Fcntl) && matches!(shape.class, Class::Descriptor(_))
-}
-
-/// Whether a call without a frame of its own was made for the line editor of a debugger in the process, which notes when a line
-/// was typed.
-fn of_line_editor(thread: &Thread, registers: &Registers) -> bool {
-    let Some(caller) = thread.word(registers.rsp) else { return false };
-    let Ok(maps) = std::fs::read_to_string(format!("/proc/{}/maps", thread.pid)) else { return false };
-    maps.lines().any(|line| {
-        let range = line.split_whitespace().next().and_then(|range| range.split_once('-'));
-        let Some((start, end)) = range else { return false };
-        let number = |text| u64::from_str_radix(text, 16).unwrap_or(0);
-        (number(start)..number(end)).contains(&caller) && (line.contains("readline") || line.contains("libedit"))
-    })
-}
-
-fn is_open(row: &Row) -> bool {
-    matches!(row.name, "open" | "openat" | "openat2" | "creat")
-}
-
-/// Whether a file is opened for reading and nothing else.
-fn reads_only(thread: &Thread, row: &Row, arguments: &[u64; 6]) -> bool {
-    let flags = match row.name {
-        "open" => arguments[1],
-        "openat" => arguments[2],
-        // struct open_how begins with the flags.
-        "openat2" => thread.word(arguments[2]).unwrap_or(u64::MAX),
-        _ => return false,
-    };
-    let changes = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE & !libc::O_DIRECTORY) as u64;
-    flags & changes == 0
-}
-
-/// Whether a call on a file that does not change gives the same whenever it is made.
-fn is_of_contents(row: &Row, shape: &Shape) -> bool {
-    let asks = shape.class == Class::Input && !matches!(row.name, "fstat" | "fstatfs");
-    asks || matches!(row.name, "fadvise64" | "readahead")
-}
-
-/// Numbers of the descriptors that a call has made.
-fn numbers_made(thread: &Thread, row: &Row, shape: &Shape, arguments: &[u64; 6], result: i64) -> Vec<i32> {
-    let word = |address: u64| thread.half(address).map(u32::cast_signed);
-    match shape.class {
-        // pipe, socketpair
-        Class::Descriptor(Harmless::Same) if !shape.outputs.is_empty() => {
-            let ranges = outputs::ranges(thread, shape, arguments, &[], result);
-            ranges.into_iter().flat_map(|(at, _)| [word(at), word(at + 4)]).flatten().collect()
-        }
-        #[allow(clippy::cast_possible_truncation)]
-        Class::Descriptor(_) => vec![result as i32],
-        Class::Process => ids(thread, row, arguments).descriptor.and_then(word).into_iter().collect(),
-        _ if row.irregular == Some(Irregular::Passed) => {
-            outputs::passed(thread, arguments[1]).into_iter().map(u32::cast_signed).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-pub(super) fn closes_on_exec(pid: Pid, number: i32) -> bool {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
-    let flags = crate::snapshot::descriptors::value(&text, "flags");
-    let flags = flags.and_then(|flags| i32::from_str_radix(flags, 8).ok()).unwrap_or(0);
-    flags & libc::O_CLOEXEC != 0
 }

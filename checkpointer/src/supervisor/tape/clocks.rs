@@ -1,22 +1,28 @@
 //! Clocks of a recorded process are read without a stop: by functions in the place of its vDSO ([`crate::raw::ClockMode`]), which note
-//! what they gave in a buffer in the process, or take it from there. Copies carry the buffer; it is emptied into the notes at the
-//! next stop that matters, and filled from them when the thread comes to such an entry. So a place in the notes may be in
-//! the middle of one.
+//! what they gave in a buffer in the process, or take it from there. So are calls on files made ([`super::sites`]). Copies carry the
+//! buffer; it is emptied into the notes at the next stop that matters, and filled from them when the thread comes to such an entry.
+//! So a place in the notes may be in the middle of one.
 //!
 //! The buffer has no room for more than one thread: a process that has more makes its calls for us to see, as it does when the
 //! buffer is full or has something else next.
+
+use std::rc::Rc;
 
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::Supervisor;
 use super::counter::trap_counter;
-use super::line::{Asked, Entry, Reading, Rule, place};
+use super::kinds::Kind;
+use super::line::{Asked, Entry, Rule, place};
 use super::own_readings::OwnCallers;
+use super::records::{Record, Used};
+use super::sites;
 use crate::inject::injector::{Injector, write_memory};
 use crate::inject::{InjectError, PAGE, Remote};
 use crate::ptrace::{Change, change};
-use crate::raw::{self, CLOCK_BUFFER, CLOCK_ENTRY, CLOCK_HEADER, CLOCK_STUBS, ClockMode, OWN_CALLERS};
+use crate::raw::{self, CALL_MODE, CLOCK_BUFFER, CLOCK_HEADER, CLOCK_STUBS, ClockMode, OWN_CALLERS};
+use crate::record::reads::JUMPS;
 use crate::record::vdso::{BUFFER_SIZE, CAPACITY, IMAGE, IMAGE_SIZE, image, is_inside};
 
 /// Where in the header the modes begin.
@@ -25,7 +31,7 @@ const MODES: u64 = CLOCK_BUFFER + 16;
 /// What is in the buffer of a process that replays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Loaded {
-    /// Index of the entry with the readings.
+    /// Index of the entry with what was noted.
     index: usize,
     /// There are some.
     any: bool,
@@ -42,15 +48,19 @@ pub(in crate::supervisor) fn install(tid: Pid) -> Result<(), InjectError> {
     let writable = (libc::PROT_READ | libc::PROT_WRITE) as u64;
     let executable = (libc::PROT_READ | libc::PROT_EXEC) as u64;
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
-    // The page of the bits for descriptors, which sessions do not use, and the one behind.
+    // The page of the bits for descriptors, and the one behind.
     let length = IMAGE_SIZE + BUFFER_SIZE + 2 * PAGE;
     injector.call(Sysno::mmap, [IMAGE, length, writable, flags, u64::MAX, 0])?;
     injector.write(IMAGE, &image(raw::clock_functions()))?;
     injector.write(CLOCK_STUBS, raw::clock_stubs())?;
     injector.write(MODES, &modes(ClockMode::Plain, ClockMode::Plain, Rule::Exact, false))?;
+    injector.write(sites::CODE, raw::call_code())?;
+    injector.write(CALL_MODE, &(ClockMode::Trapped as u64).to_ne_bytes())?;
     injector.call(Sysno::mprotect, [IMAGE, IMAGE_SIZE, executable, 0, 0, 0])?;
     injector.call(Sysno::mprotect, [CLOCK_STUBS, PAGE, executable, 0, 0, 0])?;
     trap_counter(&mut injector, true)?;
+    // Where that is taken calls are not replaced.
+    injector.call(Sysno::mmap, [JUMPS, PAGE, executable, flags, u64::MAX, 0]).ok();
     injector.finish()
 }
 
@@ -101,36 +111,41 @@ impl Supervisor {
         if raw::read_remote(leader, CLOCK_BUFFER, &mut header) < header.len() {
             return;
         }
-        let used = u64::from_ne_bytes(header).min(CAPACITY);
-        let known = self.virtual_id(thread);
         #[allow(clippy::cast_possible_truncation)]
-        let count = (used / CLOCK_ENTRY) as usize;
+        let used = u64::from_ne_bytes(header).min(CAPACITY) as usize;
+        let known = self.virtual_id(thread);
         if self.recording.mark.live {
-            if count == 0 {
+            if used == 0 {
                 return;
             }
-            let mut bytes = vec![0u8; count * CLOCK_ENTRY as usize];
+            let mut bytes = vec![0u8; used];
             raw::read_remote(leader, CLOCK_BUFFER + CLOCK_HEADER, &mut bytes);
             raw::write_remote(leader, CLOCK_BUFFER, &0u64.to_ne_bytes());
-            let entry = Entry::of_readings(&Reading::all(&bytes), self.recording.rule(), &self.recording.store);
-            let end = {
-                let mut line = self.recording.mark.line.borrow_mut();
-                line.push(known, entry);
-                line.end(known)
-            };
-            self.recording.mark.at.insert(known, end);
-            return self.limit_notes();
+            let files = self.files_of(&bytes);
+            let entry = Entry::of_records(&bytes, files, self.recording.rule(), &self.recording.store);
+            return self.push_entry(known, entry);
         }
         if !self.recording.mark.loaded.is_some_and(|loaded| loaded.any) {
             return;
         }
         let at = place(&self.recording.mark.at, known);
-        let all = self.recording.mark.line.borrow().readings(known, at).map_or(0, |entry| entry.readings);
-        if count >= all {
+        let all = self.recording.mark.line.borrow().records(known, at).map_or(0, |entry| entry.recorded);
+        if used >= all {
             self.advance(known, at + 1);
         } else {
-            self.recording.mark.into = count;
+            self.recording.mark.into = used;
         }
+    }
+
+    /// The files that calls in a buffer were made on.
+    fn files_of(&self, bytes: &[u8]) -> Vec<Used> {
+        let used = |number| match self.recording.mark.kinds.get(&number) {
+            Some(Kind::Noted { held, regular: true, name }) => {
+                Some(Used { number, held: Rc::clone(held), name: Rc::clone(name) })
+            }
+            _ => None,
+        };
+        Record::descriptors(bytes).into_iter().filter_map(used).collect()
     }
 
     /// A thread has come to a place in the notes.
@@ -144,9 +159,9 @@ impl Supervisor {
         }
     }
 
-    /// Has come so far in the readings of an entry.
+    /// Has come so far in what the process has noted in an entry.
     pub(super) fn advance_into(&mut self, thread: i32, at: usize, into: usize) {
-        let all = self.recording.mark.line.borrow().readings(thread, at).map_or(0, |entry| entry.readings);
+        let all = self.recording.mark.line.borrow().records(thread, at).map_or(0, |entry| entry.recorded);
         if into >= all {
             return self.advance(thread, at + 1);
         }
@@ -156,7 +171,7 @@ impl Supervisor {
         self.load_clocks(thread);
     }
 
-    /// Gives the process the readings that come next.
+    /// Gives the process what comes next of what it has noted.
     fn load_clocks(&mut self, known: i32) {
         let Some((leader, Some(thread))) = self.clocked() else { return };
         if self.virtual_id(thread) != known || self.recording.mark.live || !self.recording.on {
@@ -165,10 +180,9 @@ impl Supervisor {
         let at = place(&self.recording.mark.at, known);
         let (bytes, closed) = {
             let line = self.recording.mark.line.borrow();
-            let readings = line.readings(known, at);
-            let behind = if readings.is_some() { at + 1 } else { at };
-            let bytes = readings.and_then(|entry| Some(entry.outputs.first()?.1.bytes().into_owned()));
-            (bytes, line.is_closed(known, behind))
+            let records = line.records(known, at);
+            let behind = if records.is_some() { at + 1 } else { at };
+            (records.map(|entry| entry.records().into_owned()), line.is_closed(known, behind))
         };
         let loaded = Loaded { index: at, any: bytes.is_some(), closed };
         let former = self.recording.mark.loaded.replace(loaded);
@@ -177,7 +191,7 @@ impl Supervisor {
             return;
         }
         let bytes = bytes.unwrap_or_default();
-        let used = self.recording.mark.into as u64 * CLOCK_ENTRY;
+        let used = self.recording.mark.into as u64;
         if !bytes.is_empty() {
             raw::write_remote(leader, CLOCK_BUFFER + CLOCK_HEADER, &bytes);
         }
@@ -199,6 +213,7 @@ impl Supervisor {
 
     /// A fresh copy is about to run, whose buffer is that of another time, or another program, whose buffer is new.
     pub(in crate::supervisor) fn set_clocks_up(&mut self) {
+        self.recording.calls_are = None;
         let Some((leader, thread)) = self.clocked() else { return };
         self.recording.mark.loaded = None;
         if self.recording.mark.live {
@@ -251,12 +266,18 @@ impl Supervisor {
         if !self.recording.clocks || !matches!(what, Change::Signal(_) | Change::Interrupted) {
             return;
         }
-        let inside = || raw::registers(tid).is_ok_and(|registers| is_inside(registers.rip));
+        let inside = || {
+            raw::registers(tid)
+                .is_ok_and(|registers| is_inside(registers.rip) || self.is_on_the_way_to_calls(registers.rip))
+        };
         if self.tasks.get(&tid).map(|task| task.pid) != self.recorded_leader() || !inside() {
             return;
         }
         let Ok(mask) = raw::signal_mask(tid) else { return };
         raw::set_signal_mask(tid, ALL_BUT_TRAP).ok();
+        if self.clocked().is_some_and(|(_, alone)| alone.is_some()) {
+            sites::go_to_exit(tid);
+        }
         for _ in 0..MOST {
             if raw::resume(libc::PTRACE_SINGLESTEP, tid, 0).is_err() {
                 return;
@@ -269,13 +290,14 @@ impl Supervisor {
         raw::set_signal_mask(tid, mask).ok();
     }
 
-    /// A reading of a clock that came to us, answered from the notes.
-    pub(super) fn reading_again(&mut self, tid: Pid, registers: raw::Registers, asked: &Asked, reading: &Reading) {
+    /// A call that came to us, answered from what the process had noted itself.
+    pub(super) fn record_again(&mut self, tid: Pid, registers: raw::Registers, asked: &Asked, record: &Record) {
         let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else { return };
-        self.answer_call(tid, registers, reading.result());
-        for (address, bytes) in reading.outputs(asked) {
+        tracing::trace!("given from what was noted: {record:?} for {asked:?}");
+        self.answer_call(tid, registers, record.result());
+        for (address, bytes) in record.outputs(asked) {
             if raw::write_remote(pid, address, &bytes) < bytes.len() {
-                tracing::warn!("a reading of a clock is not given again");
+                tracing::warn!("what was read is not given again");
             }
         }
     }

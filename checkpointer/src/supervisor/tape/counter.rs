@@ -88,7 +88,7 @@ impl Supervisor {
 
     /// What the counter shows a recorded thread.
     fn recorded_counter(&mut self, tid: Pid) -> (u64, u32) {
-        let asked = Asked { number: COUNTER, arguments: [0; 6], given: 0, query: false };
+        let asked = Asked { number: COUNTER, arguments: [0; 6], given: 0, query: false, sum: 0, about: None };
         let known = self.virtual_id(tid);
         tracing::trace!("{known} reads the time-stamp counter");
         self.sync_clocks();

@@ -38,6 +38,15 @@ impl Slot {
         *self.kept.borrow_mut() = Some(file);
     }
 
+    /// Whether it is a device that never keeps anybody waiting: /dev/null, /dev/zero, /dev/urandom (admin-guide/devices.txt).
+    pub fn is_endless(&self) -> bool {
+        let kept = self.kept.borrow();
+        let Some(Ok(stat)) = kept.as_ref().map(nix::sys::stat::fstat) else { return false };
+        stat.st_mode & libc::S_IFMT == libc::S_IFCHR
+            && libc::major(stat.st_rdev) == 1
+            && matches!(libc::minor(stat.st_rdev), 3 | 5 | 9)
+    }
+
     /// A process runs that has it.
     pub fn release(&self) {
         if self.fleeting {
@@ -62,6 +71,13 @@ impl Slot {
         {
             tracing::warn!("an offset cannot be set: {error}");
         }
+    }
+}
+
+/// Lets files stand where they stood.
+pub(super) fn set_offsets(offsets: &[(Held, i64)]) {
+    for (file, at) in offsets {
+        file.set_offset(*at);
     }
 }
 

@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use syscalls::Sysno;
 
 use super::Supervisor;
-use super::calls::closes_on_exec;
 use super::held::Held;
 use super::kinds::Kind;
+use super::subject::closes_on_exec;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
 

@@ -47,7 +47,7 @@ impl Supervisor {
         {
             self.recording.mark.line.borrow_mut().stands(held, at);
         }
-        self.recording.mark.kinds.insert(number, kind.clone());
+        self.note_kind(pid, number, Some(kind.clone()));
         Some(kind)
     }
 

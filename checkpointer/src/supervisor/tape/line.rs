@@ -1,10 +1,12 @@
 //! What happened on one line of history: for each thread the calls that it made, in order. Lines that part from each other share
 //! the entries before that, so a place in one is a place in the other. Pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::held::Held;
+use super::records::{Record, Used};
 use super::schedule::Turn;
 use super::signals::Noted;
 use super::store::{Kept, Store};
@@ -32,13 +34,17 @@ pub(super) struct Asked {
     /// It only asks about files. A debugger in the program's own process does that, too, and not always in the same way: such
     /// a call may be missing, and one that is not in the log is made.
     pub query: bool,
+    /// Checksum of what goes out, as the process itself would have made it; 0 where nobody compares it.
+    pub sum: u64,
+    /// What its descriptor stands for, where a number does not tell.
+    pub about: Option<Rc<str>>,
 }
 
 impl Asked {
     /// In words.
     pub fn words(&self) -> String {
         if self.number == syscalls::FLUSH {
-            return "a reading of a clock".to_owned();
+            return "what is noted without a stop".to_owned();
         }
         if self.number == SIGNAL {
             return "a signal".to_owned();
@@ -51,86 +57,11 @@ impl Asked {
     }
 }
 
-/// What a clock was read to be without a stop (raw/clocks.rs has the layout).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reading {
-    which: u32,
-    result: i32,
-    words: [u64; 3],
-}
-
 /// Stands for a call's number where a signal is noted by itself.
 pub(super) const SIGNAL: u32 = u32::MAX;
 
 /// Stands for a call's number where the time-stamp counter was read.
 pub(super) const COUNTER: u32 = u32::MAX - 1;
-
-const TIME_OF_DAY: u32 = 0x100;
-const TIME: u32 = 0x101;
-const PROCESSOR: u32 = 0x102;
-
-impl Reading {
-    /// Those in a buffer.
-    pub fn all(bytes: &[u8]) -> Vec<Reading> {
-        let (entries, _) = bytes.as_chunks::<32>();
-        let half = |entry: &[u8; 32], at: usize| u32::from_ne_bytes(entry[at..at + 4].try_into().unwrap_or_default());
-        let word = |entry: &[u8; 32], at: usize| u64::from_ne_bytes(entry[at..at + 8].try_into().unwrap_or_default());
-        let read = |entry: &[u8; 32]| Reading {
-            which: half(entry, 0),
-            result: half(entry, 4).cast_signed(),
-            words: [word(entry, 8), word(entry, 16), word(entry, 24)],
-        };
-        entries.iter().map(read).collect()
-    }
-
-    /// As it is in a buffer.
-    pub fn bytes(&self) -> [u8; 32] {
-        let mut entry = [0u8; 32];
-        entry[..4].copy_from_slice(&self.which.to_ne_bytes());
-        entry[4..8].copy_from_slice(&self.result.to_ne_bytes());
-        entry[8..].copy_from_slice(self.words.map(u64::to_ne_bytes).as_flattened());
-        entry
-    }
-
-    /// It may be the interpreter's own.
-    fn is_query(&self, rule: Rule) -> bool {
-        rule != Rule::Told && self.which == libc::CLOCK_MONOTONIC.cast_unsigned()
-    }
-
-    /// Whether this is what a call that came to the tracer asks for.
-    fn is_for(&self, asked: &Asked, rule: Rule) -> bool {
-        #[allow(clippy::cast_possible_truncation)]
-        let which = match syscalls::name(asked.number.into()) {
-            "clock_gettime" => asked.arguments[0] as u32,
-            "gettimeofday" => TIME_OF_DAY,
-            "time" => TIME,
-            "getcpu" => PROCESSOR,
-            _ => return false,
-        };
-        which == self.which && (rule != Rule::Shared || !self.is_query(rule) || asked.arguments[1] == self.words[2])
-    }
-
-    /// What the call returned.
-    pub fn result(&self) -> i64 {
-        if self.which == TIME { self.words[0].cast_signed() } else { self.result.into() }
-    }
-
-    /// What it wrote, where the call asks for it.
-    pub fn outputs(&self, asked: &Asked) -> Vec<(u64, Vec<u8>)> {
-        let [first, second, ..] = asked.arguments;
-        let bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
-        let half = |word: u64| word.to_ne_bytes()[..4].to_vec();
-        let mut outputs = match self.which {
-            _ if self.result != 0 && self.which != TIME => Vec::new(),
-            TIME_OF_DAY => vec![(first, bytes(&self.words[..2])), (second, bytes(&self.words[2..]))],
-            TIME => vec![(first, bytes(&self.words[..1]))],
-            PROCESSOR => vec![(first, half(self.words[0])), (second, half(self.words[1]))],
-            _ => vec![(second, bytes(&self.words[..2]))],
-        };
-        outputs.retain(|(address, _)| *address != 0);
-        outputs
-    }
-}
 
 /// How exactly a call must be the one of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,14 +90,16 @@ pub(super) struct Entry {
     /// What it wrote where.
     pub outputs: Vec<(u64, Kept)>,
     pub made: Vec<Made>,
-    /// Where a regular file stands after it.
-    pub offset: Option<(Held, i64)>,
+    /// Where regular files stand after it.
+    pub offsets: Vec<(Held, i64)>,
     /// It opened a file that does not change, and is made again each time.
     pub still: bool,
     /// What it did outside, if it did: the name of what it acted on.
     pub effect: Option<Rc<str>>,
-    /// It is no call but clocks that were read without a stop, this often.
-    pub readings: usize,
+    /// It is no call but what the process has noted itself, this many bytes.
+    pub recorded: usize,
+    /// Files that those were about.
+    pub files: Vec<Used>,
     /// The signal that came in the call, or, if it is none, by itself.
     pub signal: Option<Noted>,
     /// Timers after it, where it has changed them.
@@ -187,10 +120,11 @@ impl Entry {
             result,
             outputs,
             made: Vec::new(),
-            offset: None,
+            offsets: Vec::new(),
             still: false,
             effect: None,
-            readings: 0,
+            recorded: 0,
+            files: Vec::new(),
             signal: None,
             timers: None,
             store: Rc::clone(store),
@@ -211,22 +145,34 @@ impl Entry {
         (word(0), u32::try_from(word(1)).unwrap_or(0))
     }
 
-    /// Readings of clocks, one after the other.
-    pub fn of_readings(readings: &[Reading], rule: Rule, store: &Rc<Store>) -> Entry {
-        let query = readings.iter().all(|reading| reading.is_query(rule));
-        let asked = Asked { number: syscalls::FLUSH, arguments: [0; 6], given: 0, query };
-        let bytes = readings.iter().flat_map(Reading::bytes).collect();
-        let mut entry = Entry::new(asked, 0, vec![(0, bytes)], store);
-        entry.readings = readings.len();
+    /// What a process has noted itself, as it is in its buffer, and the files that it is about.
+    pub fn of_records(bytes: &[u8], files: Vec<Used>, rule: Rule, store: &Rc<Store>) -> Entry {
+        let query = Record::all(bytes, 0).all(|(_, record)| record.is_query(rule));
+        let asked = Asked { number: syscalls::FLUSH, arguments: [0; 6], given: 0, query, sum: 0, about: None };
+        let mut entry = Entry::new(asked, 0, vec![(0, bytes.to_vec())], store);
+        for (_, record) in Record::all(bytes, 0) {
+            if let Some((file, at)) = record.stands(&files) {
+                set(&mut entry.offsets, file, at);
+            }
+        }
+        entry.recorded = bytes.len();
+        entry.files = files;
         entry
     }
 
-    /// The readings, if it is any.
-    pub fn all_readings(&self) -> Vec<Reading> {
+    /// That, if it is any.
+    pub fn records(&self) -> Cow<'_, [u8]> {
         match &self.outputs[..] {
-            [(_, kept)] if self.readings > 0 => Reading::all(&kept.bytes()),
-            _ => Vec::new(),
+            [(_, kept)] if self.recorded > 0 => kept.bytes(),
+            _ => Cow::Borrowed(&[]),
         }
+    }
+
+    /// What was done outside, from a place in its records on: names, as often as it was.
+    fn effects(&self, into: usize) -> Vec<Rc<str>> {
+        let records = self.records();
+        let recorded = Record::all(&records, into).filter_map(|(_, record)| record.effect(&self.files).cloned());
+        self.effect.iter().cloned().chain(recorded).collect()
     }
 }
 
@@ -298,8 +244,8 @@ pub(super) fn place(places: &Places, thread: i32) -> usize {
 pub(super) enum Found {
     /// This, at this index.
     Same(usize, Rc<Entry>),
-    /// The reading with this number of those at this index.
-    Reading(usize, usize, Reading),
+    /// What the process has noted itself, at this index, and where that ends there.
+    Record(usize, usize, Record),
     /// Nothing more: it is the newest, and so is all that comes.
     End,
     /// Nothing, and it does not matter: it is made, and not noted.
@@ -348,7 +294,8 @@ impl Line {
 
     /// Whether nothing comes behind these places.
     pub fn ends_at(&self, places: &Places) -> bool {
-        let threads = self.queues.keys().copied().chain([SCHEDULE]);
+        // Threads that were made last are those that are least likely to be over.
+        let threads = [SCHEDULE].into_iter().chain(self.queues.keys().rev().copied());
         threads.into_iter().all(|thread| place(places, thread) >= self.end(thread))
     }
 
@@ -367,9 +314,9 @@ impl Line {
         }
     }
 
-    /// What there is at a place, if that is readings of clocks.
-    pub fn readings(&self, thread: i32, at: usize) -> Option<&Entry> {
-        self.queues.get(&thread)?.get(at).filter(|entry| entry.readings > 0).map(Rc::as_ref)
+    /// What there is at a place, if the process has noted that itself.
+    pub fn records(&self, thread: i32, at: usize) -> Option<&Entry> {
+        self.queues.get(&thread)?.get(at).filter(|entry| entry.recorded > 0).map(Rc::as_ref)
     }
 
     /// Whether what is noted at a place cannot be passed over.
@@ -377,13 +324,15 @@ impl Line {
         self.queues.get(&thread).and_then(|queue| queue.get(at)).is_some_and(|entry| !entry.asked.query)
     }
 
-    /// What there is for a call that a thread makes at a place, so many readings into what is noted there.
+    /// What there is for a call that a thread makes at a place, so many bytes into what the process has noted there.
     pub fn find(&self, thread: i32, at: usize, into: usize, asked: &Asked, rule: Rule) -> Found {
         let Some(queue) = self.queues.get(&thread) else { return Found::End };
         let Some(first) = queue.get(at) else { return Found::End };
         if rule == Rule::Exact {
-            if let Some(reading) = first.all_readings().get(into).filter(|reading| reading.is_for(asked, rule)) {
-                return Found::Reading(at, into, *reading);
+            if let Some(record) = Record::at(&first.records(), into)
+                && record.is_for(asked, &first.files, rule)
+            {
+                return Found::Record(at, into + record.length(), record);
             }
             return match same(&first.asked, asked, rule) {
                 true => Found::Same(at, Rc::clone(first)),
@@ -393,15 +342,15 @@ impl Line {
         let mut index = at;
         while let Some(entry) = queue.get(index) {
             let from = if index == at { into } else { 0 };
-            for (nth, reading) in entry.all_readings().iter().enumerate().skip(from) {
-                if reading.is_for(asked, rule) {
-                    return Found::Reading(index, nth, *reading);
+            for (begins, record) in Record::all(&entry.records(), from) {
+                if record.is_for(asked, &entry.files, rule) {
+                    return Found::Record(index, begins + record.length(), record);
                 }
-                if !reading.is_query(rule) {
+                if !record.is_query(rule) {
                     return if asked.query { Found::Unmatched } else { Found::Other(Rc::clone(entry)) };
                 }
             }
-            if entry.readings > 0 {
+            if entry.recorded > 0 {
                 index += 1;
                 continue;
             }
@@ -418,7 +367,7 @@ impl Line {
         let mut behind = (at..).map_while(|index| queue.get(index));
         match asked.query
             && is_clock(asked.number)
-            && behind.any(|entry| entry.offset.is_some() || !entry.made.is_empty())
+            && behind.any(|entry| !entry.offsets.is_empty() || !entry.made.is_empty())
         {
             true => Found::Unmatched,
             false => Found::End,
@@ -445,7 +394,7 @@ impl Line {
     pub fn signal_ahead(&self, thread: i32, at: usize) -> Option<Rc<Entry>> {
         let queue = self.queues.get(&thread)?;
         let mut index = at;
-        while queue.get(index)?.readings > 0 {
+        while queue.get(index)?.recorded > 0 {
             index += 1;
         }
         queue.get(index).filter(|entry| entry.asked.number == SIGNAL).cloned()
@@ -486,15 +435,26 @@ impl Line {
         })
     }
 
-    /// A line that parts from this one here, so many readings into what is noted there for the thread that has come to some.
+    /// Where in this line a thread is that is so many bytes into what a process has noted at a place of `other`, if it has noted the
+    /// same here until then.
+    pub fn same_place(&self, other: &Line, thread: i32, at: usize, into: usize) -> Option<(usize, usize)> {
+        if into == 0 {
+            return Some((at, 0));
+        }
+        let (here, there) = (self.records(thread, at)?.records(), other.records(thread, at)?.records());
+        let same = here.get(..into)? == there.get(..into)?;
+        same.then_some(if here.len() == into { (at + 1, 0) } else { (at, into) })
+    }
+
+    /// A line that parts from this one here, so many bytes into what the process has noted there, for the thread that has come to some.
     pub fn part(&self, places: &Places, into: usize) -> Line {
         let up_to = |(thread, queue): (&i32, &Queue<Entry>)| {
             let at = place(places, *thread);
             let mut kept = queue.up_to(at);
-            if let Some(half) = queue.get(at).filter(|entry| into > 0 && into < entry.readings) {
-                let readings = half.all_readings();
-                let readings = &readings[..into.min(readings.len())];
-                let mut part = Entry::of_readings(readings, Rule::Shared, &half.store);
+            if let Some(half) = queue.get(at).filter(|entry| into > 0 && into < entry.recorded) {
+                let records = half.records();
+                let records = &records[..into.min(records.len())];
+                let mut part = Entry::of_records(records, half.files.clone(), Rule::Shared, &half.store);
                 part.asked.query &= half.asked.query;
                 kept.entries.push_back(Rc::new(part));
             }
@@ -518,15 +478,16 @@ impl Line {
         }
     }
 
-    /// What was done outside behind these places: names, each once, and how often.
-    pub fn effects_behind(&self, places: &Places) -> Vec<(Rc<str>, usize)> {
+    /// What was done outside behind these places, and so many bytes into what a process has noted there: names, each once, and how often.
+    pub fn effects_behind(&self, places: &Places, into: usize) -> Vec<(Rc<str>, usize)> {
         let mut found: Vec<(Rc<str>, usize)> = Vec::new();
         for (thread, queue) in &self.queues {
             let from = place(places, *thread).saturating_sub(queue.base);
-            for name in queue.entries.iter().skip(from).filter_map(|entry| entry.effect.as_ref()) {
-                match found.iter_mut().find(|(known, _)| known == name) {
+            let behind = queue.entries.iter().skip(from).enumerate();
+            for name in behind.flat_map(|(nth, entry)| entry.effects(if nth == 0 { into } else { 0 })) {
+                match found.iter_mut().find(|(known, _)| *known == name) {
                     Some(known) => known.1 += 1,
-                    None => found.push((Rc::clone(name), 1)),
+                    None => found.push((name, 1)),
                 }
             }
         }
@@ -537,7 +498,7 @@ impl Line {
     pub fn offsets(&self) -> Vec<(Held, i64)> {
         let mut offsets = self.before.clone();
         for entry in self.queues.values().flat_map(|queue| &queue.entries) {
-            if let Some((file, at)) = &entry.offset {
+            for (file, at) in &entry.offsets {
                 set(&mut offsets, file, *at);
             }
         }
@@ -550,7 +511,7 @@ impl Line {
             // The one before is what tells whether lines share a place.
             let keep_from = place(oldest, *thread).saturating_sub(1);
             while let Some(entry) = queue.forget(keep_from) {
-                if let Some((file, at)) = &entry.offset {
+                for (file, at) in &entry.offsets {
                     set(&mut self.before, file, *at);
                 }
             }
@@ -593,10 +554,11 @@ fn same(known: &Asked, asked: &Asked, rule: Rule) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::records::tests::{asked as of, reading};
     use super::*;
 
     fn asked(number: u32, first: u64, query: bool) -> Asked {
-        Asked { number, arguments: [first, 0, 0, 0, 0, 0], given: 0, query }
+        Asked { query, ..of(number, &[first], 0) }
     }
 
     fn line(calls: &[(u32, u64, bool)]) -> (Line, Rc<Store>) {
@@ -616,7 +578,7 @@ mod tests {
         assert!(matches!(line.find(1, 0, 0, &clock, Rule::Shared), Found::End));
         let file = super::super::held::Slot::new(std::fs::File::open("/dev/null").unwrap().into(), false);
         let mut read = Entry::new(asked(0, 3, true), 8, Vec::new(), &store);
-        read.offset = Some((file, 8));
+        read.offsets = vec![(file, 8)];
         line.push(1, read);
         assert!(matches!(line.find(1, 0, 0, &clock, Rule::Shared), Found::Unmatched));
         assert!(matches!(line.find(1, 2, 0, &clock, Rule::Shared), Found::End));
@@ -670,55 +632,46 @@ mod tests {
         assert_eq!(store.weight(), (0, 0));
     }
 
-    fn reading(which: u32, address: u64) -> Reading {
-        Reading { which, result: 0, words: [7, 8, address] }
-    }
-
     fn clock(which: u32, address: u64) -> Asked {
-        let query = which == 1;
-        Asked { number: 228, arguments: [which.into(), address, 0, 0, 0, 0], given: 0, query }
+        Asked { query: which == 1, ..of(228, &[which.into(), address], 0) }
     }
 
     fn found(found: &Found) -> Option<(usize, usize)> {
         match found {
-            Found::Reading(index, nth, _) => Some((*index, *nth)),
+            Found::Record(index, end, _) => Some((*index, *end)),
             _ => None,
         }
     }
 
     #[test]
-    fn readings_are_what_they_were_in_the_buffer() {
-        let readings = vec![reading(0, 0x7000), reading(0x102, 3)];
-        let bytes: Vec<u8> = readings.iter().flat_map(Reading::bytes).collect();
-        assert_eq!(Reading::all(&bytes), readings);
-        let asked = clock(0, 0x7000);
-        assert_eq!(readings[0].outputs(&asked), [(0x7000, [7u64, 8].map(u64::to_ne_bytes).concat())]);
-    }
-
-    #[test]
     fn readings_come_one_after_the_other() {
         let (mut line, store) = line(&[(WRITE, 1, false)]);
-        line.push(1, Entry::of_readings(&[reading(0, 1), reading(1, 2), reading(0, 1)], Rule::Shared, &store));
+        let records = [reading(0, 1), reading(1, 2), reading(0, 1)].concat();
+        line.push(1, Entry::of_records(&records, Vec::new(), Rule::Shared, &store));
         line.push(1, Entry::new(asked(MKDIR, 0, false), 0, Vec::new(), &store));
         let exact = |into, asked: &Asked| line.find(1, 1, into, asked, Rule::Exact);
-        assert_eq!(found(&exact(0, &clock(0, 9))), Some((1, 0)));
-        assert_eq!(found(&exact(1, &clock(1, 9))), Some((1, 1)));
-        assert!(matches!(exact(1, &clock(0, 9)), Found::Other(_)));
+        assert_eq!(found(&exact(0, &clock(0, 9))), Some((1, 32)));
+        assert_eq!(found(&exact(32, &clock(1, 9))), Some((1, 64)));
+        assert!(matches!(exact(32, &clock(0, 9)), Found::Other(_)));
         assert!(matches!(exact(0, &asked(MKDIR, 0, false)), Found::Other(_)));
         // Where the process is shared, readings of the monotonic clock can be passed over, and are told by their address.
         let shared = |into, asked: &Asked| line.find(1, 1, into, asked, Rule::Shared);
-        assert_eq!(found(&shared(1, &clock(0, 9))), Some((1, 2)));
-        assert_eq!(found(&shared(1, &clock(1, 2))), Some((1, 1)));
-        assert!(matches!(shared(1, &clock(1, 3)), Found::Unmatched));
+        assert_eq!(found(&shared(32, &clock(0, 9))), Some((1, 96)));
+        assert_eq!(found(&shared(32, &clock(1, 2))), Some((1, 64)));
+        assert!(matches!(shared(32, &clock(1, 3)), Found::Unmatched));
         assert!(matches!(shared(1, &asked(MKDIR, 0, false)), Found::Other(_)));
     }
 
     #[test]
     fn a_line_can_part_in_the_middle_of_readings() {
         let (mut line, store) = line(&[(WRITE, 1, false)]);
-        line.push(1, Entry::of_readings(&[reading(0, 1), reading(0, 1), reading(0, 1)], Rule::Exact, &store));
-        let other = line.part(&[(1, 1)].into(), 2);
-        assert_eq!((other.end(1), other.readings(1, 1).map(|entry| entry.readings)), (2, Some(2)));
+        line.push(1, Entry::of_records(&reading(0, 1).repeat(3), Vec::new(), Rule::Exact, &store));
+        let other = line.part(&[(1, 1)].into(), 64);
+        assert_eq!((other.end(1), other.records(1, 1).map(|entry| entry.recorded)), (2, Some(64)));
         assert_eq!(line.part(&[(1, 1)].into(), 0).end(1), 1);
+        // Who has come as far in the one is there in the other one, which goes on behind that.
+        assert_eq!(other.same_place(&line, 1, 1, 64), Some((2, 0)));
+        assert_eq!(line.same_place(&other, 1, 1, 32), Some((1, 32)));
+        assert_eq!(other.same_place(&line, 1, 1, 96), None);
     }
 }

@@ -28,10 +28,13 @@ mod places;
 mod printed;
 mod prints;
 mod queued;
+mod records;
 mod relocated;
 pub(in crate::supervisor) mod schedule;
 mod signals;
+pub(in crate::supervisor) mod sites;
 mod store;
+mod subject;
 mod timers;
 
 use std::cell::RefCell;
@@ -52,7 +55,7 @@ use crate::wire::{self, Event, Parted, Purpose};
 pub(in crate::supervisor) use calls::{Pending, Taken};
 pub(in crate::supervisor) use clocks::install as install_clocks;
 use gift::Counter;
-use held::Held;
+use held::set_offsets;
 use kinds::Kinds;
 use line::{Line, Places, Rule, SCHEDULE};
 use printed::{Own, Reader};
@@ -69,9 +72,9 @@ const MOST: (u64, u64) = (1 << 30, 8 << 30);
 pub(in crate::supervisor) struct Mark {
     line: Rc<RefCell<Line>>,
     at: Places,
-    /// How many readings of clocks it has come into what is noted there, if these are.
+    /// How many bytes it has come into what is noted there, if the process has noted it itself.
     into: usize,
-    /// What the process has been given of them.
+    /// What the process has been given of that.
     loaded: Option<clocks::Loaded>,
     kinds: Kinds,
     /// Where it is in what has been printed.
@@ -143,7 +146,8 @@ impl Mark {
     fn is_early(&self, thread: i32, rule: line::Rule) -> bool {
         let line = self.line.borrow();
         match rule {
-            line::Rule::Exact => !line.ends_at(&self.at),
+            // The newest process is at the end; to ask that of each thread that there has been costs more with each.
+            line::Rule::Exact => !self.live && !line.ends_at(&self.at),
             _ => line.chooses_turns && !self.others_are_at_end(thread),
         }
     }
@@ -184,6 +188,8 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) served: bool,
     /// The process has our functions for reading clocks.
     pub(in crate::supervisor) clocks: bool,
+    /// What becomes of calls that the process can make itself, once it has been told.
+    calls_are: Option<crate::raw::ClockMode>,
     /// Readings of clocks by a debugger in the process are told by their callers.
     told: bool,
     mark: Mark,
@@ -238,6 +244,7 @@ impl Recording {
             own: None,
             served: false,
             clocks: false,
+            calls_are: None,
             told: false,
             mark: Mark::default(),
             lines: Vec::new(),
@@ -313,6 +320,7 @@ impl Recording {
     /// A process runs that is at this place.
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
+        self.calls_are = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         if self.mark.live {
@@ -323,6 +331,7 @@ impl Recording {
     /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
+        self.calls_are = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         self.mark.live = false;
@@ -333,6 +342,7 @@ impl Recording {
     /// Another program: nothing is noted of it yet.
     pub(in crate::supervisor) fn begin_anew(&mut self) {
         self.timers_due = None;
+        self.calls_are = None;
         self.on = false;
         self.mark = Mark::default();
         self.loops.clear();
@@ -595,7 +605,7 @@ impl Supervisor {
         tracing::debug!("another line at {:?}: expected {expected}, got {got}", self.recording.mark.at);
         let former = Rc::clone(&self.recording.mark.line);
         let line = former.borrow().part(&self.recording.mark.at, self.recording.mark.into);
-        let kept = former.borrow().effects_behind(&self.recording.mark.at);
+        let kept = former.borrow().effects_behind(&self.recording.mark.at, self.recording.mark.into);
         set_offsets(&line.offsets());
         let line = Rc::new(RefCell::new(line));
         self.recording.lines.push(Rc::clone(&line));
@@ -625,11 +635,5 @@ fn raise_limit() {
         .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most.min(1 << 20), most));
     if let Err(error) = raised {
         tracing::info!("the limit of descriptors stays: {error}");
-    }
-}
-
-fn set_offsets(offsets: &[(Held, i64)]) {
-    for (file, at) in offsets {
-        file.set_offset(*at);
     }
 }

@@ -172,7 +172,7 @@ impl Supervisor {
         let known = self.virtual_id(tid);
         let task = self.tasks.get(&tid)?;
         let Some(pending) = task.pending.as_ref() else {
-            if task.made.is_some_and(|then| then == registers) {
+            if task.made.is_some_and(|then| then == registers) && !self.has_noted_more(task.pid) {
                 return Some(Place::After);
             }
             // Futexes never reach the kernel: it was made to look so ([`Supervisor::interrupt_waits`]).
@@ -552,7 +552,7 @@ impl Supervisor {
 impl Entry {
     /// A signal that belongs to no call.
     pub(super) fn of_signal(store: &Rc<super::Store>) -> Entry {
-        let asked = Asked { number: SIGNAL, arguments: [0; 6], given: 0, query: false };
+        let asked = Asked { number: SIGNAL, arguments: [0; 6], given: 0, query: false, sum: 0, about: None };
         Entry::new(asked, 0, Vec::new(), store)
     }
 }

@@ -139,14 +139,15 @@ impl Supervisor {
         let line = mark.line.borrow();
         let timers = line.newest.as_ref().map(|newest| &newest.timers).or(mark.timers.as_ref());
         let due = if mark.live { self.recording.timers_due.as_ref() } else { timers };
-        let ends = match self.recording.rule() {
+        // Dear where there have been many threads, and this is asked all the time.
+        let ends = || match self.recording.rule() {
             Rule::Exact => line.ends_at(&mark.at),
             Rule::Shared | Rule::Told => line.has_only_queries_behind(&mark.at),
         };
-        let ended = due.is_some_and(|timers| !timers.is_empty()) && (mark.live || ends);
+        let ended = runs && due.is_some_and(|timers| !timers.is_empty()) && (mark.live || ends());
         let tick = mark.schedule.tick;
         drop(line);
-        if !runs || !ended {
+        if !ended {
             self.recording.without_timers = None;
             return None;
         }

@@ -314,6 +314,7 @@ impl Supervisor {
         let mut functions = Known::default();
         for ranges in ranges {
             let read = |&(start, end): &(u64, u64)| {
+                self.served.sites.put_back(&program.memory, start, end);
                 let mut bytes = vec![0u8; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
                 let read = program.memory.read(start, &mut bytes);
                 bytes.truncate(read);

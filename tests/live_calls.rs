@@ -1,0 +1,109 @@
+//! Calls on files of a recorded program, which makes and notes them itself: they are the same ones again from anywhere, and happen
+//! once.
+
+mod native;
+
+use std::process::{Command, Stdio};
+
+use native::{Sample, is_done, place, said};
+use serde_json::Value;
+
+const SILENT: &str = "set debug-file-directory /none";
+
+/// What was printed for an expression.
+fn value(event: &Value) -> &str {
+    said(event).rsplit_once("= ").map_or("", |(_, value)| value.trim())
+}
+
+fn files() -> Sample {
+    Sample::made(&["files.c"], "gcc -g -O0 -w -o program files.c")
+}
+
+/// Runs lines in a session that is recorded.
+fn recorded(sample: &Sample, lines: &[&str]) -> Vec<Value> {
+    let lines: Vec<&str> = [SILENT].into_iter().chain(lines.iter().copied()).collect();
+    let events = sample.fred_with(&["--record"], &["gdb", "-q", "-nx"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    events
+}
+
+#[test]
+fn what_was_read_and_written_is_the_same_from_anywhere() {
+    let sample = files();
+    let state = ["print total", "print times[700]", "print times[2500]"];
+    let there = ["tbreak round_of if i == 700", "break main", "run", "continue"];
+    let on = ["tbreak round_of if i == 2501", "continue"];
+    let back = ["fred-undo", "print total", "next", "next", "next", "fred-reverse-next", "fred-reverse-next"];
+    let again = ["tbreak 70", "continue"];
+    let lines =
+        [&there[..], &state[..1], &on[..], &state[..], &back[..], &on[..], &state[..], &again[..], &state[..]].concat();
+    let events = recorded(&sample, &lines);
+    let once = || {
+        let copy = std::fs::read_to_string(sample.path().join("copy")).expect("a copy");
+        assert!((1000..3000).all(|i| copy.matches(&format!("line {i} ")).count() == 1), "{copy}");
+    };
+    once();
+    // Where it was when it had written that far, and there once more.
+    assert_eq!(value(&events[11]), value(&events[4]), "{events:#?}");
+    let (first, second) = (&events[7..10], &events[19..22]);
+    assert_eq!(
+        first.iter().map(value).collect::<Vec<_>>(),
+        second.iter().map(value).collect::<Vec<_>>(),
+        "{events:#?}"
+    );
+    assert_ne!((value(&first[1]), value(&first[2])), ("0", "0"), "{events:#?}");
+    // From the start: nothing is written a second time.
+    let end = ["tbreak 70", "continue", "print total"];
+    let lines = [&["break main", "run", "fred-checkpoint"], &end[..], &["fred-restart 1"], &end[..]].concat();
+    let events = recorded(&sample, &lines);
+    assert_eq!((place(&events[4]).0, place(&events[8]).0), (Some(70), Some(70)), "{events:#?}");
+    assert_eq!(value(&events[9]), value(&events[5]), "{events:#?}");
+    once();
+}
+
+#[test]
+fn the_program_stops_for_none_of_them() {
+    let sample = files();
+    let log = sample.path().join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fred"));
+    command.args(["--record", "--batch", "-e", "break main", "-e", "run", "-e", "fred-checkpoint", "-e", "continue"]);
+    command.args(["-e", "fred-restart 1", "-e", "continue", "--", "gdb", "-q", "-nx", "./program"]);
+    let traced = ("FRED_LOG", "fred_checkpointer::supervisor::tape::calls=trace");
+    let done = command.current_dir(sample.path()).env("FRED_SUPERVISOR_LOG", &log).envs([traced]).stdin(Stdio::null());
+    assert!(done.status().expect("fred runs").success());
+    let log = std::fs::read_to_string(log).expect("a log");
+    let calls = ["read ", "write ", "lseek ", "newfstatat ", "access ", "readlink ", "pread64 ", "pwrite64 "];
+    let stops = log.lines().filter(|line| calls.iter().any(|call| line.contains(&format!(": {call}")))).count();
+    // Of 15,000, made twice. The buffer is full now and then.
+    assert!(stops < 200, "{stops} calls have stopped the program");
+    assert!(log.contains(": openat "), "{log}");
+}
+
+#[test]
+fn signals_come_between_them_as_they_came() {
+    let state = ["print alarms", "print total"];
+    let there = ["handle SIGALRM nostop noprint", "break main", "run with", "tbreak 70", "continue"];
+    let search = ["fred-reverse-watch alarms < 3", "print alarms", "next", "print alarms"];
+    let events =
+        recorded(&files(), &[&there[..], &state[..], &search[..], &["tbreak 70", "continue"], &state[..]].concat());
+    assert_eq!(place(&events[4]).0, Some(70), "{events:#?}");
+    let alarms: i64 = value(&events[5]).parse().expect("a number");
+    assert!(alarms >= 3, "{events:#?}");
+    assert_eq!((value(&events[8]), value(&events[10])), ("2", "3"), "{events:#?}");
+    assert_eq!((value(&events[13]), value(&events[14])), (value(&events[5]), value(&events[6])), "{events:#?}");
+}
+
+#[test]
+fn what_is_written_otherwise_begins_a_line_of_its_own() {
+    let sample = files();
+    let there = ["break round_of if i == 1001", "run", "next", "next", "next", "next"];
+    let change = ["fred-undo 2", "set var total = 5", "next", "next", "next", "delete", "tbreak 70", "continue"];
+    let lines = [&there[..], &change[..], &["print total != 0"]].concat();
+    let events = recorded(&sample, &lines);
+    assert_eq!(place(&events[13]).0, Some(70), "{events:#?}");
+    let copy = std::fs::read_to_string(sample.path().join("copy")).expect("a copy");
+    // Where the file stood then it is written to again.
+    let there = regex::Regex::new(r"line 1000 -?\d+\nline 1001 5\nline 1002 -?\d+line 1003 ").expect("a pattern");
+    assert!(there.is_match(&copy), "{copy}");
+    assert!((1000..3000).all(|i| copy.matches(&format!("line {i} ")).count() == 1), "{copy}");
+}
