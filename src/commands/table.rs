@@ -45,7 +45,7 @@ pub const COMMANDS: &[Command] = &[
         argument: Argument::Count,
         syntax: "[n]",
         summary: "the same, but not inside calls made from here",
-        details: "From the first line of a function it goes to the call.",
+        details: "From the first line of a function it goes to the call, or to the last line of what the same statement had called before (f(g(x)): from f to g).",
         group: Group::Travel,
         run: Run::Session(|session, given, console| session.reverse_next(given.count(), console)),
     },

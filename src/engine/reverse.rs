@@ -198,7 +198,8 @@ impl Engine {
             match watch(search)? {
                 Outcome::Found(found) => search.report_change(&line, expression, &found),
                 Outcome::NeverDiffers { value, .. } => Err(search.engine.at_start(&format!(
-                    "{expression} has been {} since the start of the history: there is no statement to go back to",
+                    "{expression} has been {} since the start of the history, at every place that was looked at: there is no statement to \
+                     go back to (a value that went away and came back is found from where it differed)",
                     text_of(&value)
                 ))),
                 Outcome::Unstable { at, first, second, .. } => {

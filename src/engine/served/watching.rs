@@ -61,7 +61,8 @@ impl Native<'_> {
             native::Watched::Found(change) => change,
             native::Watched::NeverDiffers(value) => {
                 return Err(self.engine.failure(format!(
-                    "{expression} has been {} since the start of the history: there is no statement to go back to",
+                    "{expression} has been {} since the start of the history, at every place that was looked at: there is no statement to \
+                     go back to (a value that went away and came back is found from where it differed)",
                     text_of(&value)
                 )));
             }
