@@ -504,3 +504,27 @@ fn going_back_over_a_long_run_begins_at_a_copy_on_the_way() {
     // From the start it would meet the statements of all rounds.
     assert!(events[2]["cost"]["replayed"].as_u64() < Some(2000), "{}", events[2]);
 }
+
+/// A gdb of today reads these from where Intel's processors keep them, on AMD's too; a served program's are where the processor says.
+#[test]
+fn registers_of_avx512_are_read_written_and_those_of_the_place_gone_back_to() {
+    if !std::arch::is_x86_feature_detected!("avx512f") {
+        eprintln!("left out: this processor has no AVX-512");
+        return;
+    }
+    let sample = Sample::made(&["wide.c"], "gcc -g -mavx512f -o program wide.c");
+    let look = ["print $k7", "print $zmm31.v16_int32[15]"];
+    let mut lines = vec!["break note", "run", "continue", "continue"];
+    lines.extend(look);
+    lines.extend(["fred-reverse-continue"].iter().chain(&look));
+    lines.extend(["set var $k7 = 1234", "set var $zmm31.v16_int32[15] = 5678", "next"].iter().chain(&look));
+    lines.extend(["fred-undo 3"].iter().chain(&look));
+    let events = sample.gdb(&lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let values: Vec<&str> = events
+        .iter()
+        .filter(|event| event["line"].as_str().is_some_and(|line| line.starts_with("print")))
+        .map(|event| event["output"].as_str().unwrap_or_default().rsplit(' ').next().unwrap_or_default().trim())
+        .collect();
+    assert_eq!(values, ["33", "33", "22", "22", "1234", "5678", "22", "22"]);
+}
