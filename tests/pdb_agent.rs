@@ -117,7 +117,7 @@ impl Session {
     }
 
     fn run_to(&mut self, n: usize) -> String {
-        let (reply, shown) = self.ask(Request::RunTo { n: n as u64, breakpoints: false, during: None });
+        let (reply, shown) = self.ask(Request::RunTo { n: n as u64, breakpoints: false, during: None, threads: false });
         assert!(reply.ok, "{:?}", reply.error);
         shown
     }
@@ -589,7 +589,7 @@ fn moments_are_found_again(python: &Python, shop: &Path) {
     for line in ["break 7", "break 6", "ignore 2 2", "tbreak 9"] {
         passed.say(line);
     }
-    passed.ask(Request::RunTo { n, breakpoints: true, during: None });
+    passed.ask(Request::RunTo { n, breakpoints: true, during: None, threads: false });
     let rows = passed.ask(Request::Settings).0.settings.expect("settings").breakpoints;
     let counts: Vec<_> = rows.iter().map(|bp| (bp.number, bp.hits, bp.ignore)).collect();
     assert_eq!(counts, [(1, 2, 0), (2, 3, 0)], "{what}");

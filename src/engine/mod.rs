@@ -7,6 +7,7 @@ mod core;
 mod desk;
 mod line;
 mod live;
+mod others;
 mod probe;
 mod reverse;
 mod served;

@@ -181,7 +181,7 @@ impl<'e> Search<'e> {
     }
 
     /// What the command that leads on from an anchor reads from the terminal after it.
-    fn inputs_after(&self, index: usize) -> VecDeque<String> {
+    pub(super) fn inputs_after(&self, index: usize) -> VecDeque<String> {
         match &self.anchors[index].stand {
             Stand::Hop(hop) => hop.inputs.clone(),
             Stand::Point(_) if index + 1 < self.anchors.len() => self
@@ -192,7 +192,7 @@ impl<'e> Search<'e> {
     }
 
     /// Runs a copy that stands at an anchor.
-    fn stand_at_anchor(&mut self, index: usize) -> Result<(), Failure> {
+    pub(super) fn stand_at_anchor(&mut self, index: usize) -> Result<(), Failure> {
         match &self.anchors[index].stand {
             Stand::Point(id) => {
                 let id = *id;
@@ -371,7 +371,7 @@ impl<'e> Search<'e> {
             let n = dead.map_or(alive * 2 + 1, |dead| alive + (dead - alive) / 2);
             self.stand_at_anchor(segment)?;
             let mut inputs = self.inputs_after(segment);
-            let request = Request::RunTo { n, breakpoints: false, during: Some(line.to_owned()) };
+            let request = Request::RunTo { n, breakpoints: false, during: Some(line.to_owned()), threads: false };
             let (reply, outcome) = self.engine.put(request, &mut inputs, self.console)?;
             self.engine.cost.replayed += n;
             match reply {
@@ -424,6 +424,12 @@ impl<'e> Search<'e> {
         let kept = self.engine.live.suspend().map_err(|error| self.engine.failed("keeping a copy", &error))?;
         self.engine.cost.checkpoints += 1;
         Ok((kept, prompt))
+    }
+
+    /// What the program has not read yet of a segment's input, at a place where a mark is or that is an anchor.
+    pub(super) fn inputs_from(&self, at: Place) -> VecDeque<String> {
+        let mark = self.marks.iter().find(|mark| mark.place == at);
+        mark.map_or_else(|| self.inputs_after(at.segment), |mark| mark.inputs.clone())
     }
 
     fn depth_at(&mut self, at: Place) -> Result<u32, Failure> {

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::core::Engine;
+use super::others::Others;
 use super::probe::Search;
 use super::{Console, Failure, Report, place_of};
 use crate::backends::dialects::pdb_agent::{Facts, Request, Scope, Settings};
@@ -327,16 +328,16 @@ impl Search<'_> {
         self.stand_at(found.at)?;
         let (reply, _) = self.engine.ask(Request::Where, &mut std::collections::VecDeque::new(), self.console)?;
         let expected = reply.facts.as_ref().map(|facts| (facts.line, facts.function.clone()));
+        let others = match (&found.by, &reply.facts) {
+            (Cause::Program, Some(facts)) if !facts.others.is_empty() => self.others(found.at, &facts.others)?,
+            _ => Others::default(),
+        };
         let culprit = reply.facts.map(|facts| facts.culprit());
         self.land_and_record(line, found.at, expected)?;
         let (before, after) = (text_of(&found.before), text_of(&found.after));
         let by = match (&found.by, &culprit) {
             (Cause::Command(command), _) => format!("by the command `{command}`"),
-            (Cause::Program, Some(place)) => {
-                let name = std::path::Path::new(&place.file).file_name();
-                let name = name.map_or_else(|| place.file.clone(), |name| name.to_string_lossy().into_owned());
-                format!("by executing {name}:{} in {}", place.line, place.function)
-            }
+            (Cause::Program, Some(place)) => others.in_words(place),
             (Cause::Program, None) => {
                 format!("after {}", place_of(&self.engine.execution.point(self.engine.timeline.point()).stop))
             }
@@ -344,9 +345,7 @@ impl Search<'_> {
         let mut report = self.engine.arrived(self.engine.timeline.point());
         report.notes.push(format!("{expression} was {before}, becomes {after} {by}"));
         let changed_by = match (&found.by, culprit) {
-            (Cause::Program, Some(place)) => {
-                json!({"file": place.file, "line": place.line, "function": place.function})
-            }
+            (Cause::Program, Some(place)) => others.as_json(&place),
             _ => serde_json::Value::Null,
         };
         let command = match &found.by {

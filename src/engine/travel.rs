@@ -205,7 +205,7 @@ impl Engine {
         if n == 0 {
             return Ok(Outcome::default());
         }
-        let (_, outcome) = self.ask(Request::RunTo { n, breakpoints, during }, inputs, console)?;
+        let (_, outcome) = self.ask(Request::RunTo { n, breakpoints, during, threads: false }, inputs, console)?;
         self.cost.replayed += n;
         if outcome.exited.is_some() {
             return Err(self.failure("the program did not replay the same way: it ended before the point was reached"));
@@ -252,9 +252,11 @@ impl Engine {
             Request::Count { command } | Request::Hop { command } => {
                 Some(command.clone().unwrap_or_else(|| "step".to_owned()))
             }
-            Request::RunTo { .. } | Request::Scan { .. } | Request::Find { .. } | Request::Leave => {
-                Some("step".to_owned())
-            }
+            Request::RunTo { .. }
+            | Request::Scan { .. }
+            | Request::Find { .. }
+            | Request::Leave
+            | Request::Others { .. } => Some("step".to_owned()),
             _ => None,
         };
         let kind = match self.prompt().map(|prompt| prompt.kind) {

@@ -1,4 +1,5 @@
 //! A folder with a program in it and a server beside it, a session there, and what it leaves behind.
+#![allow(dead_code)]
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};

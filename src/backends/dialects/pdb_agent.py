@@ -142,6 +142,20 @@ def thread_number():
     return 2 + sorted([i for i in sys._current_frames() if i != main]).index(me)
 
 
+def beginning():
+    """The threads that have been started and have not run yet."""
+    return list(getattr(sys.modules.get('threading'), '_limbo', {}))
+
+
+def other_threads():
+    """Their names."""
+    names = getattr(sys.modules.get('threading'), '_active', {})
+    me = sys.modules['_thread'].get_ident()
+    running = [getattr(names.get(ident), 'name', None) or 'thread %d' % ident
+               for ident in sys._current_frames() if ident != me]
+    return running + [thread.name for thread in beginning()]
+
+
 def facts(pdb, event, frame):
     if frame is None:
         if not pdb.stack:
@@ -159,8 +173,9 @@ def facts(pdb, event, frame):
         caller = {'file': pdb.canonic(outer.f_code.co_filename), 'line': outer.f_lineno,
                   'function': outer.f_code.co_name}
     return {'file': pdb.canonic(code.co_filename), 'line': line, 'function': code.co_name, 'depth': depth,
-            'event': event, 'thread': thread_number(), 'firstlineno': code.co_firstlineno, 'caller': caller,
-            'selected': scope_name(pdb, pdb.curframe or frame), 'own': code.co_filename in OWN_FILES}
+            'event': event, 'thread': thread_number(), 'others': other_threads(),
+            'firstlineno': code.co_firstlineno, 'caller': caller, 'selected': scope_name(pdb, pdb.curframe or frame),
+            'own': code.co_filename in OWN_FILES}
 
 
 def scope_name(pdb, frame):
@@ -921,8 +936,11 @@ def scope_of(pdb, event_frame, scope):
 
 def evaluate(pdb, frame):
     names = scope_of(pdb, frame, request.get('scope'))
+    now = getattr(sys.modules.get('time'), 'perf_counter', None)
+    begin = now() if now else 0
     text = repr(eval(request['expr'], *names))
-    return {'repr': text[:REPR_LIMIT], 'digest': digest(text)}
+    each = int((now() - begin) * 1e9) if now else 1000000
+    return {'repr': text[:REPR_LIMIT], 'digest': digest(text), 'each_ns': each}
 
 
 def sketch(value, budget):
@@ -1105,8 +1123,6 @@ def apply_displays(pdb, frame, displays):
     pdb.displaying.update(kept)
 
 
-# --- answering ---------------------------------------------------------------------------------------------------
-
 # --- stopping a command on its way -------------------------------------------------------------------------------
 
 RESUME = '_fred_resume'
@@ -1214,77 +1230,3 @@ def leave(pdb):
     setattr(base, 'do_' + RESUME, do_leave)
     write_reply({})
     pdb.cmdqueue = [RESUME]
-
-
-def start(pdb, event, frame):
-    """Begins a pass, which replies itself."""
-    what = request['do']
-    if what in ('count', 'hop'):
-        command = request.get('command')
-        if command is None:
-            command = resumption(pdb)
-        if what == 'count':
-            Count(pdb, event, frame)
-        else:
-            Hop(pdb)
-            write_reply({'hopped': False})
-        pdb.cmdqueue = [command]
-        return
-    pdb.__dict__.pop(HOP, None)
-    look = None
-    if what == 'scan':
-        look = ('breakpoints', True) if request.get('depth') is None else ('depth', request['depth'])
-    elif what == 'run_to' and request.get('breakpoints'):
-        look = ('breakpoints', False)
-    if what == 'find':
-        place = request['place']
-        look = ('signature', (place['file'], place['function'], place['line'],
-                              Moment(request['signature'])))
-        if frame is not None and signature(pdb, event, frame) == request['signature']:
-            write_reply({'n': 0, 'lost': False})
-            return
-        Steps(pdb, event, frame, request['limit'] + 1, look)
-    elif request['n'] <= 0:
-        write_reply({'n': 0, 'found': None})
-    else:
-        Steps(pdb, event, frame, request['n'], look)
-
-
-def respond():
-    pdb, event, frame = active()
-    if pdb is None:
-        raise LookupError('no pdb prompt is waiting')
-    what = request['do']
-    if what in ('count', 'hop', 'run_to', 'scan', 'find'):
-        return start(pdb, event, frame)
-    if what == 'leave':
-        return leave(pdb)
-    if what == 'where':
-        fields = {'where': facts(pdb, event, frame)}
-    elif what == 'eval':
-        fields = evaluate(pdb, frame)
-    elif what == 'settings':
-        fields = {'settings': settings(pdb)}
-    elif what == 'apply':
-        apply(pdb, frame, request['settings'], request['keep_counts'])
-        fields = {}
-    elif what == 'complete':
-        fields = {'matches': complete(pdb)}
-    elif what == 'names':
-        fields = {'names': [w for w in request['words'] if w in pdb.curframe_locals or w in pdb.curframe.f_globals]}
-    elif what == 'signature':
-        fields = {'signature': signature(pdb, event, frame)}
-    elif what == 'settle':
-        pdb.__dict__.pop(HOP, None)
-        fields = {}
-    else:
-        raise LookupError('unknown request ' + what)
-    write_reply(fields)
-
-
-NAMES = globals()
-request = read_request()
-try:
-    respond()
-except BaseException as error:
-    write_reply({'ok': False, 'error': describe(error)})

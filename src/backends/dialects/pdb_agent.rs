@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::backends::dialect::PromptKind;
 
 /// The helper's source, for [`compile_line`]. It runs unchanged on CPython 3.6 to 3.13.
-pub const SOURCE: &str = include_str!("pdb_agent.py");
+pub const SOURCE: &str =
+    concat!(include_str!("pdb_agent.py"), include_str!("pdb_others.py"), include_str!("pdb_answers.py"));
 
 /// The line that compiles the helper's `source` file and leaves the code at `code`, once for each interpreter.
 pub fn compile_line(kind: PromptKind, source: &Path, code: &Path) -> String {
@@ -123,6 +124,23 @@ pub enum Request {
         /// The command on whose way this is: some leave a trace in the program's state while it runs.
         #[serde(skip_serializing_if = "Option::is_none")]
         during: Option<String>,
+        /// Threads that begin on the way can be looked at by [`Request::Others`].
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        threads: bool,
+    },
+    /// Step once, and look at the other threads meanwhile: which of them makes the last change of an expression; replies
+    /// `culprit`, `moved` and `looked`.
+    Others {
+        /// As for [`Request::Eval`].
+        expr: String,
+        /// As for [`Request::Eval`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scope: Option<Scope>,
+        /// What one evaluation takes, in nanoseconds: it is evaluated for some seconds at most.
+        each_ns: u64,
+        /// The command on whose way this is: some leave a trace in the program's state while it runs.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        during: Option<String>,
     },
     /// Arrive at the `n`-th stop and reply in `found` the last stop before it that fits: one at which no more than
     /// `depth` frames were there or, without `depth`, one at which `continue` would have stopped. 0 is this prompt.
@@ -216,6 +234,9 @@ pub struct Facts {
     pub event: Option<String>,
     /// 1 is the main thread.
     pub thread: u32,
+    /// Names of the other threads.
+    #[serde(default)]
+    pub others: Vec<String>,
     /// First line of the function.
     pub firstlineno: u32,
     /// At a `return`, the statement to which it returns.
@@ -244,6 +265,16 @@ impl Facts {
     pub fn scope(&self) -> Scope {
         Scope { file: self.file.clone(), function: self.function.clone(), firstlineno: self.firstlineno }
     }
+}
+
+/// What another thread was executing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The statement.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The thread's name.
+    pub thread: String,
 }
 
 /// A breakpoint of pdb.
@@ -329,6 +360,14 @@ pub struct Reply {
     pub repr: Option<String>,
     /// Of the whole value's repr; equal in every process for equal text.
     pub digest: Option<String>,
+    /// What the evaluation took, in nanoseconds.
+    pub each_ns: u64,
+    /// The other thread that made the change; none if it was the one that stepped.
+    pub culprit: Option<Elsewhere>,
+    /// Names of threads that could not be looked at, and that have run when the change was made.
+    pub moved: Vec<String>,
+    /// The looks were enough.
+    pub looked: bool,
     /// See [`Request::Settings`].
     pub settings: Option<Settings>,
     /// See [`Request::Complete`].
@@ -354,7 +393,8 @@ mod tests {
 
     #[test]
     fn requests_are_flat() {
-        let request = Numbered { seq: 7, request: Request::RunTo { n: 3, breakpoints: true, during: None } };
+        let request =
+            Numbered { seq: 7, request: Request::RunTo { n: 3, breakpoints: true, during: None, threads: false } };
         let json = serde_json::to_string(&request).expect("plain data");
         assert_eq!(json, r#"{"seq":7,"do":"run_to","n":3,"breakpoints":true}"#);
     }
