@@ -145,7 +145,9 @@ fn where_a_thread_cannot_be_looked_at_it_is_said() {
     let lines = ["break 16", "continue", "fred-reverse-watch size() < 3"];
     let events = world.fred(&["python3", "-m", "pdb"], &["prog.py"], &lines.map(str::to_owned));
     assert!(events.iter().all(is_done), "{events:#?}");
-    let threads = events[2]["result"]["changed_by"]["or_threads"].as_array().map(Vec::as_slice);
+    let by = &events[2]["result"]["changed_by"];
+    assert_eq!(by["thread"], serde_json::Value::Null, "{by}");
+    let threads = by["or_threads"].as_array().map(Vec::as_slice);
     assert!(
         matches!(threads, Some([thread]) if thread.as_str().is_some_and(|name| name.starts_with("Thread-1"))),
         "{events:#?}"

@@ -165,15 +165,14 @@ class Others(Pass):
 
     def look(self, place):
         """The running thread is about to execute an instruction of `place`."""
-        if self.done or self.finished:
+        if self.done or self.finished or self.blind:
             return
         ident = self.identify()
-        if not self.blind:
-            self.left -= 1
-            if self.left < 0:
-                self.finished = True
-                return
-            self.compare(ident)
+        self.left -= 1
+        if self.left < 0:
+            self.finished = True
+            return
+        self.compare(ident)
         self.previous = ident
         self.places[ident] = place
 
