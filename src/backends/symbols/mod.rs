@@ -230,6 +230,17 @@ impl Symbols {
         module.begins_line(pc.wrapping_sub(bias))
     }
 
+    /// Where the line begins whose code, moved there by the compiler, goes on exactly at an address: a step that comes out of a call to
+    /// such a place ends at one of these, though a step from there goes over them (gdb, process_event_stop_test: "ignore the line
+    /// number to make sure we don't ignore a subsequent entry with the same line number").
+    pub fn beginnings_of_moved(&mut self, pc: u64) -> Vec<u64> {
+        let Some(function) = self.function_at(pc) else { return Vec::new() };
+        let Some((module, bias)) = self.module_at(pc) else { return Vec::new() };
+        let Some((file, line)) = module.moved_code_at(pc.wrapping_sub(bias)) else { return Vec::new() };
+        let same = |statement: &Statement| statement.file == file && statement.line == line;
+        self.statements(&function).into_iter().filter(same).map(|statement| statement.address).collect()
+    }
+
     /// How to compute the frame of the instruction at an address.
     pub fn frame_rule(&mut self, pc: u64) -> Option<Rule> {
         let (module, bias) = self.module_at(pc)?;

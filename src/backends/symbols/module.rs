@@ -299,6 +299,15 @@ impl Module {
         there.any(|line| line.begins && line.statement && !line.end && line.line != 0)
     }
 
+    /// The line and file of a row of gdb's table that begins at an address and is no statement.
+    pub(super) fn moved_code_at(&self, at: u64) -> Option<(PathBuf, u32)> {
+        let contents = self.contents(self.unit_at(at)?);
+        let begin = contents.lines.partition_point(|line| line.address < at);
+        let there = contents.lines[begin..].iter().take_while(|line| line.address == at);
+        let row = there.filter(|line| line.begins && !line.end && line.line != 0).last()?;
+        (!row.statement && !self.begins_line(at)).then(|| (row.file.as_ref().clone(), row.line))
+    }
+
     /// The row of the call-frame information for an address.
     pub(super) fn row_at<T>(&self, pc: u64, with: impl FnOnce(Row) -> T) -> Option<T> {
         if let Some(known) = self.rows.borrow().get(&pc) {

@@ -163,7 +163,7 @@ fn step_to_change<M: Machine>(
         }
         if !frame.begins {
             left = Some(next);
-            moved = machine.step(until)?;
+            moved = machine.step_on(until)?;
         }
     }
     Err(machine.astray("stepping does not come to the change"))

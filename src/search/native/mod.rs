@@ -64,6 +64,8 @@ pub struct Passed {
     pub micros: u64,
     /// How often it became another thread's turn; 0 where that is not recorded.
     pub turns: u64,
+    /// How often a handler was called for a signal.
+    pub handled: u32,
 }
 
 /// Where running for some time has led.
@@ -156,6 +158,13 @@ pub trait Machine {
     /// As the trait says.
     fn entries(&mut self, at: &Self::State) -> Result<Level, Self::Error>;
 
+    /// The line, as a hit names it, in which a state stands; `None` where code is not in the order of its lines (optimised, inlined),
+    /// so that steps do not stop at all of its statements.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn line(&mut self, at: &Self::State) -> Result<Option<u32>, Self::Error>;
+
     /// The line, as a hit names it, in which a state stands, if its code neither calls anything nor leads out of its function in
     /// another way, as far as can be said.
     ///
@@ -214,6 +223,14 @@ pub trait Machine {
     /// # Errors
     /// As the trait says.
     fn step(&mut self, until: &Until<Self::State>) -> Result<Moved, Self::Error>;
+
+    /// The same from where a call has returned to, as a step goes on that comes out of it.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn step_on(&mut self, until: &Until<Self::State>) -> Result<Moved, Self::Error> {
+        self.step(until)
+    }
 
     /// Runs until the frame that the debugger stands in has returned.
     ///

@@ -10,6 +10,9 @@ pub const RUN_UP: usize = 3;
 /// Hits that are passed at most in one run before time is used to come closer: about a tenth of a second of them.
 const MOST_HITS: u64 = 4_096;
 
+/// Hits that are looked at behind a call that was left otherwise than by returning.
+const FEW_HITS: u64 = 8;
+
 /// The last stop before the end of a stretch at a level or further out; its beginning counts, if it is one.
 ///
 /// # Errors
@@ -28,11 +31,51 @@ pub fn last_within<M: Machine>(
     loop {
         let near = nearer.pop();
         let found = last_of(machine, near.as_ref().unwrap_or(from), until, level, &passed)?;
-        if found.is_some() || near.is_none() {
-            return Ok(found);
+        if let Some(found) = found {
+            return match left_behind(machine, &found, until, level, &passed)? {
+                Some(later) => Ok(last_within(machine, &later, until, level)?.or(Some(later))),
+                None => Ok(Some(found)),
+            };
+        }
+        if near.is_none() {
+            return Ok(None);
         }
         // That was in the middle of the last statement: from further back.
         passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
+    }
+}
+
+/// A later stop than the one that steps have found last: a call that does not return, but is left by `longjmp` or an exception, takes a
+/// step or a `finish` along to wherever the program comes then. The first statement behind it that is met in a frame in which the end
+/// is, too. `passed` are the hits of the stretch.
+fn left_behind<M: Machine>(
+    machine: &mut M,
+    found: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    passed: &Passed,
+) -> Result<Option<M::State>, M::Error> {
+    let (Some(last), Until::State(state)) = (passed.last.last(), until) else { return Ok(None) };
+    let Some(frame) = machine.frames(found)?.first().copied() else { return Ok(None) };
+    let Some(line) = machine.line(found)? else { return Ok(None) };
+    if (last.frame, last.line) == (frame.address, line) {
+        return Ok(None);
+    }
+    let stack = machine.frames(state)?;
+    // Calls that are made one after the other have frames at the same address.
+    let function = machine.function(frame.pc);
+    let mut same = stack.iter().filter(|one| one.address == frame.address);
+    if !same.any(|one| machine.function(one.pc) == function) {
+        return Ok(None);
+    }
+    let others = Level { at_least: frame.address, without: Some(line), ..level.clone() };
+    let behind = machine.pass(found, until, &others, FEW_HITS, None)?;
+    // Where a function is entered no step stops; and coroutines may run the same functions on other stacks, and have not left the call for
+    // good.
+    let mut met = behind.last.iter().filter(|hit| machine.function(hit.address) != Some(hit.address));
+    match met.find(|hit| stack.iter().any(|one| one.address == hit.frame)) {
+        Some(hit) => machine.at_hit(found, &others, hit.number).map(Some),
+        None => Ok(None),
     }
 }
 
@@ -148,15 +191,15 @@ enum Around {
     Often,
 }
 
-/// Whether a stop is the last one of a stretch: from its line nothing is called, and no other line of it or of its callers is
-/// met before the end. The debugger then need not step over it.
+/// Whether a stop is the last one of a stretch: from its line nothing is called, be it for a signal, and no other line of it or of its
+/// callers is met before the end. The debugger then need not step over it.
 fn is_last<M: Machine>(machine: &mut M, at: &M::State, until: &Until<M::State>) -> Result<bool, M::Error> {
     let Some(line) = machine.closed_line(at)? else { return Ok(false) };
     let frames = machine.frames(at)?;
     let Some(level) = Level::of(&frames, 0) else { return Ok(false) };
     let others = Level { without: Some(line), ..level.whole() };
     let passed = machine.pass(at, until, &others, 1, None)?;
-    Ok(passed.reached && passed.count == 0)
+    Ok(passed.reached && passed.count == 0 && passed.handled == 0)
 }
 
 /// A beginning, if it is a stop at a level, with all inlined calls entered that are of the level.
@@ -297,7 +340,7 @@ fn walk<M: Machine>(
             if let Moved::Stop(frame) = moved
                 && !frame.begins
             {
-                moved = machine.step(until)?;
+                moved = machine.step_on(until)?;
             }
             if moved == Moved::End {
                 // The end is in the middle of the line from which it was called: the last stop is in there.
@@ -322,7 +365,7 @@ fn walk<M: Machine>(
                 && !level.called(&frame)
                 && !frame.begins
             {
-                moved = machine.step(until)?;
+                moved = machine.step_on(until)?;
             }
         }
         match moved {
@@ -358,7 +401,7 @@ pub fn set_out<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::St
         };
         match moved {
             Moved::Stop(frame) if frame.lines && frame.begins => return Ok(moved),
-            Moved::Stop(frame) if frame.lines => break,
+            Moved::Stop(frame) if frame.lines => return machine.step_on(until),
             Moved::Stop(_) => {}
             Moved::End => return Ok(moved),
         }

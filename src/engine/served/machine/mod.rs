@@ -61,6 +61,11 @@ impl State {
         self.0.copy
     }
 
+    /// The copy, if nobody needs it after this state and its search.
+    pub(super) fn into_dropped(self) -> Option<CopyId> {
+        (self.0.temporary && Rc::strong_count(&self.0) == 1).then_some(self.0.copy)
+    }
+
     /// How many inlined calls the debugger has entered, if that is known and some begin right there.
     pub(super) fn entered(&self) -> Option<u32> {
         self.1
@@ -290,7 +295,7 @@ impl Machine for Native<'_> {
         if let Until::State(state) = until
             && state.0.copy == from.0.copy
         {
-            return Ok(Passed { count: 0, last: Vec::new(), reached: true, micros: 0, turns: 0 });
+            return Ok(Passed { count: 0, last: Vec::new(), reached: true, micros: 0, turns: 0, handled: 0 });
         }
         // Their statements are looked up in what is mapped there.
         self.frames(from)?;
@@ -327,7 +332,7 @@ impl Machine for Native<'_> {
                 address: address_of(hit.spot),
             })
             .collect();
-        Ok(Passed { count: ran.hits, last, reached, micros: ran.ran_us, turns: ran.turns })
+        Ok(Passed { count: ran.hits, last, reached, micros: ran.ran_us, turns: ran.turns, handled: ran.handled })
     }
 
     fn at_hit(&mut self, from: &State, level: &Level, number: u64) -> Result<State, Failure> {
@@ -379,6 +384,14 @@ impl Machine for Native<'_> {
         self.unwound(at)?;
         let entries = self.engine.served.as_mut().map(|served| served.symbols.entries()).unwrap_or_default();
         Ok(Level::at(entries))
+    }
+
+    fn line(&mut self, at: &State) -> Result<Option<u32>, Failure> {
+        self.unwound(at)?;
+        let frame = at.0.frames.borrow().as_ref().and_then(|(frames, _)| frames.first().copied());
+        let symbols = self.engine.served.as_mut().map(|served| &mut served.symbols);
+        let statement = frame.zip(symbols).and_then(|(frame, symbols)| symbols.line_around(frame.pc));
+        Ok(statement.map(|(statement, _)| self.number_of(&statement)))
     }
 
     fn closed_line(&mut self, at: &State) -> Result<Option<u32>, Failure> {
@@ -462,6 +475,33 @@ impl Machine for Native<'_> {
     fn step(&mut self, until: &Until<State>) -> Result<Moved, Failure> {
         self.engine.cost.replayed += 1;
         self.fenced(&Question::Step, until)
+    }
+
+    fn step_on(&mut self, until: &Until<State>) -> Result<Moved, Failure> {
+        let pc = self.engine.live.registers(None).ok().map(|registers| registers.rip);
+        let symbols = self.engine.served.as_mut().map(|served| &mut served.symbols);
+        let begins = pc.zip(symbols).map(|(pc, symbols)| symbols.beginnings_of_moved(pc)).unwrap_or_default();
+        if begins.is_empty() {
+            return self.step(until);
+        }
+        let returned = self.here()?;
+        let moved = self.step(until)?;
+        let end = match moved {
+            Moved::End => until.clone(),
+            Moved::Stop(_) => Until::State(self.here()?),
+        };
+        let level = Level::at(begins);
+        let first = if self.pass(&returned, &end, &level, 1, None)?.count > 0 {
+            self.at_hit(&returned, &level, 1)?
+        } else {
+            match end {
+                Until::State(state) if moved != Moved::End => state,
+                _ => return Ok(Moved::End),
+            }
+        };
+        self.stand(&first)?;
+        let frame = self.frames(&first)?.first().copied();
+        frame.map(Moved::Stop).ok_or_else(|| self.astray("the place behind a call has no frame"))
     }
 
     fn finish(&mut self, until: &Until<State>) -> Result<Moved, Failure> {

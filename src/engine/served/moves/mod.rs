@@ -177,9 +177,10 @@ impl Engine {
         let Destination { state, point: anchor, inputs, same, anchor: behind } = found.destination;
         // The debugger of the present, which has seen nothing of the search.
         self.start_copy(debugger, &prompt)?;
-        let muted = self.mute(found.spent, console)?;
+        let muted = self.mute(&found.spent, console)?;
         let held = self.hold_breakpoints(state.copy(), console)?;
         self.look_at_leader(console)?;
+        self.count_passed(&found.spent, console)?;
         let lost = self.live.exchange(state.copy());
         self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
         let again = self.served.as_ref().map(|served| served.aide.look_again()).unwrap_or_default();
@@ -216,6 +217,10 @@ impl Engine {
         }
         self.timeline.append(line, Effect::Moves, Origin::User, point, Some(stop));
         self.checkpoint_prompt(true, true, console);
+        // The place has a checkpoint of its own now.
+        for copy in found.spent.into_states().chain([state]).filter_map(State::into_dropped) {
+            self.live.drop_copy(copy).ok();
+        }
         let mut report = self.arrived(point);
         report.notes.extend(found.notes);
         report.incomplete = found.incomplete;
