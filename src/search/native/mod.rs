@@ -158,12 +158,9 @@ pub trait Machine {
     /// As the trait says.
     fn entries(&mut self, at: &Self::State) -> Result<Level, Self::Error>;
 
-    /// The line, as a hit names it, in which a state stands; `None` where code is not in the order of its lines (optimised, inlined),
-    /// so that steps do not stop at all of its statements.
-    ///
-    /// # Errors
-    /// As the trait says.
-    fn line(&mut self, at: &Self::State) -> Result<Option<u32>, Self::Error>;
+    /// The line of an instruction, as a hit names it; `None` where code is not in the order of its lines (optimised, inlined), so that
+    /// steps do not stop at all of its statements.
+    fn line(&mut self, pc: u64) -> Option<u32>;
 
     /// The line, as a hit names it, in which a state stands, if its code neither calls anything nor leads out of its function in
     /// another way, as far as can be said.

@@ -30,44 +30,46 @@ pub fn last_within<M: Machine>(
     let (mut nearer, mut passed) = approach(machine, from, until, level, first)?;
     loop {
         let near = nearer.pop();
-        let found = last_of(machine, near.as_ref().unwrap_or(from), until, level, &passed)?;
-        if let Some(found) = found {
-            return match left_behind(machine, &found, until, level, &passed)? {
-                Some(later) => Ok(last_within(machine, &later, until, level)?.or(Some(later))),
-                None => Ok(Some(found)),
-            };
+        let begin = near.as_ref().unwrap_or(from);
+        let found = last_of(machine, begin, until, level, &passed)?;
+        if let Some(later) = left_behind(machine, begin, found.as_ref(), until, level, &passed)? {
+            return Ok(last_within(machine, &later, until, level)?.or(Some(later)));
         }
-        if near.is_none() {
-            return Ok(None);
+        if found.is_some() || near.is_none() {
+            return Ok(found);
         }
         // That was in the middle of the last statement: from further back.
         passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
     }
 }
 
-/// A later stop than the one that steps have found last: a call that does not return, but is left by `longjmp` or an exception, takes a
-/// step or a `finish` along to wherever the program comes then. The first statement behind it that is met in a frame in which the end
-/// is, too. `passed` are the hits of the stretch.
+/// A later stop than the one that steps have found last from a beginning on, if they have found one: a call that does not return, but is
+/// left by `longjmp` or an exception, takes a step or a `finish` along to wherever the program comes then. The first statement behind it
+/// that is met in a frame in which the end is, too. `passed` are the hits of the stretch.
 fn left_behind<M: Machine>(
     machine: &mut M,
-    found: &M::State,
+    begin: &M::State,
+    found: Option<&M::State>,
     until: &Until<M::State>,
     level: &Level,
     passed: &Passed,
 ) -> Result<Option<M::State>, M::Error> {
-    let (Some(last), Until::State(state)) = (passed.last.last(), until) else { return Ok(None) };
-    let Some(frame) = machine.frames(found)?.first().copied() else { return Ok(None) };
-    let Some(line) = machine.line(found)? else { return Ok(None) };
+    let (Some(last), Until::State(end)) = (passed.last.last(), until) else { return Ok(None) };
+    // Calls that are made one after the other have frames at the same address.
+    let stack = machine.frames(end)?;
+    let is_there = |machine: &mut M, frame: &Frame| {
+        let mut same = stack.iter().filter(|one| one.address == frame.address);
+        same.any(|one| machine.function(one.pc) == machine.function(frame.pc))
+    };
+    let frames = machine.frames(found.unwrap_or(begin))?;
+    // What is stopped at is in such a frame; the beginning may be in a call from it.
+    let mut inner = frames.iter().take(if found.is_some() { 1 } else { usize::MAX });
+    let Some(frame) = inner.find(|frame| frame.lines && is_there(machine, frame)).copied() else { return Ok(None) };
+    let Some(line) = machine.line(frame.pc) else { return Ok(None) };
     if (last.frame, last.line) == (frame.address, line) {
         return Ok(None);
     }
-    let stack = machine.frames(state)?;
-    // Calls that are made one after the other have frames at the same address.
-    let function = machine.function(frame.pc);
-    let mut same = stack.iter().filter(|one| one.address == frame.address);
-    if !same.any(|one| machine.function(one.pc) == function) {
-        return Ok(None);
-    }
+    let found = found.unwrap_or(begin);
     let others = Level { at_least: frame.address, without: Some(line), ..level.clone() };
     let behind = machine.pass(found, until, &others, FEW_HITS, None)?;
     // Where a function is entered no step stops; and coroutines may run the same functions on other stacks, and have not left the call for

@@ -386,12 +386,9 @@ impl Machine for Native<'_> {
         Ok(Level::at(entries))
     }
 
-    fn line(&mut self, at: &State) -> Result<Option<u32>, Failure> {
-        self.unwound(at)?;
-        let frame = at.0.frames.borrow().as_ref().and_then(|(frames, _)| frames.first().copied());
-        let symbols = self.engine.served.as_mut().map(|served| &mut served.symbols);
-        let statement = frame.zip(symbols).and_then(|(frame, symbols)| symbols.line_around(frame.pc));
-        Ok(statement.map(|(statement, _)| self.number_of(&statement)))
+    fn line(&mut self, pc: u64) -> Option<u32> {
+        let (statement, _) = self.engine.served.as_mut()?.symbols.line_around(pc)?;
+        Some(self.number_of(&statement))
     }
 
     fn closed_line(&mut self, at: &State) -> Result<Option<u32>, Failure> {
