@@ -45,6 +45,8 @@ pub enum Question {
     Prompt,
     /// Folders with separate debugging information, as the debugger looks for it, colons between.
     DebugFolders,
+    /// Which threads it lets go with a step: the word of its setting.
+    Locking,
     /// What could stand in the place of a line's last word: whole words.
     Complete(String),
     /// A command of the debugger, whose output is the answer.
@@ -154,6 +156,11 @@ pub trait Aide: Send {
 
     /// Takes a breakpoint out of force that was made fit by [`Aide::judging`].
     fn forget(&self, breakpoint: &BreakpointFact) -> Vec<Question>;
+
+    /// Says by a word of that setting which threads are let go with a step, or all with no word; `None` where there is no such setting.
+    fn lock(&self, _how: Option<&str>) -> Option<Question> {
+        None
+    }
 
     /// Says how many hits a breakpoint ignores from now on.
     fn ignore(&self, number: &str, hits: u64) -> Question;

@@ -188,6 +188,7 @@ impl Aide for GdbAide {
             Question::Program => format!("{token}-list-thread-groups"),
             Question::Prompt => format!("{token}-gdb-show prompt"),
             Question::DebugFolders => format!("{token}-gdb-show debug-file-directory"),
+            Question::Locking => format!("{token}-gdb-show scheduler-locking"),
             Question::Complete(line) => format!("{token}-complete {}", mi::quote(line)),
             Question::Tell(line) => format!("{token}-interpreter-exec console {}", mi::quote(line)),
             Question::Commands { number, lines } => {
@@ -208,7 +209,7 @@ impl Aide for GdbAide {
             results.get(name).map_or(&[][..], Value::list).iter().filter_map(Value::tuple).map(frame_of).collect()
         };
         Some(match question {
-            Question::Evaluate { .. } | Question::Prompt | Question::DebugFolders => {
+            Question::Evaluate { .. } | Question::Prompt | Question::DebugFolders | Question::Locking => {
                 Answer::Text(text(&results, "value").unwrap_or("").to_owned())
             }
             Question::Tell(_) | Question::Commands { .. } => Answer::Text(console_text(told)),
@@ -375,6 +376,10 @@ impl Aide for GdbAide {
         // [Current thread is 2 (Thread 17.19)], or (Thread 17.19 "name")]
         let (_, id) = text.split_once("(Thread ")?.1.split_once('.')?;
         id.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+
+    fn lock(&self, how: Option<&str>) -> Option<Question> {
+        Some(Question::Tell(format!("set scheduler-locking {}", how.unwrap_or("off"))))
     }
 
     fn select_thread(&self, number: u32) -> Question {

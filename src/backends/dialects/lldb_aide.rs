@@ -143,6 +143,7 @@ impl Aide for LldbAide {
             Question::Program => json!({"do": "program"}),
             Question::Prompt => json!({"do": "prompt"}),
             Question::DebugFolders => json!({"do": "debug_folders"}),
+            Question::Locking => json!({"do": "locking"}),
             Question::Complete(line) => json!({"do": "complete", "line": line}),
             Question::Tell(line) => json!({"do": "tell", "line": line}),
             // Of these only that they are taken away is wanted.
@@ -165,6 +166,7 @@ impl Aide for LldbAide {
             Question::Evaluate { .. }
             | Question::Prompt
             | Question::DebugFolders
+            | Question::Locking
             | Question::Tell(_)
             | Question::Commands { .. } => line.text.map(Answer::Text),
             Question::Frames { .. } | Question::Selected => {

@@ -33,6 +33,32 @@ impl Engine {
         }
     }
 
+    /// Whether there are several threads, or were.
+    pub(super) fn has_threads(&mut self) -> bool {
+        let took_turns = self.served.as_ref().is_some_and(|served| served.took_turns);
+        took_turns || self.live.registers(None).is_ok_and(|registers| registers.threads > 1)
+    }
+
+    /// Has a step let all threads go, so that the debugger looks at all anew when the program is exchanged, and not only at the one that it
+    /// would have stepped; gives back what is to be set again.
+    pub(super) fn unlock_threads(&mut self, console: &mut dyn Console) -> Result<Option<String>, Failure> {
+        let Some(all) = self.served.as_ref().and_then(|served| served.aide.lock(None)) else { return Ok(None) };
+        if !self.has_threads() {
+            return Ok(None);
+        }
+        let Answer::Text(how) = self.ask_served(&Question::Locking, None, console)?.0 else { return Ok(None) };
+        self.ask_served(&all, None, console)?;
+        Ok(Some(how))
+    }
+
+    pub(super) fn lock_threads(&mut self, how: Option<String>, console: &mut dyn Console) -> Result<(), Failure> {
+        let lock = how.and_then(|how| self.served.as_ref().and_then(|served| served.aide.lock(Some(&how))));
+        match lock {
+            Some(lock) => self.ask_served(&lock, None, console).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
     /// Takes the user's breakpoints out of force before a program with several threads is exchanged: a debugger steps each thread that stands at one
     /// over it before it does anything else, and the program would go on. Gives back which are to be put in force again.
     pub(super) fn hold_breakpoints(&mut self, to: CopyId, console: &mut dyn Console) -> Result<Vec<String>, Failure> {

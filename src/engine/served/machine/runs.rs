@@ -285,6 +285,12 @@ impl Native<'_> {
         self.make_fit(questions)
     }
 
+    /// Has steps of the copy let all threads go, whatever the user has set: in a search they take the turns that they took.
+    pub(in crate::engine::served) fn free_threads(&mut self, several: bool) -> Result<(), Failure> {
+        let free = self.engine.served.as_ref().and_then(|served| served.aide.lock(None));
+        self.make_fit(free.filter(|_| several).into_iter().collect())
+    }
+
     /// Makes it fit in this way, and whichever copy takes its place.
     pub(in crate::engine::served) fn make_fit(&mut self, questions: Vec<Question>) -> Result<(), Failure> {
         for question in questions {

@@ -153,8 +153,9 @@ impl Engine {
         {
             served.symbols.set_folders(&folders);
         }
+        let threads = self.has_threads();
         let mut search = Native::new(self, console, inputs, (debugger, prompt));
-        let found = prepare(&mut search).and_then(|prepared| {
+        let found = search.free_threads(threads).and_then(|()| prepare(&mut search)).and_then(|prepared| {
             let entered = if plan.copy.is_some() { search.entered_here()? } else { None };
             let field = search.lay_out(plan, entered)?;
             work(&mut search, prepared, &field)
@@ -180,6 +181,7 @@ impl Engine {
         let muted = self.mute(&found.spent, console)?;
         let held = self.hold_breakpoints(state.copy(), console)?;
         self.look_at_leader(console)?;
+        let locked = self.unlock_threads(console)?;
         self.count_passed(&found.spent, console)?;
         let lost = self.live.exchange(state.copy());
         self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
@@ -201,6 +203,7 @@ impl Engine {
             None => (stop, shown),
         };
         self.unmute(muted, console)?;
+        self.lock_threads(locked, console)?;
         let mut stop = Stop { reason: crate::history::entry::Reason::Step, ..stop };
         self.deepen(&mut stop, console);
         let point = self.execution.landed(anchor, stop.clone(), inputs);
