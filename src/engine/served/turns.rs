@@ -64,7 +64,7 @@ impl Engine {
     pub(super) fn hold_breakpoints(&mut self, to: CopyId, console: &mut dyn Console) -> Result<Vec<String>, Failure> {
         let several = [None, Some(to)]
             .into_iter()
-            .any(|of| self.live.registers(of).is_ok_and(|registers| registers.turns.is_some()));
+            .any(|of| self.live.registers(of).is_ok_and(|registers| registers.turns.is_some() || registers.threads > 1));
         if !several {
             return Ok(Vec::new());
         }

@@ -454,9 +454,12 @@ impl Machine for Native<'_> {
             }
         }
         self.engine.look_at_leader(&mut *self.console)?;
+        let held = if self.quiet { Vec::new() } else { self.engine.hold_breakpoints(at.0.copy, &mut *self.console)? };
         self.exchange(at)?;
         tracing::debug!("stands at {}", at.0.at);
-        match self.ask(&Question::StepInstruction)?.0 {
+        let stepped = self.ask(&Question::StepInstruction)?.0;
+        self.engine.switch_breakpoints(&held, true, &mut *self.console)?;
+        match stepped {
             Answer::Went { stop: Some(_), .. } => {
                 let looked = self.engine.look_at_turn(&mut *self.console).map(|_| ());
                 self.standing = Some(at.clone());

@@ -196,7 +196,16 @@ impl Engine {
         for question in again {
             self.ask_served(&question, None, console)?;
         }
-        let (stop, shown) = self.look_at_turn(console)?.unwrap_or((stop, shown));
+        let (stop, shown) = match self.look_at_turn(console)? {
+            Some(turned) => {
+                // It was told of the stop of another thread, and would stop at a breakpoint once more at which this one stands.
+                let lost = self.live.exchange(state.copy());
+                self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
+                self.ask_served(&Question::StepInstruction, None, console)?;
+                turned
+            }
+            None => (stop, shown),
+        };
         self.switch_breakpoints(&held, true, console)?;
         let (stop, shown) = match state.entered() {
             Some(entered) => self.show_entered(&state, entered, console)?.unwrap_or((stop, shown)),
