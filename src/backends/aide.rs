@@ -84,6 +84,8 @@ pub struct BreakpointFact {
     pub number: String,
     /// It is a plain one, of software or hardware, of an instruction: no watchpoint, catchpoint or dprintf.
     pub plain: bool,
+    /// It stops when a value changes, or is looked at.
+    pub watches: bool,
     /// Whether it stops.
     pub enabled: bool,
     /// Where its enabled locations are.
@@ -259,7 +261,7 @@ pub trait Aide: Send {
     fn select_thread(&self, number: u32) -> Question;
 
     /// Takes breakpoints out of force, or puts them back, by their numbers.
-    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question;
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Vec<Question>;
 
     /// What makes it look at a program that has been exchanged.
     fn look_again(&self) -> Vec<Question>;

@@ -129,6 +129,7 @@ fn breakpoints_of(body: &[Value]) -> Vec<BreakpointFact> {
         found.push(BreakpointFact {
             number: named.to_owned(),
             plain: matches!(text(row, "type"), Some("breakpoint" | "hw breakpoint")),
+            watches: text(row, "type").is_some_and(|kind| kind.contains("watchpoint")),
             enabled,
             addresses: place.into_iter().chain(locations.filter_map(|one| address(text(one, "addr")?))).collect(),
             conditional: row.contains_key("cond") || row.contains_key("thread"),
@@ -386,8 +387,11 @@ impl Aide for GdbAide {
         Question::Tell(format!("thread {number}"))
     }
 
-    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question {
-        Question::Tell(format!("{} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Vec<Question> {
+        if numbers.is_empty() {
+            return Vec::new();
+        }
+        vec![Question::Tell(format!("{} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))]
     }
 
     fn look_again(&self) -> Vec<Question> {

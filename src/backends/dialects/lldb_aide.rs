@@ -100,6 +100,7 @@ impl From<Break> for BreakpointFact {
         BreakpointFact {
             number: one.number,
             plain: one.plain,
+            watches: !one.plain,
             enabled: one.enabled,
             addresses: one.addresses,
             conditional: one.conditional,
@@ -277,8 +278,14 @@ impl Aide for LldbAide {
         Question::Tell(format!("thread select {number}"))
     }
 
-    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question {
-        Question::Tell(format!("breakpoint {} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Vec<Question> {
+        let switch = if on { "enable" } else { "disable" };
+        let (watchpoints, breakpoints): (Vec<&str>, Vec<&str>) =
+            numbers.iter().map(String::as_str).partition(|number| number.starts_with('w'));
+        let watchpoints: Vec<&str> = watchpoints.iter().map(|number| &number[1..]).collect();
+        let lines = [("breakpoint", breakpoints), ("watchpoint", watchpoints)];
+        let lines = lines.into_iter().filter(|(_, numbers)| !numbers.is_empty());
+        lines.map(|(what, numbers)| Question::Tell(format!("{what} {switch} {}", numbers.join(" ")))).collect()
     }
 
     fn look_again(&self) -> Vec<Question> {

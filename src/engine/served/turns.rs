@@ -59,17 +59,18 @@ impl Engine {
         }
     }
 
-    /// Takes the user's breakpoints out of force before a program with several threads is exchanged: a debugger steps each thread that stands at one
-    /// over it before it does anything else, and the program would go on. Gives back which are to be put in force again.
+    /// Takes the user's watchpoints out of force before a program is exchanged: a debugger remembers what a watched expression was, and
+    /// compares with that until they are put in force again. And all breakpoints, if the program has several threads: it steps each
+    /// thread that stands at one over it before it does anything else, and the program would go on. Gives back which they are.
     pub(super) fn hold_breakpoints(&mut self, to: CopyId, console: &mut dyn Console) -> Result<Vec<String>, Failure> {
         let several = [None, Some(to)]
             .into_iter()
             .any(|of| self.live.registers(of).is_ok_and(|registers| registers.turns.is_some() || registers.threads > 1));
-        if !several {
-            return Ok(Vec::new());
-        }
         let numbers: Vec<String> = match self.ask_served(&Question::Breakpoints, None, console)?.0 {
-            Answer::Breakpoints(known) => known.into_iter().filter(|one| one.enabled).map(|one| one.number).collect(),
+            Answer::Breakpoints(known) => {
+                let held = known.into_iter().filter(|one| one.enabled && (several || one.watches));
+                held.map(|one| one.number).collect()
+            }
             _ => Vec::new(),
         };
         self.switch_breakpoints(&numbers, false, console)?;
@@ -83,11 +84,11 @@ impl Engine {
         on: bool,
         console: &mut dyn Console,
     ) -> Result<(), Failure> {
-        let switch = self.served.as_ref().map(|served| served.aide.switch_breakpoints(numbers, on));
-        match switch.filter(|_| !numbers.is_empty()) {
-            Some(switch) => self.ask_served(&switch, None, console).map(|_| ()),
-            None => Ok(()),
+        let switches = self.served.as_ref().map(|served| served.aide.switch_breakpoints(numbers, on));
+        for switch in switches.unwrap_or_default() {
+            self.ask_served(&switch, None, console)?;
         }
+        Ok(())
     }
 
     /// Has it look at the thread whose turn it is, if there are several; the place there, and what it showed.

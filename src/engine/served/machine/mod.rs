@@ -122,6 +122,8 @@ pub(in crate::engine) struct Native<'e> {
     pub(super) fit: Vec<Question>,
     /// How long it may judge, beside what the program takes, which hits of breakpoints are stops.
     pub(super) judges: Duration,
+    /// Whether the end that was met last is a stop at a watchpoint of the user's.
+    pub(super) watched_end: bool,
     pub(super) watched: Option<Watched>,
     /// Numbers of lines, for telling them apart.
     lines: HashMap<(PathBuf, u32), u32>,
@@ -156,6 +158,7 @@ impl<'e> Native<'e> {
             quiet: false,
             fit: Vec::new(),
             judges: Duration::ZERO,
+            watched_end: false,
             watched: None,
             lines: HashMap::new(),
             spots: HashMap::new(),

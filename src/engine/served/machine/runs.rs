@@ -13,7 +13,7 @@ use crate::backends::symbols::{Rule, Statement};
 use crate::engine::Failure;
 use crate::engine::live::Woke;
 use crate::engine::served::Replayed;
-use crate::history::entry::Reason;
+use crate::history::entry::{Reason, Stop};
 use crate::search::native::{After, Level, Machine, Moved, Until};
 
 /// Places that are met often, at most.
@@ -271,6 +271,9 @@ impl Native<'_> {
         };
         let deadline = fence.is_some().then(|| Instant::now() + self.patience(span) + self.judges);
         let answer = self.ask_until(question, deadline);
+        let is_watchpoint = |stop: &Stop| stop.reason == Reason::Watchpoint;
+        self.watched_end =
+            matches!(&answer, Ok((Answer::Went { stop: Some(stop), .. }, true)) if is_watchpoint(stop));
         self.engine
             .live
             .fence(None, Vec::new(), None)

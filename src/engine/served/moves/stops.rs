@@ -92,9 +92,18 @@ impl Native<'_> {
             let seen = landing.as_ref().map(|landing| field.until(landing));
             let field = seen.as_ref().unwrap_or(field);
             let level = stops.level();
+            let here = match &field.present {
+                Until::State(state) => Some(state.copy()),
+                Until::End => None,
+            };
             let found = over_runs(self, &field.ground(), |search, from, until| {
                 if !stops.plain() {
-                    return search.last_debugger_stop(from, until, &stops.breakpoints);
+                    let last = search.last_debugger_stop(from, until, &stops.breakpoints)?;
+                    return Ok(match until {
+                        // The stop at which the stretch ends, to which the last one led that was looked at.
+                        Until::State(end) if search.watched_end && Some(end.copy()) != here => Some(end.clone()),
+                        _ => last,
+                    });
                 }
                 match last_hit(search, from, until, &level)? {
                     Some(state) => Ok(Some(state)),
