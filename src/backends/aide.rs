@@ -263,6 +263,12 @@ pub trait Aide: Send {
     /// Takes breakpoints out of force, or puts them back, by their numbers.
     fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Vec<Question>;
 
+    /// What is to be said once when the program was exchanged under these breakpoints, which were out of force meanwhile: a debugger that
+    /// goes on comparing watched values with those of where the user came from.
+    fn remembers(&self, _held: &[String]) -> Option<&'static str> {
+        None
+    }
+
     /// What makes it look at a program that has been exchanged.
     fn look_again(&self) -> Vec<Question>;
 }

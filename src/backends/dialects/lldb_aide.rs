@@ -288,6 +288,13 @@ impl Aide for LldbAide {
         lines.map(|(what, numbers)| Question::Tell(format!("{what} {switch} {}", numbers.join(" ")))).collect()
     }
 
+    fn remembers(&self, held: &[String]) -> Option<&'static str> {
+        held.iter().any(|number| number.starts_with('w')).then_some(
+            "lldb compares a watched value with the last one that it has seen, in going back, too: from lldb 17 on it does not stop at the \
+             next change if that is to the value where you came from; a watchpoint that is set anew does",
+        )
+    }
+
     fn look_again(&self) -> Vec<Question> {
         Vec::new()
     }

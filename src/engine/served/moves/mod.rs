@@ -235,6 +235,12 @@ impl Engine {
         }
         let mut report = self.arrived(point);
         report.notes.extend(found.notes);
+        if let Some(served) = &mut self.served
+            && let Some(note) = served.aide.remembers(&held)
+            && !std::mem::replace(&mut served.told_of_watched, true)
+        {
+            report.notes.push(note.to_owned());
+        }
         report.incomplete = found.incomplete;
         report.result = found.result;
         Ok(report)
