@@ -269,6 +269,9 @@ pub trait Aide: Send {
         None
     }
 
+    /// Shows the innermost frame, whichever is selected.
+    fn show_place(&self) -> Question;
+
     /// What makes it look at a program that has been exchanged.
     fn look_again(&self) -> Vec<Question>;
 }

@@ -394,6 +394,10 @@ impl Aide for GdbAide {
         vec![Question::Tell(format!("{} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))]
     }
 
+    fn show_place(&self) -> Question {
+        Question::Tell("backtrace 1".to_owned())
+    }
+
     fn look_again(&self) -> Vec<Question> {
         vec![Question::Tell("sharedlibrary".to_owned())]
     }

@@ -295,6 +295,10 @@ impl Aide for LldbAide {
         )
     }
 
+    fn show_place(&self) -> Question {
+        Question::Tell("thread backtrace --count 1".to_owned())
+    }
+
     fn look_again(&self) -> Vec<Question> {
         Vec::new()
     }

@@ -8,7 +8,7 @@ use fred_checkpointer::wire::CopyId;
 
 use super::super::core::Engine;
 use super::super::{Console, Failure};
-use crate::backends::aide::{Answer, Question};
+use crate::backends::aide::{Answer, FrameFact, Question};
 use crate::history::entry::{Reason, Stop};
 
 impl Engine {
@@ -114,6 +114,31 @@ impl Engine {
             signal: None,
         };
         Ok(Some((stop, shown)))
+    }
+
+    /// Where a command has brought the program without a stop, as `return` and `jump` of a debugger do, and how that is shown; `None` if
+    /// it stands where it did.
+    pub(in crate::engine) fn place_after_change(
+        &mut self,
+        before: &Stop,
+        console: &mut dyn Console,
+    ) -> Result<Option<(Stop, String)>, Failure> {
+        let Some(show) = self.served.as_ref().filter(|served| served.alive).map(|served| served.aide.show_place()) else {
+            return Ok(None);
+        };
+        let Answer::Frames(frames) = self.ask_served(&Question::Frames { most: 1 }, None, console)?.0 else {
+            return Ok(None);
+        };
+        let Some(FrameFact { file, line, function, .. }) = frames.into_iter().next() else { return Ok(None) };
+        if (&file, line, &function) == (&before.file, before.line, &before.function) {
+            return Ok(None);
+        }
+        let text = match self.ask_served(&show, None, console)?.0 {
+            Answer::Text(text) => text.lines().filter(|line| !line.starts_with('(')).map(|line| format!("{line}\n")).collect(),
+            _ => String::new(),
+        };
+        let stop = Stop { reason: Reason::Step, file, line, function, depth: None, exit_code: None, signal: None, ..before.clone() };
+        Ok(Some((stop, text)))
     }
 
     /// Has it look at a thread, where they take turns: the one that it looked at, if it was another. The outer `None`: there
