@@ -53,7 +53,8 @@ fn calls_that_are_jumps() {
 #[test]
 fn code_that_is_moved_behind_a_call() {
     let sample = Sample::made(&["behind.c"], "gcc -g -O2 -fwrapv -o program behind.c");
-    let lines = [&BEGIN[..], &["step 7", "fred-reverse-next", "fred-reverse-next", "fred-undo 2", "fred-reverse-step"]].concat();
+    let lines = [&BEGIN[..], &["step 7", "fred-reverse-next", "fred-reverse-next", "fred-undo 2", "fred-reverse-step"]]
+        .concat();
     let events = sample.fred(&["gdb", "-q", "-nx"], &lines);
     assert!(events.iter().all(is_done), "{events:#?}");
     let found: Vec<_> = events[2..].iter().map(|event| event["stop"]["line"].as_u64()).collect();

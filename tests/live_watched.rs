@@ -19,7 +19,8 @@ fn rounds(events: &[Value]) -> Vec<&str> {
 
 #[test]
 fn a_change_is_stopped_at_again_after_going_back() {
-    let lines = ["break main", "run", "watch x", "continue", "print n", "fred-reverse-next", "print x", "continue", "print n"];
+    let lines =
+        ["break main", "run", "watch x", "continue", "print n", "fred-reverse-next", "print x", "continue", "print n"];
     let more = ["fred-reverse-finish", "continue", "print n", "continue", "print n"];
     let events = sample().fred(&GDB, &[&lines[..], &more].concat());
     assert!(events.iter().all(is_done), "{events:#?}");
@@ -42,7 +43,8 @@ fn back_from_watchpoint_to_watchpoint() {
 fn back_to_writes_and_looks() {
     let lines = ["break main", "run", "awatch n", "continue", "continue", "continue", "print n"];
     let back = ["fred-reverse-continue", "print n", "fred-reverse-continue", "print n"];
-    let condition = ["delete 2", "watch x if n > 5", "continue", "continue", "print n", "fred-reverse-continue", "print n"];
+    let condition =
+        ["delete 2", "watch x if n > 5", "continue", "continue", "print n", "fred-reverse-continue", "print n"];
     let events = sample().fred(&GDB, &[&lines[..], &back, &condition].concat());
     assert!(events.iter().all(is_done), "{events:#?}");
     assert_eq!(rounds(&events), ["1", "1", "0", "8", "6"], "{events:#?}");

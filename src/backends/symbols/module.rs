@@ -235,7 +235,12 @@ impl Module {
     }
 
     pub(super) fn function_named(&self, name: &str) -> Option<(String, Ranges)> {
-        let (address, ..) = self.symbols.iter().find(|(_, _, known)| known == name)?;
+        self.function_that(|known| known == name)
+    }
+
+    /// The function whose name as linked is such.
+    pub(super) fn function_that(&self, is: impl Fn(&str) -> bool) -> Option<(String, Ranges)> {
+        let (address, ..) = self.symbols.iter().find(|(_, _, known)| is(known))?;
         self.function_at(*address)
     }
 

@@ -63,9 +63,9 @@ impl Engine {
     /// compares with that until they are put in force again. And all breakpoints, if the program has several threads: it steps each
     /// thread that stands at one over it before it does anything else, and the program would go on. Gives back which they are.
     pub(super) fn hold_breakpoints(&mut self, to: CopyId, console: &mut dyn Console) -> Result<Vec<String>, Failure> {
-        let several = [None, Some(to)]
-            .into_iter()
-            .any(|of| self.live.registers(of).is_ok_and(|registers| registers.turns.is_some() || registers.threads > 1));
+        let several = [None, Some(to)].into_iter().any(|of| {
+            self.live.registers(of).is_ok_and(|registers| registers.turns.is_some() || registers.threads > 1)
+        });
         let numbers: Vec<String> = match self.ask_served(&Question::Breakpoints, None, console)?.0 {
             Answer::Breakpoints(known) => {
                 let held = known.into_iter().filter(|one| one.enabled && (several || one.watches));
@@ -123,7 +123,8 @@ impl Engine {
         before: &Stop,
         console: &mut dyn Console,
     ) -> Result<Option<(Stop, String)>, Failure> {
-        let Some(show) = self.served.as_ref().filter(|served| served.alive).map(|served| served.aide.show_place()) else {
+        let Some(show) = self.served.as_ref().filter(|served| served.alive).map(|served| served.aide.show_place())
+        else {
             return Ok(None);
         };
         let Answer::Frames(frames) = self.ask_served(&Question::Frames { most: 1 }, None, console)?.0 else {
@@ -134,10 +135,21 @@ impl Engine {
             return Ok(None);
         }
         let text = match self.ask_served(&show, None, console)?.0 {
-            Answer::Text(text) => text.lines().filter(|line| !line.starts_with('(')).map(|line| format!("{line}\n")).collect(),
+            Answer::Text(text) => {
+                text.lines().filter(|line| !line.starts_with('(')).map(|line| format!("{line}\n")).collect()
+            }
             _ => String::new(),
         };
-        let stop = Stop { reason: Reason::Step, file, line, function, depth: None, exit_code: None, signal: None, ..before.clone() };
+        let stop = Stop {
+            reason: Reason::Step,
+            file,
+            line,
+            function,
+            depth: None,
+            exit_code: None,
+            signal: None,
+            ..before.clone()
+        };
         Ok(Some((stop, text)))
     }
 

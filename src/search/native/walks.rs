@@ -1,6 +1,7 @@
 //! The last stop of a kind in a stretch: run over statements until few are left, then step.
 
 use super::chance::{self, Verdict};
+use super::levels::common_frame;
 use super::{After, Frame, Ground, Hit, Landing, Level, MANY_US, Machine, Moved, PLENTY_US, Passed, SHORT_US, Until};
 
 /// How many changes of line before the wanted place the debugger begins to step. The first stop after an arbitrary place need
@@ -55,16 +56,19 @@ fn left_behind<M: Machine>(
     passed: &Passed,
 ) -> Result<Option<M::State>, M::Error> {
     let (Some(last), Until::State(end)) = (passed.last.last(), until) else { return Ok(None) };
-    // Calls that are made one after the other have frames at the same address.
     let stack = machine.frames(end)?;
-    let is_there = |machine: &mut M, frame: &Frame| {
-        let mut same = stack.iter().filter(|one| one.address == frame.address);
-        same.any(|one| machine.function(one.pc) == machine.function(frame.pc))
-    };
     let frames = machine.frames(found.unwrap_or(begin))?;
+    let Some(frame) = common_frame(&frames, &stack).map(|index| frames[index]) else { return Ok(None) };
     // What is stopped at is in such a frame; the beginning may be in a call from it.
-    let mut inner = frames.iter().take(if found.is_some() { 1 } else { usize::MAX });
-    let Some(frame) = inner.find(|frame| frame.lines && is_there(machine, frame)).copied() else { return Ok(None) };
+    if found.is_some() && frames.first().is_none_or(|first| first.address != frame.address) {
+        return Ok(None);
+    }
+    // Calls that are made one after the other have frames at the same address.
+    let function = machine.function(frame.pc);
+    let mut same = stack.iter().filter(|one| one.address == frame.address);
+    if !same.any(|one| machine.function(one.pc) == function) {
+        return Ok(None);
+    }
     let Some(line) = machine.line(frame.pc) else { return Ok(None) };
     if (last.frame, last.line) == (frame.address, line) {
         return Ok(None);
@@ -127,13 +131,14 @@ fn last_of<M: Machine>(
             counted(machine, from, level)
         };
     };
-    if let Some(number) = hidden_entry(machine, until, passed)? {
-        let begin = machine.at_hit(from, level, number)?;
-        if let Some(found) = walk(machine, &begin, None, until, level, Around::Once)? {
+    let changes = changes_of(&passed.last);
+    for (entry, hidden) in &entries_of_end(machine, until, passed)? {
+        if (*hidden || changes.len() < RUN_UP)
+            && let Some(found) = last_in_call(machine, from, until, level, passed, entry)?
+        {
             return Ok(Some(found));
         }
     }
-    let changes = changes_of(&passed.last);
     let whole = passed.count == passed.last.len() as u64;
     // Where a function is one line, there are fewer stops than changes of line: its entry and the stop behind its prologue are one.
     let mut run_up = RUN_UP;
@@ -144,7 +149,9 @@ fn last_of<M: Machine>(
         }
         run_up *= 2;
     }
-    let begin = if whole && machine.is_stop(from) {
+    // From the program's entry steps go through code without lines.
+    let is_begin = machine.is_stop(from) && machine.frames(from)?.iter().any(|frame| frame.lines);
+    let begin = if whole && is_begin {
         return walk_from(machine, from, until, level, Around::Once);
     } else if whole {
         // Steps from there on might go through a long loop; the first statement that was met need not be a stop.
@@ -165,23 +172,46 @@ fn last_of<M: Machine>(
     walk(machine, &begin, None, until, level, around)
 }
 
-/// The hit at which the call was entered in which a stretch ends, if code without lines has made it, as a library that calls back or the
-/// kernel for a handler of a signal. A step from before goes over all of that, and so over the stops of this call.
-fn hidden_entry<M: Machine>(
+/// The hits at which calls were entered in which a stretch ends, innermost first, and whether code without lines has made each, as a
+/// library that calls back or the kernel for a handler of a signal: a step from before goes over all that such code does, and so over
+/// the stops of these calls.
+fn entries_of_end<M: Machine>(
     machine: &mut M,
     until: &Until<M::State>,
     passed: &Passed,
-) -> Result<Option<u64>, M::Error> {
-    let Until::State(state) = until else { return Ok(None) };
+) -> Result<Vec<(Hit, bool)>, M::Error> {
+    let Until::State(state) = until else { return Ok(Vec::new()) };
     let frames = machine.frames(state)?;
-    let mut stack = frames.iter().skip_while(|frame| frame.inlined > 0);
-    let (Some(here), Some(caller)) = (stack.next(), stack.next()) else { return Ok(None) };
-    if !here.lines || caller.lines {
-        return Ok(None);
+    let mut stack = frames.iter().skip_while(|frame| frame.inlined > 0).peekable();
+    let mut entries = Vec::new();
+    while let Some(here) = stack.next().filter(|frame| frame.lines) {
+        let hidden = stack.peek().is_some_and(|caller| !caller.lines);
+        let Some(entry) = machine.function(here.pc) else { continue };
+        let entered = |hit: &&Hit| hit.address == entry && hit.frame == here.address;
+        entries.extend(passed.last.iter().rfind(entered).map(|hit| (*hit, hidden)));
     }
-    let Some(entry) = machine.function(here.pc) else { return Ok(None) };
-    let entered = |hit: &&Hit| hit.address == entry && hit.frame == here.address;
-    Ok(passed.last.iter().rfind(entered).map(|hit| hit.number))
+    Ok(entries)
+}
+
+/// The last stop of a call that was entered at a hit: where its prologue ends, if there is none behind that.
+fn last_in_call<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    passed: &Passed,
+    entry: &Hit,
+) -> Result<Option<M::State>, M::Error> {
+    let begin = machine.at_hit(from, level, entry.number)?;
+    if let Some(found) = walk(machine, &begin, None, until, level, Around::Once)? {
+        return Ok(Some(found));
+    }
+    // Of a function on one line.
+    let behind = passed.last.iter().find(|hit| hit.number == entry.number + 1);
+    match behind.filter(|hit| (hit.frame, hit.line) == (entry.frame, entry.line)) {
+        Some(hit) if machine.line(hit.address).is_some() => machine.at_hit(from, level, hit.number).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// How often the last line of a stretch is gone round.

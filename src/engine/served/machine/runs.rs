@@ -272,8 +272,7 @@ impl Native<'_> {
         let deadline = fence.is_some().then(|| Instant::now() + self.patience(span) + self.judges);
         let answer = self.ask_until(question, deadline);
         let is_watchpoint = |stop: &Stop| stop.reason == Reason::Watchpoint;
-        self.watched_end =
-            matches!(&answer, Ok((Answer::Went { stop: Some(stop), .. }, true)) if is_watchpoint(stop));
+        self.watched_end = matches!(&answer, Ok((Answer::Went { stop: Some(stop), .. }, true)) if is_watchpoint(stop));
         self.engine
             .live
             .fence(None, Vec::new(), None)
