@@ -172,9 +172,9 @@ fn last_of<M: Machine>(
     walk(machine, &begin, None, until, level, around)
 }
 
-/// The hits at which calls were entered in which a stretch ends, innermost first, and whether code without lines has made each, as a
-/// library that calls back or the kernel for a handler of a signal: a step from before goes over all that such code does, and so over
-/// the stops of these calls.
+/// The hits at which calls were entered in which a stretch ends, innermost first, and whether it is the innermost and code without lines
+/// has made it, as a library that calls back or the kernel for a handler of a signal: a step from before goes over all that such code
+/// does, and so over the stops of this call.
 fn entries_of_end<M: Machine>(
     machine: &mut M,
     until: &Until<M::State>,
@@ -184,8 +184,9 @@ fn entries_of_end<M: Machine>(
     let frames = machine.frames(state)?;
     let mut stack = frames.iter().skip_while(|frame| frame.inlined > 0).peekable();
     let mut entries = Vec::new();
+    let mut innermost = true;
     while let Some(here) = stack.next().filter(|frame| frame.lines) {
-        let hidden = stack.peek().is_some_and(|caller| !caller.lines);
+        let hidden = std::mem::take(&mut innermost) && stack.peek().is_some_and(|caller| !caller.lines);
         let Some(entry) = machine.function(here.pc) else { continue };
         let entered = |hit: &&Hit| hit.address == entry && hit.frame == here.address;
         entries.extend(passed.last.iter().rfind(entered).map(|hit| (*hit, hidden)));
@@ -480,8 +481,7 @@ pub(super) fn step_within<M: Machine>(
         if is_last(machine, &found, until)? {
             return Ok(Some(found));
         }
-        machine.stand(&found)?;
-        if machine.step(until)? == Moved::End {
+        if set_out(machine, &found, until)? == Moved::End {
             return Ok(Some(found));
         }
         // It goes into a call that is over when the end comes: the stop is in there.
