@@ -84,7 +84,6 @@ set language c++
 print true
 set language auto
 info registers rsp rip eflags
-info all-registers mxcsr
 print $ymm2.v8_int32
 stepi
 nexti 2
