@@ -164,3 +164,26 @@ fn one_thread_is_let_go() {
         assert!(said(&events[6]).contains(&format!("is \"{locking}\"")), "{:?}", events[6]);
     }
 }
+
+#[test]
+fn lldb_shows_where_a_move_has_led_in_a_thread() {
+    let sample = Sample::made(&["pair.c"], "gcc -g -O0 -pthread -o program pair.c");
+    for lldb in lldbs() {
+        let lines = [
+            "breakpoint set -f pair.c -l 11 -c 'i == 3'",
+            "run",
+            "thread step-over",
+            "thread step-over",
+            "fred-reverse-next",
+        ];
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fred"));
+        command.arg("--batch").current_dir(sample.path()).env("TERM", "dumb");
+        for line in lines {
+            command.args(["-e", line]);
+        }
+        let done = command.args(["--", lldb.as_str(), "-x", "./program"]).output().expect("fred runs");
+        let shown = String::from_utf8_lossy(&done.stdout).into_owned();
+        // Once going forward, and once going back.
+        assert_eq!(shown.matches("pair.c:12").count(), 2, "{shown}");
+    }
+}

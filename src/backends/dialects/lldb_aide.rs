@@ -296,7 +296,7 @@ impl Aide for LldbAide {
     }
 
     fn show_place(&self) -> Question {
-        Question::Tell("thread backtrace --count 1".to_owned())
+        Question::Tell("process status".to_owned())
     }
 
     fn look_again(&self) -> Vec<Question> {

@@ -113,6 +113,12 @@ impl Engine {
             exit_code: None,
             signal: None,
         };
+        // lldb shows a thread that is selected on its terminal, whoever selects it.
+        let show = self.served.as_ref().map(|served| served.aide.show_place());
+        let shown = match show.filter(|_| shown.trim().is_empty()) {
+            Some(show) => self.place_shown(&show, console)?,
+            None => shown,
+        };
         Ok(Some((stop, shown)))
     }
 
@@ -134,12 +140,7 @@ impl Engine {
         if (&file, line, &function) == (&before.file, before.line, &before.function) {
             return Ok(None);
         }
-        let text = match self.ask_served(&show, None, console)?.0 {
-            Answer::Text(text) => {
-                text.lines().filter(|line| !line.starts_with('(')).map(|line| format!("{line}\n")).collect()
-            }
-            _ => String::new(),
-        };
+        let text = self.place_shown(&show, console)?;
         let stop = Stop {
             reason: Reason::Step,
             file,
@@ -151,6 +152,16 @@ impl Engine {
             ..before.clone()
         };
         Ok(Some((stop, text)))
+    }
+
+    fn place_shown(&mut self, show: &Question, console: &mut dyn Console) -> Result<String, Failure> {
+        Ok(match self.ask_served(show, None, console)?.0 {
+            Answer::Text(text) => {
+                let lines = text.lines().filter(|line| !line.starts_with('('));
+                lines.map(|line| format!("{line}\n")).collect()
+            }
+            _ => String::new(),
+        })
     }
 
     /// Has it look at a thread, where they take turns: the one that it looked at, if it was another. The outer `None`: there
