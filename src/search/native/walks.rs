@@ -481,7 +481,8 @@ pub(super) fn step_within<M: Machine>(
         if is_last(machine, &found, until)? {
             return Ok(Some(found));
         }
-        if set_out(machine, &found, until)? == Moved::End {
+        machine.stand(&found)?;
+        if machine.step(until)? == Moved::End {
             return Ok(Some(found));
         }
         // It goes into a call that is over when the end comes: the stop is in there.
