@@ -99,3 +99,15 @@ fn a_landing_leaves_one_copy() {
     let (before, after) = (counted(&events[3]), counted(&events[events.len() - 1]));
     assert!(before > 0 && after <= before + 16 + 1, "{before} processes, then {after}");
 }
+
+#[test]
+fn a_handler_of_a_signal_that_was_stopped_at_in_code_without_names() {
+    let sample = Sample::made(&["raised.c"], "gcc -g -O0 -o program raised.c");
+    let lines =
+        [&BEGIN[..], &["tbreak 16", "continue", "continue", "fred-reverse-watch got > 1", "print got"]].concat();
+    let events = sample.fred(&["gdb", "-q", "-nx"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(events[3]["stop"]["signal"], "SIGUSR1", "{events:#?}");
+    assert_eq!(place(&events[5]), (Some(7), Some("on_user")), "{events:#?}");
+    assert!(said(&events[6]).ends_with("= 1\n"), "{events:#?}");
+}

@@ -224,6 +224,11 @@ impl Symbols {
         self.module_at(pc).is_some_and(|(module, bias)| module.function_at(pc.wrapping_sub(bias)).is_some())
     }
 
+    /// Whether the code at an address belongs to a function that has a name.
+    pub fn is_named(&mut self, pc: u64) -> bool {
+        self.module_at(pc).is_some_and(|(module, bias)| module.name_at(pc.wrapping_sub(bias)).is_some())
+    }
+
     /// Whether a line begins exactly at an address.
     pub fn begins_line(&mut self, pc: u64) -> bool {
         let Some((module, bias)) = self.module_at(pc) else { return false };

@@ -477,7 +477,12 @@ impl Machine for Native<'_> {
 
     fn step(&mut self, until: &Until<State>) -> Result<Moved, Failure> {
         self.engine.cost.replayed += 1;
-        self.fenced(&Question::Step, until)
+        let pc = self.engine.live.registers(None).ok().map(|registers| registers.rip);
+        let served = self.engine.served.as_mut().filter(|served| !served.aide.stops_after_return());
+        let symbols = served.map(|served| &mut served.symbols);
+        // From code without lines a step goes to the end of the function, but gdb makes none where it knows no function.
+        let nameless = pc.zip(symbols).is_some_and(|(pc, symbols)| !symbols.is_named(pc));
+        self.fenced(if nameless { &Question::Finish } else { &Question::Step }, until)
     }
 
     fn step_on(&mut self, until: &Until<State>) -> Result<Moved, Failure> {
