@@ -171,3 +171,18 @@ fn a_call_that_is_caught_is_made_once_whatever_is_kept_there() {
         assert!(said(&events[here]).contains("in getppid ()"), "{}", events[here]);
     }
 }
+
+#[test]
+fn where_a_command_has_brought_the_program_without_a_stop() {
+    let sample = Sample::made(&["toggled.c"], "gcc -g -O0 -o program toggled.c");
+    let events =
+        sample.fred(&["gdb", "-q", "-nx"], &["break set", "run", "return", "set var n = 5", "fred-undo", "print n"]);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(place(&events[3]), (Some(16), Some("main")), "{events:#?}");
+    for lldb in lldbs() {
+        let lines = ["breakpoint set -n set", "run", "thread return", "expression -- n = 5", "fred-undo", "print n"];
+        let events = sample.fred(&[lldb.as_str(), "-x"], &lines);
+        assert!(events.iter().all(is_done), "{events:#?}");
+        assert_eq!(place(&events[3]), (Some(16), Some("main")), "{events:#?}");
+    }
+}

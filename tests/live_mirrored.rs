@@ -2,7 +2,7 @@
 
 mod native;
 
-use native::{Sample, is_done, place};
+use native::{Sample, is_done, place, said};
 use serde_json::Value;
 
 const BEGIN: [&str; 3] = ["set debug-file-directory /none", "break main", "run"];
@@ -48,4 +48,66 @@ fn code_that_is_made_and_changed() {
 #[test]
 fn calls_that_are_jumps() {
     mirrored("tails.c", "-O2", 15);
+}
+
+#[test]
+fn code_that_is_moved_behind_a_call() {
+    let sample = Sample::made(&["behind.c"], "gcc -g -O2 -fwrapv -o program behind.c");
+    let lines = [&BEGIN[..], &["step 7", "fred-reverse-next", "fred-reverse-next", "fred-undo 2", "fred-reverse-step"]]
+        .concat();
+    let events = sample.fred(&["gdb", "-q", "-nx"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let found: Vec<_> = events[2..].iter().map(|event| event["stop"]["line"].as_u64()).collect();
+    assert_eq!(found, [50, 48, 46, 50, 48].map(Some));
+}
+
+/// Where a breakpoint and then steps back lead, as lines.
+fn lines_back(sample: &Sample, before: &[&str], command: &str, times: usize) -> Vec<u64> {
+    let lines = [&BEGIN[..2], before, &vec![command; times]].concat();
+    let events = sample.fred(&["gdb", "-q", "-nx"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    events[lines.len() - 1 - times..].iter().filter_map(|event| event["stop"]["line"].as_u64()).collect()
+}
+
+#[test]
+fn calls_that_are_left_by_longjmp() {
+    let sample = Sample::made(&["jumped.c"], "gcc -g -O0 -o program jumped.c");
+    // The second time sigsetjmp returns to line 27. gdb itself loses the program where it steps over the jump.
+    let stops = ["break 30", "run", "tbreak 33", "continue", "continue", "continue"];
+    let steps = [31, 30, 27, 14, 13, 12, 20, 20, 19, 28, 27, 45];
+    assert_eq!(lines_back(&sample, &stops, "fred-reverse-step", steps.len()), steps);
+    assert_eq!(lines_back(&sample, &stops, "fred-reverse-next", 6), [31, 30, 27, 28, 27, 45]);
+}
+
+#[test]
+fn faults_that_a_handler_mends() {
+    let sample = Sample::made(&["mended.c"], "gcc -g -O0 -o program mended.c");
+    let stops = ["run", "tbreak 34", "continue", "continue"];
+    let steps = [21, 20, 19, 14, 13, 12, 11, 19, 19, 18, 33];
+    assert_eq!(lines_back(&sample, &stops, "fred-reverse-step", steps.len()), steps);
+}
+
+#[test]
+fn a_landing_leaves_one_copy() {
+    let sample = Sample::made(&["rooms.c"], "gcc -g -O0 -o program rooms.c");
+    // By their executable, which no other session has.
+    let count = format!("shell ls -l /proc/[0-9]*/exe 2>/dev/null | grep -c ' {}/program$'", sample.path().display());
+    let lines = [&BEGIN[..], &["step 20", &count], &["fred-reverse-step"; 16], &[&count]].concat();
+    let events = sample.fred(&["gdb", "-q", "-nx"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let counted = |event: &Value| said(event).trim().parse::<u32>().expect("a number");
+    let (before, after) = (counted(&events[3]), counted(&events[events.len() - 1]));
+    assert!(before > 0 && after <= before + 16 + 1, "{before} processes, then {after}");
+}
+
+#[test]
+fn a_handler_of_a_signal_that_was_stopped_at_in_code_without_names() {
+    let sample = Sample::made(&["raised.c"], "gcc -g -O0 -o program raised.c");
+    let lines =
+        [&BEGIN[..], &["tbreak 16", "continue", "continue", "fred-reverse-watch got > 1", "print got"]].concat();
+    let events = sample.fred(&["gdb", "-q", "-nx"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    assert_eq!(events[3]["stop"]["signal"], "SIGUSR1", "{events:#?}");
+    assert_eq!(place(&events[5]), (Some(7), Some("on_user")), "{events:#?}");
+    assert!(said(&events[6]).ends_with("= 1\n"), "{events:#?}");
 }

@@ -355,3 +355,16 @@ fn exceptions_go_through_functions_whose_statements_are_counted() {
     // Nothing that was thrown on the way has ended it.
     assert_eq!(events[22]["stop"]["exit_code"], 0, "{}", events[22]);
 }
+
+#[test]
+fn a_function_of_rust_that_is_called_back_is_gone_back_in_from_the_first_stop() {
+    let sample = Sample::made(&["caught.rs"], "rustc --edition 2021 -g -o program caught.rs");
+    let lines = ["set debug-file-directory /none", "break caught.rs:6", "run"];
+    let back = ["fred-reverse-next", "fred-undo", "fred-reverse-step", "fred-reverse-finish", "fred-undo 2"];
+    let more = ["continue", "continue", "fred-reverse-continue", "fred-reverse-next"];
+    let events = sample.fred(&["gdb", "-q", "-nx"], &[&lines[..], &back, &more].concat());
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let found: Vec<_> = events[1..].iter().map(|event| place(event).0).collect();
+    assert_eq!(found, [6, 5, 6, 5, 16, 6, 6, 6, 6, 5].map(Some), "{events:#?}");
+    assert_eq!(place(&events[2]).1, Some("caught::checked"), "{events:#?}");
+}

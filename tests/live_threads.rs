@@ -137,3 +137,53 @@ fn lldb_looks_at_the_thread_that_did_it() {
     let events = sample.fred_with(&["--record"], &[&lldb, "--no-lldbinit"], &lines);
     assert_eq!(culprit(&events, 2, 15, "add"), ["2", "30"], "{events:#?}");
 }
+
+#[test]
+fn a_condition_that_holds_in_two_threads() {
+    let sample = Sample::made(&["pair.c"], "gcc -g -O0 -pthread -o program pair.c");
+    let lines = ["break 11 if i == 3", "run", "continue", "fred-reverse-continue", "step", "fred-reverse-continue 2"];
+    let events = sample.fred(&["gdb", "-q", "-nx"], &lines);
+    assert!(events[..4].iter().all(is_done), "{events:#?}");
+    let found: Vec<_> = events.iter().map(place).collect();
+    let there = (Some(11), Some("work"));
+    // From the stop of the second thread to that of the first; it is not stopped at once more before the step.
+    assert_eq!(found, [there, there, there, (Some(12), Some("work")), (Some(21), Some("main"))], "{events:#?}");
+}
+
+#[test]
+fn one_thread_is_let_go() {
+    let sample = Sample::made(&["pair.c"], "gcc -g -O0 -pthread -o program pair.c");
+    for locking in ["on", "step"] {
+        let lock = format!("set scheduler-locking {locking}");
+        let lines = ["break 11 if i == 3", "run", &lock, "next", "next", "fred-reverse-next", "print $_thread"];
+        let lines = [&lines[..], &["show scheduler-locking", "next", "fred-reverse-continue"]].concat();
+        let events = sample.fred(&["gdb", "-q", "-nx"], &lines);
+        assert!(events.iter().all(is_done), "{events:#?}");
+        let found: Vec<_> = events[2..].iter().filter_map(|event| place(event).0).collect();
+        assert_eq!(found, [12, 13, 12, 13, 11], "{locking}: {events:#?}");
+        assert!(said(&events[6]).contains(&format!("is \"{locking}\"")), "{:?}", events[6]);
+    }
+}
+
+#[test]
+fn lldb_shows_where_a_move_has_led_in_a_thread() {
+    let sample = Sample::made(&["pair.c"], "gcc -g -O0 -pthread -o program pair.c");
+    for lldb in lldbs() {
+        let lines = [
+            "breakpoint set -f pair.c -l 11 -c 'i == 3'",
+            "run",
+            "thread step-over",
+            "thread step-over",
+            "fred-reverse-next",
+        ];
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fred"));
+        command.arg("--batch").current_dir(sample.path()).env("TERM", "dumb");
+        for line in lines {
+            command.args(["-e", line]);
+        }
+        let done = command.args(["--", lldb.as_str(), "-x", "./program"]).output().expect("fred runs");
+        let shown = String::from_utf8_lossy(&done.stdout).into_owned();
+        // Once going forward, and once going back.
+        assert_eq!(shown.matches("pair.c:12").count(), 2, "{shown}");
+    }
+}

@@ -220,6 +220,8 @@ pub struct Ran {
     pub hits: u64,
     /// How often it became another thread's turn.
     pub turns: u64,
+    /// How often a handler was called for a signal.
+    pub handled: u32,
     /// The last of the hits, at most [`Ran::LAST`], oldest first.
     pub last: Vec<Hit>,
     /// How often a spot, or the instruction of the fence, was met by a stop of the program, and not by code in it.

@@ -45,6 +45,8 @@ pub enum Question {
     Prompt,
     /// Folders with separate debugging information, as the debugger looks for it, colons between.
     DebugFolders,
+    /// Which threads it lets go with a step: the word of its setting.
+    Locking,
     /// What could stand in the place of a line's last word: whole words.
     Complete(String),
     /// A command of the debugger, whose output is the answer.
@@ -82,6 +84,8 @@ pub struct BreakpointFact {
     pub number: String,
     /// It is a plain one, of software or hardware, of an instruction: no watchpoint, catchpoint or dprintf.
     pub plain: bool,
+    /// It stops when a value changes, or is looked at.
+    pub watches: bool,
     /// Whether it stops.
     pub enabled: bool,
     /// Where its enabled locations are.
@@ -154,6 +158,11 @@ pub trait Aide: Send {
 
     /// Takes a breakpoint out of force that was made fit by [`Aide::judging`].
     fn forget(&self, breakpoint: &BreakpointFact) -> Vec<Question>;
+
+    /// Says by a word of that setting which threads are let go with a step, or all with no word; `None` where there is no such setting.
+    fn lock(&self, _how: Option<&str>) -> Option<Question> {
+        None
+    }
 
     /// Says how many hits a breakpoint ignores from now on.
     fn ignore(&self, number: &str, hits: u64) -> Question;
@@ -252,7 +261,16 @@ pub trait Aide: Send {
     fn select_thread(&self, number: u32) -> Question;
 
     /// Takes breakpoints out of force, or puts them back, by their numbers.
-    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question;
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Vec<Question>;
+
+    /// What is to be said once when the program was exchanged under these breakpoints, which were out of force meanwhile: a debugger that
+    /// goes on comparing watched values with those of where the user came from.
+    fn remembers(&self, _held: &[String]) -> Option<&'static str> {
+        None
+    }
+
+    /// Shows the innermost frame, whichever is selected.
+    fn show_place(&self) -> Question;
 
     /// What makes it look at a program that has been exchanged.
     fn look_again(&self) -> Vec<Question>;

@@ -281,14 +281,23 @@ impl Engine {
         if effect == Effect::Queries {
             return Ok(LineReport { index: number, effect, output: outcome.output, stop: None, elapsed });
         }
-        let at = stop.clone().unwrap_or_else(|| self.execution.point(here).stop.clone());
+        let before = self.execution.point(here).stop.clone();
+        let elsewhere = match (effect, &stop, &self.state) {
+            (Effect::Mutates, None, State::Prompt(prompt)) if prompt.kind == PromptKind::Command => {
+                self.place_after_change(&before, console)?
+            }
+            _ => None,
+        };
+        let (text_there, place_there) = elsewhere.map_or((None, None), |(stop, text)| (Some(text), Some(stop)));
+        let at = stop.clone().or(place_there).unwrap_or(before);
         let point = if outcome.interrupted && moved {
             self.execution.interrupted(here, sent, at, outcome.inputs)
         } else {
             self.execution.command(here, sent, effect, at, outcome.inputs)
         };
-        let text = match (&stop, self.shown.get(&here)) {
-            (None, Some(text)) => text.clone(),
+        let text = match (&stop, text_there, self.shown.get(&here)) {
+            (None, Some(text), _) => text,
+            (None, None, Some(text)) => text.clone(),
             _ => self.dialect.stop_text(&outcome.output),
         };
         if let Some(served) = &mut self.served {

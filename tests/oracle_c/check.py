@@ -305,8 +305,8 @@ class Breakpoints:
                 return state
         return None
 
-    def backward(self, state, lands=True):
-        """Where `fred-reverse-continue` leads, or passes when it goes on to another stop; None if there is no stop."""
+    def backward(self, state):
+        """Where `fred-reverse-continue` leads, or passes when it goes on to another stop: a hit in any case; None if there is no stop."""
         state = state.copy()
         while state.at > 0:
             state.at -= 1
@@ -315,7 +315,7 @@ class Breakpoints:
             stops = [number for number in there if state.ignored[number] == 0]
             if stops:
                 for number in self.trace[state.at]['by']:
-                    if number in state.counted and self.debugger.counts_back and lands:
+                    if number in state.counted and self.debugger.counts_back:
                         state.counted[number] += 1
                         state.ignored[number] = max(0, state.ignored[number] - 1)
                 for number in stops:
@@ -354,8 +354,8 @@ class Breakpoints:
             elif kind < 6:
                 count = 1 + self.dice.below(3) if kind == 5 else 1
                 line, there = 'fred-reverse-continue' + (' %d' % count if count > 1 else ''), here
-                for left in range(count - 1, -1, -1):
-                    there = there and self.backward(there, left == 0)
+                for _ in range(count):
+                    there = there and self.backward(there)
             elif kind == 6 and len(states) > 1 and plan[-1][0] != 'fred-undo':
                 line, there = 'fred-undo', states[-2]
             else:

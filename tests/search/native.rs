@@ -165,7 +165,7 @@ impl Machine for Simulated {
         if end < from.tick {
             return Err("the program ended before the place that was to be met again".to_owned());
         }
-        let mut passed = Passed { count: 0, last: Vec::new(), reached: true, micros: 0, turns: 0 };
+        let mut passed = Passed { count: 0, last: Vec::new(), reached: true, micros: 0, turns: 0, handled: 0 };
         for tick in from.tick + 1..end {
             passed.micros += TICK_US;
             if let Some((frame, line)) = self.meets(tick, level) {
@@ -199,6 +199,10 @@ impl Machine for Simulated {
 
     fn entries(&mut self, _at: &State) -> Result<Level, String> {
         Ok(Level::at((1..10).map(|function| function * FUNCTION + 1).collect()))
+    }
+
+    fn line(&mut self, pc: u64) -> Option<u32> {
+        u32::try_from(pc).ok()
     }
 
     fn closed_line(&mut self, _at: &State) -> Result<Option<u32>, String> {

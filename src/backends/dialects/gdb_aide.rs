@@ -129,6 +129,7 @@ fn breakpoints_of(body: &[Value]) -> Vec<BreakpointFact> {
         found.push(BreakpointFact {
             number: named.to_owned(),
             plain: matches!(text(row, "type"), Some("breakpoint" | "hw breakpoint")),
+            watches: text(row, "type").is_some_and(|kind| kind.contains("watchpoint")),
             enabled,
             addresses: place.into_iter().chain(locations.filter_map(|one| address(text(one, "addr")?))).collect(),
             conditional: row.contains_key("cond") || row.contains_key("thread"),
@@ -188,6 +189,7 @@ impl Aide for GdbAide {
             Question::Program => format!("{token}-list-thread-groups"),
             Question::Prompt => format!("{token}-gdb-show prompt"),
             Question::DebugFolders => format!("{token}-gdb-show debug-file-directory"),
+            Question::Locking => format!("{token}-gdb-show scheduler-locking"),
             Question::Complete(line) => format!("{token}-complete {}", mi::quote(line)),
             Question::Tell(line) => format!("{token}-interpreter-exec console {}", mi::quote(line)),
             Question::Commands { number, lines } => {
@@ -208,7 +210,7 @@ impl Aide for GdbAide {
             results.get(name).map_or(&[][..], Value::list).iter().filter_map(Value::tuple).map(frame_of).collect()
         };
         Some(match question {
-            Question::Evaluate { .. } | Question::Prompt | Question::DebugFolders => {
+            Question::Evaluate { .. } | Question::Prompt | Question::DebugFolders | Question::Locking => {
                 Answer::Text(text(&results, "value").unwrap_or("").to_owned())
             }
             Question::Tell(_) | Question::Commands { .. } => Answer::Text(console_text(told)),
@@ -377,12 +379,23 @@ impl Aide for GdbAide {
         id.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     }
 
+    fn lock(&self, how: Option<&str>) -> Option<Question> {
+        Some(Question::Tell(format!("set scheduler-locking {}", how.unwrap_or("off"))))
+    }
+
     fn select_thread(&self, number: u32) -> Question {
         Question::Tell(format!("thread {number}"))
     }
 
-    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question {
-        Question::Tell(format!("{} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Vec<Question> {
+        if numbers.is_empty() {
+            return Vec::new();
+        }
+        vec![Question::Tell(format!("{} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))]
+    }
+
+    fn show_place(&self) -> Question {
+        Question::Tell("backtrace 1".to_owned())
     }
 
     fn look_again(&self) -> Vec<Question> {

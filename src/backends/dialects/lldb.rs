@@ -223,6 +223,10 @@ impl Dialect for Lldb {
     fn prompt_at_end(&self, output: &str) -> Option<Prompt> {
         let line = output.rfind('\n').map_or(0, |at| at + 1);
         let text = &output[line..];
+        // What a command has changed is shown by another thread of lldb's, behind the prompt maybe.
+        if text.is_empty() && output.lines().any(|line| line.starts_with(&self.prompt)) {
+            return Some(Prompt { start: output.len(), text: self.prompt.clone(), kind: PromptKind::Command });
+        }
         let (kind, start) = if text.ends_with(&self.prompt) {
             (PromptKind::Command, output.len() - self.prompt.len())
         } else if text.ends_with(">>> ") || text.ends_with("... ") {

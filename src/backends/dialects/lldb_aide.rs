@@ -100,6 +100,7 @@ impl From<Break> for BreakpointFact {
         BreakpointFact {
             number: one.number,
             plain: one.plain,
+            watches: !one.plain,
             enabled: one.enabled,
             addresses: one.addresses,
             conditional: one.conditional,
@@ -143,6 +144,7 @@ impl Aide for LldbAide {
             Question::Program => json!({"do": "program"}),
             Question::Prompt => json!({"do": "prompt"}),
             Question::DebugFolders => json!({"do": "debug_folders"}),
+            Question::Locking => json!({"do": "locking"}),
             Question::Complete(line) => json!({"do": "complete", "line": line}),
             Question::Tell(line) => json!({"do": "tell", "line": line}),
             // Of these only that they are taken away is wanted.
@@ -165,6 +167,7 @@ impl Aide for LldbAide {
             Question::Evaluate { .. }
             | Question::Prompt
             | Question::DebugFolders
+            | Question::Locking
             | Question::Tell(_)
             | Question::Commands { .. } => line.text.map(Answer::Text),
             Question::Frames { .. } | Question::Selected => {
@@ -275,8 +278,25 @@ impl Aide for LldbAide {
         Question::Tell(format!("thread select {number}"))
     }
 
-    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Question {
-        Question::Tell(format!("breakpoint {} {}", if on { "enable" } else { "disable" }, numbers.join(" ")))
+    fn switch_breakpoints(&self, numbers: &[String], on: bool) -> Vec<Question> {
+        let switch = if on { "enable" } else { "disable" };
+        let (watchpoints, breakpoints): (Vec<&str>, Vec<&str>) =
+            numbers.iter().map(String::as_str).partition(|number| number.starts_with('w'));
+        let watchpoints: Vec<&str> = watchpoints.iter().map(|number| &number[1..]).collect();
+        let lines = [("breakpoint", breakpoints), ("watchpoint", watchpoints)];
+        let lines = lines.into_iter().filter(|(_, numbers)| !numbers.is_empty());
+        lines.map(|(what, numbers)| Question::Tell(format!("{what} {switch} {}", numbers.join(" ")))).collect()
+    }
+
+    fn remembers(&self, held: &[String]) -> Option<&'static str> {
+        held.iter().any(|number| number.starts_with('w')).then_some(
+            "lldb compares a watched value with the last one that it has seen, in going back, too: from lldb 17 on it does not stop at the \
+             next change if that is to the value where you came from; a watchpoint that is set anew does",
+        )
+    }
+
+    fn show_place(&self) -> Question {
+        Question::Tell("process status".to_owned())
     }
 
     fn look_again(&self) -> Vec<Question> {

@@ -224,10 +224,26 @@ impl Symbols {
         self.module_at(pc).is_some_and(|(module, bias)| module.function_at(pc.wrapping_sub(bias)).is_some())
     }
 
+    /// Whether the code at an address belongs to a function that has a name.
+    pub fn is_named(&mut self, pc: u64) -> bool {
+        self.module_at(pc).is_some_and(|(module, bias)| module.name_at(pc.wrapping_sub(bias)).is_some())
+    }
+
     /// Whether a line begins exactly at an address.
     pub fn begins_line(&mut self, pc: u64) -> bool {
         let Some((module, bias)) = self.module_at(pc) else { return false };
         module.begins_line(pc.wrapping_sub(bias))
+    }
+
+    /// Where the line begins whose code, moved there by the compiler, goes on exactly at an address: a step that comes out of a call to
+    /// such a place ends at one of these, though a step from there goes over them (gdb, process_event_stop_test: "ignore the line
+    /// number to make sure we don't ignore a subsequent entry with the same line number").
+    pub fn beginnings_of_moved(&mut self, pc: u64) -> Vec<u64> {
+        let Some(function) = self.function_at(pc) else { return Vec::new() };
+        let Some((module, bias)) = self.module_at(pc) else { return Vec::new() };
+        let Some((file, line)) = module.moved_code_at(pc.wrapping_sub(bias)) else { return Vec::new() };
+        let same = |statement: &Statement| statement.file == file && statement.line == line;
+        self.statements(&function).into_iter().filter(same).map(|statement| statement.address).collect()
     }
 
     /// How to compute the frame of the instruction at an address.
@@ -246,15 +262,19 @@ impl Symbols {
             .or_insert_with(|| Module::load(&main.path, &self.folders).map(Rc::new));
         let module = Rc::clone(module.as_ref()?);
         let bias = self.bias(&module, &main)?;
-        let (_, ranges) = module.function_named("main")?;
+        // What Rust calls main is called by one that the compiler makes, which has no lines.
+        let (ranges, made) = match module.function_named("main") {
+            Some((_, ranges)) => (ranges, false),
+            None => (module.function_that(is_main_of_rust)?.1, true),
+        };
         let &(from, to) = ranges.first()?;
         let mut found = Vec::new();
         module.statements(from, to, false, &mut |address, _, line| found.push((address, line)));
         // The second row of a function is behind its prologue (as gdb finds it, skip_prologue_using_sal). In a function that does not
-        // begin with a frame pointer gdb skips nothing (amd64_analyze_prologue).
+        // begin with a frame pointer gdb skips nothing (amd64_analyze_prologue), unless LLVM has compiled it (amd64_skip_prologue).
         let second = found.get(1).or(found.first())?.0;
         let framed = matches!(module.row_at(second, |row| row.rule()).flatten(), Some(Rule::BasePointer(_)));
-        let at = if framed || self.every_row { second } else { from };
+        let at = if framed || made || self.every_row { second } else { from };
         Some(at.wrapping_add(bias))
     }
 
@@ -304,6 +324,17 @@ impl Symbols {
         }
         frames
     }
+}
+
+/// Whether a function, by its name as linked, is the main of a program in Rust: `crate::main`, mangled either way.
+fn is_main_of_rust(name: &str) -> bool {
+    if name.starts_with("_RNvC") {
+        return name.ends_with("4main");
+    }
+    let Some(path) = name.strip_prefix("_ZN") else { return false };
+    let digits = path.bytes().take_while(u8::is_ascii_digit).count();
+    let behind = path[..digits].parse().ok().and_then(|length: usize| path.get(digits + length..));
+    behind.is_some_and(|rest| rest.starts_with("4main17h") && rest.len() == "4main17h".len() + 16 + 1)
 }
 
 /// The first frame of a thread is taken to lie within so many bytes, which is more than it takes for arguments.

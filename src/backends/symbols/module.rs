@@ -235,7 +235,12 @@ impl Module {
     }
 
     pub(super) fn function_named(&self, name: &str) -> Option<(String, Ranges)> {
-        let (address, ..) = self.symbols.iter().find(|(_, _, known)| known == name)?;
+        self.function_that(|known| known == name)
+    }
+
+    /// The function whose name as linked is such.
+    pub(super) fn function_that(&self, is: impl Fn(&str) -> bool) -> Option<(String, Ranges)> {
+        let (address, ..) = self.symbols.iter().find(|(_, _, known)| is(known))?;
         self.function_at(*address)
     }
 
@@ -297,6 +302,15 @@ impl Module {
         let begin = contents.lines.partition_point(|line| line.address < at);
         let mut there = contents.lines[begin..].iter().take_while(|line| line.address == at);
         there.any(|line| line.begins && line.statement && !line.end && line.line != 0)
+    }
+
+    /// The line and file of a row of gdb's table that begins at an address and is no statement.
+    pub(super) fn moved_code_at(&self, at: u64) -> Option<(PathBuf, u32)> {
+        let contents = self.contents(self.unit_at(at)?);
+        let begin = contents.lines.partition_point(|line| line.address < at);
+        let there = contents.lines[begin..].iter().take_while(|line| line.address == at);
+        let row = there.filter(|line| line.begins && !line.end && line.line != 0).last()?;
+        (!row.statement && !self.begins_line(at)).then(|| (row.file.as_ref().clone(), row.line))
     }
 
     /// The row of the call-frame information for an address.

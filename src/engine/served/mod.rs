@@ -54,6 +54,8 @@ pub(crate) struct Served {
     pub(super) ran: bool,
     /// Whether several threads of a program were seen to take turns.
     took_turns: bool,
+    /// Whether it has been said what the debugger remembers of watched values.
+    pub(super) told_of_watched: bool,
     /// Points at which the program is as at their predecessors: reverse moves led to the very beginning of a stretch, or a step
     /// went into an inlined call and the program stayed where it was.
     pub(super) same: std::collections::HashSet<PointId>,
@@ -88,6 +90,7 @@ impl Served {
             at: HashMap::new(),
             ran: false,
             took_turns: false,
+            told_of_watched: false,
             same: Default::default(),
             behind: HashMap::new(),
         }

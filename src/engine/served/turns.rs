@@ -8,7 +8,7 @@ use fred_checkpointer::wire::CopyId;
 
 use super::super::core::Engine;
 use super::super::{Console, Failure};
-use crate::backends::aide::{Answer, Question};
+use crate::backends::aide::{Answer, FrameFact, Question};
 use crate::history::entry::{Reason, Stop};
 
 impl Engine {
@@ -33,17 +33,44 @@ impl Engine {
         }
     }
 
-    /// Takes the user's breakpoints out of force before a program with several threads is exchanged: a debugger steps each thread that stands at one
-    /// over it before it does anything else, and the program would go on. Gives back which are to be put in force again.
-    pub(super) fn hold_breakpoints(&mut self, to: CopyId, console: &mut dyn Console) -> Result<Vec<String>, Failure> {
-        let several = [None, Some(to)]
-            .into_iter()
-            .any(|of| self.live.registers(of).is_ok_and(|registers| registers.turns.is_some()));
-        if !several {
-            return Ok(Vec::new());
+    /// Whether there are several threads, or were.
+    pub(super) fn has_threads(&mut self) -> bool {
+        let took_turns = self.served.as_ref().is_some_and(|served| served.took_turns);
+        took_turns || self.live.registers(None).is_ok_and(|registers| registers.threads > 1)
+    }
+
+    /// Has a step let all threads go, so that the debugger looks at all anew when the program is exchanged, and not only at the one that it
+    /// would have stepped; gives back what is to be set again.
+    pub(super) fn unlock_threads(&mut self, console: &mut dyn Console) -> Result<Option<String>, Failure> {
+        let Some(all) = self.served.as_ref().and_then(|served| served.aide.lock(None)) else { return Ok(None) };
+        if !self.has_threads() {
+            return Ok(None);
         }
+        let Answer::Text(how) = self.ask_served(&Question::Locking, None, console)?.0 else { return Ok(None) };
+        self.ask_served(&all, None, console)?;
+        Ok(Some(how))
+    }
+
+    pub(super) fn lock_threads(&mut self, how: Option<String>, console: &mut dyn Console) -> Result<(), Failure> {
+        let lock = how.and_then(|how| self.served.as_ref().and_then(|served| served.aide.lock(Some(&how))));
+        match lock {
+            Some(lock) => self.ask_served(&lock, None, console).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the user's watchpoints out of force before a program is exchanged: a debugger remembers what a watched expression was, and
+    /// compares with that until they are put in force again. And all breakpoints, if the program has several threads: it steps each
+    /// thread that stands at one over it before it does anything else, and the program would go on. Gives back which they are.
+    pub(super) fn hold_breakpoints(&mut self, to: CopyId, console: &mut dyn Console) -> Result<Vec<String>, Failure> {
+        let several = [None, Some(to)].into_iter().any(|of| {
+            self.live.registers(of).is_ok_and(|registers| registers.turns.is_some() || registers.threads > 1)
+        });
         let numbers: Vec<String> = match self.ask_served(&Question::Breakpoints, None, console)?.0 {
-            Answer::Breakpoints(known) => known.into_iter().filter(|one| one.enabled).map(|one| one.number).collect(),
+            Answer::Breakpoints(known) => {
+                let held = known.into_iter().filter(|one| one.enabled && (several || one.watches));
+                held.map(|one| one.number).collect()
+            }
             _ => Vec::new(),
         };
         self.switch_breakpoints(&numbers, false, console)?;
@@ -57,11 +84,11 @@ impl Engine {
         on: bool,
         console: &mut dyn Console,
     ) -> Result<(), Failure> {
-        let switch = self.served.as_ref().map(|served| served.aide.switch_breakpoints(numbers, on));
-        match switch.filter(|_| !numbers.is_empty()) {
-            Some(switch) => self.ask_served(&switch, None, console).map(|_| ()),
-            None => Ok(()),
+        let switches = self.served.as_ref().map(|served| served.aide.switch_breakpoints(numbers, on));
+        for switch in switches.unwrap_or_default() {
+            self.ask_served(&switch, None, console)?;
         }
+        Ok(())
     }
 
     /// Has it look at the thread whose turn it is, if there are several; the place there, and what it showed.
@@ -86,7 +113,55 @@ impl Engine {
             exit_code: None,
             signal: None,
         };
+        // lldb shows a thread that is selected on its terminal, whoever selects it.
+        let show = self.served.as_ref().map(|served| served.aide.show_place());
+        let shown = match show.filter(|_| shown.trim().is_empty()) {
+            Some(show) => self.place_shown(&show, console)?,
+            None => shown,
+        };
         Ok(Some((stop, shown)))
+    }
+
+    /// Where a command has brought the program without a stop, as `return` and `jump` of a debugger do, and how that is shown; `None` if
+    /// it stands where it did.
+    pub(in crate::engine) fn place_after_change(
+        &mut self,
+        before: &Stop,
+        console: &mut dyn Console,
+    ) -> Result<Option<(Stop, String)>, Failure> {
+        let Some(show) = self.served.as_ref().filter(|served| served.alive).map(|served| served.aide.show_place())
+        else {
+            return Ok(None);
+        };
+        let Answer::Frames(frames) = self.ask_served(&Question::Frames { most: 1 }, None, console)?.0 else {
+            return Ok(None);
+        };
+        let Some(FrameFact { file, line, function, .. }) = frames.into_iter().next() else { return Ok(None) };
+        if (&file, line, &function) == (&before.file, before.line, &before.function) {
+            return Ok(None);
+        }
+        let text = self.place_shown(&show, console)?;
+        let stop = Stop {
+            reason: Reason::Step,
+            file,
+            line,
+            function,
+            depth: None,
+            exit_code: None,
+            signal: None,
+            ..before.clone()
+        };
+        Ok(Some((stop, text)))
+    }
+
+    fn place_shown(&mut self, show: &Question, console: &mut dyn Console) -> Result<String, Failure> {
+        Ok(match self.ask_served(show, None, console)?.0 {
+            Answer::Text(text) => {
+                let lines = text.lines().filter(|line| !line.starts_with('('));
+                lines.map(|line| format!("{line}\n")).collect()
+            }
+            _ => String::new(),
+        })
     }
 
     /// Has it look at a thread, where they take turns: the one that it looked at, if it was another. The outer `None`: there

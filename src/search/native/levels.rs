@@ -35,7 +35,7 @@ fn levels_between<M: Machine>(
 
 /// The innermost frame with lines of a stack that may be the same call in the other one: all that it was called from is there, too. Its
 /// address alone says little, as two functions that are called one after the other have the same.
-fn common_frame(inner: &[Frame], outer: &[Frame]) -> Option<usize> {
+pub(super) fn common_frame(inner: &[Frame], outer: &[Frame]) -> Option<usize> {
     let pairs = inner.iter().enumerate().rev().zip(outer.iter().rev());
     let mut common = None;
     for ((index, one), other) in pairs {

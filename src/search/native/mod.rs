@@ -64,6 +64,8 @@ pub struct Passed {
     pub micros: u64,
     /// How often it became another thread's turn; 0 where that is not recorded.
     pub turns: u64,
+    /// How often a handler was called for a signal.
+    pub handled: u32,
 }
 
 /// Where running for some time has led.
@@ -156,6 +158,10 @@ pub trait Machine {
     /// As the trait says.
     fn entries(&mut self, at: &Self::State) -> Result<Level, Self::Error>;
 
+    /// The line of an instruction, as a hit names it; `None` where code is not in the order of its lines (optimised, inlined), so that
+    /// steps do not stop at all of its statements.
+    fn line(&mut self, pc: u64) -> Option<u32>;
+
     /// The line, as a hit names it, in which a state stands, if its code neither calls anything nor leads out of its function in
     /// another way, as far as can be said.
     ///
@@ -214,6 +220,14 @@ pub trait Machine {
     /// # Errors
     /// As the trait says.
     fn step(&mut self, until: &Until<Self::State>) -> Result<Moved, Self::Error>;
+
+    /// The same from where a call has returned to, as a step goes on that comes out of it.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn step_on(&mut self, until: &Until<Self::State>) -> Result<Moved, Self::Error> {
+        self.step(until)
+    }
 
     /// Runs until the frame that the debugger stands in has returned.
     ///

@@ -1,6 +1,7 @@
 //! The last stop of a kind in a stretch: run over statements until few are left, then step.
 
 use super::chance::{self, Verdict};
+use super::levels::common_frame;
 use super::{After, Frame, Ground, Hit, Landing, Level, MANY_US, Machine, Moved, PLENTY_US, Passed, SHORT_US, Until};
 
 /// How many changes of line before the wanted place the debugger begins to step. The first stop after an arbitrary place need
@@ -9,6 +10,9 @@ pub const RUN_UP: usize = 3;
 
 /// Hits that are passed at most in one run before time is used to come closer: about a tenth of a second of them.
 const MOST_HITS: u64 = 4_096;
+
+/// Hits that are looked at behind a call that was left otherwise than by returning.
+const FEW_HITS: u64 = 8;
 
 /// The last stop before the end of a stretch at a level or further out; its beginning counts, if it is one.
 ///
@@ -27,12 +31,57 @@ pub fn last_within<M: Machine>(
     let (mut nearer, mut passed) = approach(machine, from, until, level, first)?;
     loop {
         let near = nearer.pop();
-        let found = last_of(machine, near.as_ref().unwrap_or(from), until, level, &passed)?;
+        let begin = near.as_ref().unwrap_or(from);
+        let found = last_of(machine, begin, until, level, &passed)?;
+        if let Some(later) = left_behind(machine, begin, found.as_ref(), until, level, &passed)? {
+            return Ok(last_within(machine, &later, until, level)?.or(Some(later)));
+        }
         if found.is_some() || near.is_none() {
             return Ok(found);
         }
         // That was in the middle of the last statement: from further back.
         passed = machine.pass(nearer.last().unwrap_or(from), until, level, u64::MAX, None)?;
+    }
+}
+
+/// A later stop than the one that steps have found last from a beginning on, if they have found one: a call that does not return, but is
+/// left by `longjmp` or an exception, takes a step or a `finish` along to wherever the program comes then. The first statement behind it
+/// that is met in a frame in which the end is, too. `passed` are the hits of the stretch.
+fn left_behind<M: Machine>(
+    machine: &mut M,
+    begin: &M::State,
+    found: Option<&M::State>,
+    until: &Until<M::State>,
+    level: &Level,
+    passed: &Passed,
+) -> Result<Option<M::State>, M::Error> {
+    let (Some(last), Until::State(end)) = (passed.last.last(), until) else { return Ok(None) };
+    let stack = machine.frames(end)?;
+    let frames = machine.frames(found.unwrap_or(begin))?;
+    let Some(frame) = common_frame(&frames, &stack).map(|index| frames[index]) else { return Ok(None) };
+    // What is stopped at is in such a frame; the beginning may be in a call from it.
+    if found.is_some() && frames.first().is_none_or(|first| first.address != frame.address) {
+        return Ok(None);
+    }
+    // Calls that are made one after the other have frames at the same address.
+    let function = machine.function(frame.pc);
+    let mut same = stack.iter().filter(|one| one.address == frame.address);
+    if !same.any(|one| machine.function(one.pc) == function) {
+        return Ok(None);
+    }
+    let Some(line) = machine.line(frame.pc) else { return Ok(None) };
+    if (last.frame, last.line) == (frame.address, line) {
+        return Ok(None);
+    }
+    let found = found.unwrap_or(begin);
+    let others = Level { at_least: frame.address, without: Some(line), ..level.clone() };
+    let behind = machine.pass(found, until, &others, FEW_HITS, None)?;
+    // Where a function is entered no step stops; and coroutines may run the same functions on other stacks, and have not left the call for
+    // good.
+    let mut met = behind.last.iter().filter(|hit| machine.function(hit.address) != Some(hit.address));
+    match met.find(|hit| stack.iter().any(|one| one.address == hit.frame)) {
+        Some(hit) => machine.at_hit(found, &others, hit.number).map(Some),
+        None => Ok(None),
     }
 }
 
@@ -82,13 +131,14 @@ fn last_of<M: Machine>(
             counted(machine, from, level)
         };
     };
-    if let Some(number) = hidden_entry(machine, until, passed)? {
-        let begin = machine.at_hit(from, level, number)?;
-        if let Some(found) = walk(machine, &begin, None, until, level, Around::Once)? {
+    let changes = changes_of(&passed.last);
+    for (entry, hidden) in &entries_of_end(machine, until, passed)? {
+        if (*hidden || changes.len() < RUN_UP)
+            && let Some(found) = last_in_call(machine, from, until, level, passed, entry)?
+        {
             return Ok(Some(found));
         }
     }
-    let changes = changes_of(&passed.last);
     let whole = passed.count == passed.last.len() as u64;
     // Where a function is one line, there are fewer stops than changes of line: its entry and the stop behind its prologue are one.
     let mut run_up = RUN_UP;
@@ -99,7 +149,9 @@ fn last_of<M: Machine>(
         }
         run_up *= 2;
     }
-    let begin = if whole && machine.is_stop(from) {
+    // From the program's entry steps go through code without lines.
+    let is_begin = machine.is_stop(from) && machine.frames(from)?.iter().any(|frame| frame.lines);
+    let begin = if whole && is_begin {
         return walk_from(machine, from, until, level, Around::Once);
     } else if whole {
         // Steps from there on might go through a long loop; the first statement that was met need not be a stop.
@@ -120,23 +172,47 @@ fn last_of<M: Machine>(
     walk(machine, &begin, None, until, level, around)
 }
 
-/// The hit at which the call was entered in which a stretch ends, if code without lines has made it, as a library that calls back or the
-/// kernel for a handler of a signal. A step from before goes over all of that, and so over the stops of this call.
-fn hidden_entry<M: Machine>(
+/// The hits at which calls were entered in which a stretch ends, innermost first, and whether it is the innermost and code without lines
+/// has made it, as a library that calls back or the kernel for a handler of a signal: a step from before goes over all that such code
+/// does, and so over the stops of this call.
+fn entries_of_end<M: Machine>(
     machine: &mut M,
     until: &Until<M::State>,
     passed: &Passed,
-) -> Result<Option<u64>, M::Error> {
-    let Until::State(state) = until else { return Ok(None) };
+) -> Result<Vec<(Hit, bool)>, M::Error> {
+    let Until::State(state) = until else { return Ok(Vec::new()) };
     let frames = machine.frames(state)?;
-    let mut stack = frames.iter().skip_while(|frame| frame.inlined > 0);
-    let (Some(here), Some(caller)) = (stack.next(), stack.next()) else { return Ok(None) };
-    if !here.lines || caller.lines {
-        return Ok(None);
+    let mut stack = frames.iter().skip_while(|frame| frame.inlined > 0).peekable();
+    let mut entries = Vec::new();
+    let mut innermost = true;
+    while let Some(here) = stack.next().filter(|frame| frame.lines) {
+        let hidden = std::mem::take(&mut innermost) && stack.peek().is_some_and(|caller| !caller.lines);
+        let Some(entry) = machine.function(here.pc) else { continue };
+        let entered = |hit: &&Hit| hit.address == entry && hit.frame == here.address;
+        entries.extend(passed.last.iter().rfind(entered).map(|hit| (*hit, hidden)));
     }
-    let Some(entry) = machine.function(here.pc) else { return Ok(None) };
-    let entered = |hit: &&Hit| hit.address == entry && hit.frame == here.address;
-    Ok(passed.last.iter().rfind(entered).map(|hit| hit.number))
+    Ok(entries)
+}
+
+/// The last stop of a call that was entered at a hit: where its prologue ends, if there is none behind that.
+fn last_in_call<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    passed: &Passed,
+    entry: &Hit,
+) -> Result<Option<M::State>, M::Error> {
+    let begin = machine.at_hit(from, level, entry.number)?;
+    if let Some(found) = walk(machine, &begin, None, until, level, Around::Once)? {
+        return Ok(Some(found));
+    }
+    // Of a function on one line.
+    let behind = passed.last.iter().find(|hit| hit.number == entry.number + 1);
+    match behind.filter(|hit| (hit.frame, hit.line) == (entry.frame, entry.line)) {
+        Some(hit) if machine.line(hit.address).is_some() => machine.at_hit(from, level, hit.number).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// How often the last line of a stretch is gone round.
@@ -148,15 +224,15 @@ enum Around {
     Often,
 }
 
-/// Whether a stop is the last one of a stretch: from its line nothing is called, and no other line of it or of its callers is
-/// met before the end. The debugger then need not step over it.
+/// Whether a stop is the last one of a stretch: from its line nothing is called, be it for a signal, and no other line of it or of its
+/// callers is met before the end. The debugger then need not step over it.
 fn is_last<M: Machine>(machine: &mut M, at: &M::State, until: &Until<M::State>) -> Result<bool, M::Error> {
     let Some(line) = machine.closed_line(at)? else { return Ok(false) };
     let frames = machine.frames(at)?;
     let Some(level) = Level::of(&frames, 0) else { return Ok(false) };
     let others = Level { without: Some(line), ..level.whole() };
     let passed = machine.pass(at, until, &others, 1, None)?;
-    Ok(passed.reached && passed.count == 0)
+    Ok(passed.reached && passed.count == 0 && passed.handled == 0)
 }
 
 /// A beginning, if it is a stop at a level, with all inlined calls entered that are of the level.
@@ -297,7 +373,7 @@ fn walk<M: Machine>(
             if let Moved::Stop(frame) = moved
                 && !frame.begins
             {
-                moved = machine.step(until)?;
+                moved = machine.step_on(until)?;
             }
             if moved == Moved::End {
                 // The end is in the middle of the line from which it was called: the last stop is in there.
@@ -322,7 +398,7 @@ fn walk<M: Machine>(
                 && !level.called(&frame)
                 && !frame.begins
             {
-                moved = machine.step(until)?;
+                moved = machine.step_on(until)?;
             }
         }
         match moved {
@@ -358,7 +434,7 @@ pub fn set_out<M: Machine>(machine: &mut M, from: &M::State, until: &Until<M::St
         };
         match moved {
             Moved::Stop(frame) if frame.lines && frame.begins => return Ok(moved),
-            Moved::Stop(frame) if frame.lines => break,
+            Moved::Stop(frame) if frame.lines => return machine.step_on(until),
             Moved::Stop(_) => {}
             Moved::End => return Ok(moved),
         }

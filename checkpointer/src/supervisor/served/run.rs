@@ -37,6 +37,8 @@ pub(in crate::supervisor) struct Running {
     pub(super) hits: u64,
     let_go: bool,
     turns: u64,
+    /// Signals that handlers were called for.
+    handled: u32,
     pub(super) last: VecDeque<Hit>,
     /// Stops at spots and at the fence so far.
     pub(super) stops: u32,
@@ -127,6 +129,7 @@ impl Supervisor {
             hits: 0,
             let_go: false,
             turns: 0,
+            handled: 0,
             last: VecDeque::new(),
             stops: 0,
             kept: Vec::new(),
@@ -158,7 +161,7 @@ impl Supervisor {
             let signal = control.signal.take();
             let signal = signal.filter(|(number, _)| *number != libc::SIGINT && *number != libc::SIGTRAP);
             let signal = self.as_decided(tid, signal);
-            self.deliver(tid, signal);
+            self.deliver_in_run(tid, signal);
         }
         let clock = self.clock();
         if let Some(running) = &mut self.running {
@@ -304,9 +307,16 @@ impl Supervisor {
         {
             self.take_hits_back(tid, None);
         }
-        self.deliver(tid, signal);
+        self.deliver_in_run(tid, signal);
         self.go_on(tid);
         None
+    }
+
+    fn deliver_in_run(&mut self, tid: Pid, signal: Option<(i32, SigInfo)>) {
+        if let (Some((number, _)), Some(running)) = (&signal, &mut self.running) {
+            running.handled += u32::from(disposition(tid, *number) == Disposition::Caught);
+        }
+        self.deliver(tid, signal);
     }
 
     /// What a thread gets of a signal at which it stands: where its debugger has kept it from the program it is kept from it again, and
@@ -396,6 +406,7 @@ impl Supervisor {
             let_go: running.let_go,
             hits: running.hits,
             turns: running.turns,
+            handled: running.handled,
             last: running.last.into(),
             stops: running.stops,
             kept: running.kept,

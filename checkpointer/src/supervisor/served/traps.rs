@@ -7,7 +7,7 @@ use super::{Breakpoints, Memory, Supervisor, Trampolines, breakpoints, run};
 use crate::raw::{self, SigInfo};
 use crate::rsp::agent;
 use crate::rsp::target::{Kind, Motion, Why};
-use crate::wire::Spot;
+use crate::wire::{Event, Spot};
 
 /// What became of a SIGTRAP.
 pub(super) enum Trap {
@@ -168,13 +168,26 @@ impl Supervisor {
             self.go_on(tid);
             return Trap::Done;
         }
+        let at_end = self.fence_met(tid);
+        let reads = kind == Kind::Read && self.value_changed(address);
         match kind {
+            _ if at_end && (reads || matches!(kind, Kind::Hardware | Kind::Software)) => {
+                self.at_fence(tid);
+                Trap::Done
+            }
             Kind::Hardware | Kind::Software => Trap::Told(Why::Hardware),
-            Kind::Read if self.value_changed(address) => {
+            _ if reads => {
                 self.go_on(tid);
                 Trap::Done
             }
-            _ => Trap::Told(Why::Watch { kind, address }),
+            _ => {
+                if at_end {
+                    // Whether this is a stop is for the debugger to say: if it goes on, it is told that it is at the end.
+                    self.tell(Event::Fence);
+                    self.control(tid).pending = Some(Why::Signal(libc::SIGINT));
+                }
+                Trap::Told(Why::Watch { kind, address })
+            }
         }
     }
 

@@ -61,6 +61,11 @@ impl State {
         self.0.copy
     }
 
+    /// The copy, if nobody needs it after this state and its search.
+    pub(super) fn into_dropped(self) -> Option<CopyId> {
+        (self.0.temporary && Rc::strong_count(&self.0) == 1).then_some(self.0.copy)
+    }
+
     /// How many inlined calls the debugger has entered, if that is known and some begin right there.
     pub(super) fn entered(&self) -> Option<u32> {
         self.1
@@ -117,6 +122,8 @@ pub(in crate::engine) struct Native<'e> {
     pub(super) fit: Vec<Question>,
     /// How long it may judge, beside what the program takes, which hits of breakpoints are stops.
     pub(super) judges: Duration,
+    /// Whether the end that was met last is a stop at a watchpoint of the user's.
+    pub(super) watched_end: bool,
     pub(super) watched: Option<Watched>,
     /// Numbers of lines, for telling them apart.
     lines: HashMap<(PathBuf, u32), u32>,
@@ -151,6 +158,7 @@ impl<'e> Native<'e> {
             quiet: false,
             fit: Vec::new(),
             judges: Duration::ZERO,
+            watched_end: false,
             watched: None,
             lines: HashMap::new(),
             spots: HashMap::new(),
@@ -290,7 +298,7 @@ impl Machine for Native<'_> {
         if let Until::State(state) = until
             && state.0.copy == from.0.copy
         {
-            return Ok(Passed { count: 0, last: Vec::new(), reached: true, micros: 0, turns: 0 });
+            return Ok(Passed { count: 0, last: Vec::new(), reached: true, micros: 0, turns: 0, handled: 0 });
         }
         // Their statements are looked up in what is mapped there.
         self.frames(from)?;
@@ -327,7 +335,7 @@ impl Machine for Native<'_> {
                 address: address_of(hit.spot),
             })
             .collect();
-        Ok(Passed { count: ran.hits, last, reached, micros: ran.ran_us, turns: ran.turns })
+        Ok(Passed { count: ran.hits, last, reached, micros: ran.ran_us, turns: ran.turns, handled: ran.handled })
     }
 
     fn at_hit(&mut self, from: &State, level: &Level, number: u64) -> Result<State, Failure> {
@@ -379,6 +387,11 @@ impl Machine for Native<'_> {
         self.unwound(at)?;
         let entries = self.engine.served.as_mut().map(|served| served.symbols.entries()).unwrap_or_default();
         Ok(Level::at(entries))
+    }
+
+    fn line(&mut self, pc: u64) -> Option<u32> {
+        let (statement, _) = self.engine.served.as_mut()?.symbols.line_around(pc)?;
+        Some(self.number_of(&statement))
     }
 
     fn closed_line(&mut self, at: &State) -> Result<Option<u32>, Failure> {
@@ -444,9 +457,12 @@ impl Machine for Native<'_> {
             }
         }
         self.engine.look_at_leader(&mut *self.console)?;
+        let held = if self.quiet { Vec::new() } else { self.engine.hold_breakpoints(at.0.copy, &mut *self.console)? };
         self.exchange(at)?;
         tracing::debug!("stands at {}", at.0.at);
-        match self.ask(&Question::StepInstruction)?.0 {
+        let stepped = self.ask(&Question::StepInstruction)?.0;
+        self.engine.switch_breakpoints(&held, true, &mut *self.console)?;
+        match stepped {
             Answer::Went { stop: Some(_), .. } => {
                 let looked = self.engine.look_at_turn(&mut *self.console).map(|_| ());
                 self.standing = Some(at.clone());
@@ -461,7 +477,39 @@ impl Machine for Native<'_> {
 
     fn step(&mut self, until: &Until<State>) -> Result<Moved, Failure> {
         self.engine.cost.replayed += 1;
-        self.fenced(&Question::Step, until)
+        let pc = self.engine.live.registers(None).ok().map(|registers| registers.rip);
+        let served = self.engine.served.as_mut().filter(|served| !served.aide.stops_after_return());
+        let symbols = served.map(|served| &mut served.symbols);
+        // From code without lines a step goes to the end of the function, but gdb makes none where it knows no function.
+        let nameless = pc.zip(symbols).is_some_and(|(pc, symbols)| !symbols.is_named(pc));
+        self.fenced(if nameless { &Question::Finish } else { &Question::Step }, until)
+    }
+
+    fn step_on(&mut self, until: &Until<State>) -> Result<Moved, Failure> {
+        let pc = self.engine.live.registers(None).ok().map(|registers| registers.rip);
+        let symbols = self.engine.served.as_mut().map(|served| &mut served.symbols);
+        let begins = pc.zip(symbols).map(|(pc, symbols)| symbols.beginnings_of_moved(pc)).unwrap_or_default();
+        if begins.is_empty() {
+            return self.step(until);
+        }
+        let returned = self.here()?;
+        let moved = self.step(until)?;
+        let end = match moved {
+            Moved::End => until.clone(),
+            Moved::Stop(_) => Until::State(self.here()?),
+        };
+        let level = Level::at(begins);
+        let first = if self.pass(&returned, &end, &level, 1, None)?.count > 0 {
+            self.at_hit(&returned, &level, 1)?
+        } else {
+            match end {
+                Until::State(state) if moved != Moved::End => state,
+                _ => return Ok(Moved::End),
+            }
+        };
+        self.stand(&first)?;
+        let frame = self.frames(&first)?.first().copied();
+        frame.map(Moved::Stop).ok_or_else(|| self.astray("the place behind a call has no frame"))
     }
 
     fn finish(&mut self, until: &Until<State>) -> Result<Moved, Failure> {

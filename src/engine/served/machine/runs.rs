@@ -13,7 +13,7 @@ use crate::backends::symbols::{Rule, Statement};
 use crate::engine::Failure;
 use crate::engine::live::Woke;
 use crate::engine::served::Replayed;
-use crate::history::entry::Reason;
+use crate::history::entry::{Reason, Stop};
 use crate::search::native::{After, Level, Machine, Moved, Until};
 
 /// Places that are met often, at most.
@@ -271,6 +271,8 @@ impl Native<'_> {
         };
         let deadline = fence.is_some().then(|| Instant::now() + self.patience(span) + self.judges);
         let answer = self.ask_until(question, deadline);
+        let is_watchpoint = |stop: &Stop| stop.reason == Reason::Watchpoint;
+        self.watched_end = matches!(&answer, Ok((Answer::Went { stop: Some(stop), .. }, true)) if is_watchpoint(stop));
         self.engine
             .live
             .fence(None, Vec::new(), None)
@@ -283,6 +285,12 @@ impl Native<'_> {
         self.quiet = true;
         let questions = self.engine.served.as_ref().map(|served| served.aide.quiet()).unwrap_or_default();
         self.make_fit(questions)
+    }
+
+    /// Has steps of the copy let all threads go, whatever the user has set: in a search they take the turns that they took.
+    pub(in crate::engine::served) fn free_threads(&mut self, several: bool) -> Result<(), Failure> {
+        let free = self.engine.served.as_ref().and_then(|served| served.aide.lock(None));
+        self.make_fit(free.filter(|_| several).into_iter().collect())
     }
 
     /// Makes it fit in this way, and whichever copy takes its place.

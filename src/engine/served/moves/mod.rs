@@ -153,8 +153,9 @@ impl Engine {
         {
             served.symbols.set_folders(&folders);
         }
+        let threads = self.has_threads();
         let mut search = Native::new(self, console, inputs, (debugger, prompt));
-        let found = prepare(&mut search).and_then(|prepared| {
+        let found = search.free_threads(threads).and_then(|()| prepare(&mut search)).and_then(|prepared| {
             let entered = if plan.copy.is_some() { search.entered_here()? } else { None };
             let field = search.lay_out(plan, entered)?;
             work(&mut search, prepared, &field)
@@ -177,9 +178,11 @@ impl Engine {
         let Destination { state, point: anchor, inputs, same, anchor: behind } = found.destination;
         // The debugger of the present, which has seen nothing of the search.
         self.start_copy(debugger, &prompt)?;
-        let muted = self.mute(found.spent, console)?;
+        let muted = self.mute(&found.spent, console)?;
         let held = self.hold_breakpoints(state.copy(), console)?;
         self.look_at_leader(console)?;
+        let locked = self.unlock_threads(console)?;
+        self.count_passed(&found.spent, console)?;
         let lost = self.live.exchange(state.copy());
         self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
         let again = self.served.as_ref().map(|served| served.aide.look_again()).unwrap_or_default();
@@ -193,13 +196,23 @@ impl Engine {
         for question in again {
             self.ask_served(&question, None, console)?;
         }
-        let (stop, shown) = self.look_at_turn(console)?.unwrap_or((stop, shown));
+        let (stop, shown) = match self.look_at_turn(console)? {
+            Some(turned) => {
+                // It was told of the stop of another thread, and would stop at a breakpoint once more at which this one stands.
+                let lost = self.live.exchange(state.copy());
+                self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
+                self.ask_served(&Question::StepInstruction, None, console)?;
+                turned
+            }
+            None => (stop, shown),
+        };
         self.switch_breakpoints(&held, true, console)?;
         let (stop, shown) = match state.entered() {
             Some(entered) => self.show_entered(&state, entered, console)?.unwrap_or((stop, shown)),
             None => (stop, shown),
         };
         self.unmute(muted, console)?;
+        self.lock_threads(locked, console)?;
         let mut stop = Stop { reason: crate::history::entry::Reason::Step, ..stop };
         self.deepen(&mut stop, console);
         let point = self.execution.landed(anchor, stop.clone(), inputs);
@@ -216,8 +229,18 @@ impl Engine {
         }
         self.timeline.append(line, Effect::Moves, Origin::User, point, Some(stop));
         self.checkpoint_prompt(true, true, console);
+        // The place has a checkpoint of its own now.
+        for copy in found.spent.into_states().chain([state]).filter_map(State::into_dropped) {
+            self.live.drop_copy(copy).ok();
+        }
         let mut report = self.arrived(point);
         report.notes.extend(found.notes);
+        if let Some(served) = &mut self.served
+            && let Some(note) = served.aide.remembers(&held)
+            && !std::mem::replace(&mut served.told_of_watched, true)
+        {
+            report.notes.push(note.to_owned());
+        }
         report.incomplete = found.incomplete;
         report.result = found.result;
         Ok(report)

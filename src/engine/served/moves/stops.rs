@@ -21,10 +21,27 @@ const JUDGED: Duration = Duration::from_millis(20);
 /// What the user's breakpoints have become by being hit.
 #[derive(Default)]
 pub(in crate::engine::served) struct Spent {
-    /// How many hits they ignore from now on.
+    /// How many hits they ignore from now on, before those that a landing makes.
     ignored: BTreeMap<String, u64>,
+    /// Stops on the way, each with how often there was one like it.
+    passed: Vec<Passed>,
     /// They stop once, and have.
     gone: Vec<String>,
+}
+
+impl Spent {
+    /// The states of stops on the way.
+    pub(super) fn into_states(self) -> impl Iterator<Item = State> {
+        self.passed.into_iter().map(|passed| passed.state)
+    }
+}
+
+/// A stop that was gone back over to another: it is a hit of the breakpoints there.
+struct Passed {
+    state: State,
+    address: u64,
+    hit: Vec<String>,
+    times: u64,
 }
 
 /// What is to be given back to the debugger's breakpoints after a landing.
@@ -68,14 +85,25 @@ impl Native<'_> {
         let stopping = breakpoints.into_iter().filter(|one| !one.goes_on).collect();
         let mut stops = Stops { breakpoints: stopping, spent: Spent::default() };
         let mut landing: Option<Landing<State>> = None;
+        // The breakpoints that were hit there, if it is a stop.
+        let mut last: Option<Vec<String>> = None;
         let mut done = 0;
         while done < n && !stops.breakpoints.is_empty() {
             let seen = landing.as_ref().map(|landing| field.until(landing));
             let field = seen.as_ref().unwrap_or(field);
             let level = stops.level();
+            let here = match &field.present {
+                Until::State(state) => Some(state.copy()),
+                Until::End => None,
+            };
             let found = over_runs(self, &field.ground(), |search, from, until| {
                 if !stops.plain() {
-                    return search.last_debugger_stop(from, until, &stops.breakpoints);
+                    let last = search.last_debugger_stop(from, until, &stops.breakpoints)?;
+                    return Ok(match until {
+                        // The stop at which the stretch ends, to which the last one led that was looked at.
+                        Until::State(end) if search.watched_end && Some(end.copy()) != here => Some(end.clone()),
+                        _ => last,
+                    });
                 }
                 match last_hit(search, from, until, &level)? {
                     Some(state) => Ok(Some(state)),
@@ -86,10 +114,14 @@ impl Native<'_> {
                 }
             })?;
             let Some(found) = found else { break };
-            done += u32::from(self.spend_hit(&found.state, &mut stops)?);
-            landing = Some(found);
+            let counted = self.spend_hit(&found.state, &mut stops)?;
+            done += u32::from(counted.is_some());
+            if let Some((landing, hit)) = landing.take().zip(last.take()) {
+                self.pass_stop(landing.state, hit, &mut stops.spent)?;
+            }
+            (landing, last) = (Some(found), counted);
         }
-        let spent = stops.spent;
+        let mut spent = stops.spent;
         if done == n
             && let Some(landing) = landing
         {
@@ -103,25 +135,35 @@ impl Native<'_> {
                 if at_start && let Some(landing) = landing {
                     return Ok(Gone { landing, done, fell_back: false, spent });
                 }
+                if let Some((landing, hit)) = landing.zip(last) {
+                    self.pass_stop(landing.state, hit, &mut spent)?;
+                }
                 Ok(Gone { landing: Landing { state, anchor }, done: done + 1, fell_back: true, spent })
             }
             None => Err(self.engine.failure(NO_EARLIER)),
         }
     }
 
-    /// Notes what a hit makes of the breakpoints that are hit: whether it is a stop.
-    fn spend_hit(&mut self, at: &State, stops: &mut Stops) -> Result<bool, Failure> {
-        if stops.breakpoints.iter().all(|one| one.ignored == 0 && !one.once) {
-            return Ok(true);
-        }
-        let hit = self.hit_there(at, &stops.breakpoints)?;
+    /// Notes what a hit makes of the breakpoints that are hit: which they are, if it is a stop.
+    fn spend_hit(&mut self, at: &State, stops: &mut Stops) -> Result<Option<Vec<String>>, Failure> {
         let Stops { breakpoints, spent } = stops;
+        let instruction = self.instruction(at)?;
+        let there = || breakpoints.iter().filter(|one| one.addresses.contains(&instruction));
+        // Where there is one only, it is that.
+        let alone = there().count() == 1 && there().all(|one| one.ignored == 0 && !one.once);
+        let hit = match there().next() {
+            Some(one) if alone => vec![one.number.clone()],
+            _ => self.hit_there(at, breakpoints)?,
+        };
         // What is no breakpoint of an instruction, but a watchpoint say, is a stop.
         let stopping = hit.is_empty() || breakpoints.iter().any(|one| one.ignored == 0 && hit.contains(&one.number));
+        let counts = self.engine.served.as_ref().is_some_and(|served| served.aide.hits_by_landing());
         for one in breakpoints.iter_mut().filter(|one| hit.contains(&one.number)) {
-            if one.ignored > 0 && !stopping {
+            if one.ignored > 0 {
                 one.ignored -= 1;
-                spent.ignored.insert(one.number.clone(), one.ignored);
+                // At a stop the debugger does that itself.
+                let left = spent.ignored.entry(one.number.clone()).or_insert(one.ignored + 1);
+                *left -= u64::from(!(stopping && counts));
             }
         }
         let once = |one: &BreakpointFact| one.once && one.ignored == 0 && hit.contains(&one.number);
@@ -130,7 +172,17 @@ impl Native<'_> {
             spent.gone.push(one.number);
             self.make_fit(forget)?;
         }
-        Ok(stopping)
+        Ok(stopping.then_some(hit))
+    }
+
+    /// Notes a stop that is gone back over. One state stands for all like it.
+    fn pass_stop(&mut self, state: State, hit: Vec<String>, spent: &mut Spent) -> Result<(), Failure> {
+        let address = self.instruction(&state)?;
+        match spent.passed.iter_mut().find(|known| known.address == address && known.hit == hit) {
+            Some(known) => known.times += 1,
+            None => spent.passed.push(Passed { state, address, hit, times: 1 }),
+        }
+        Ok(())
     }
 
     /// Whether a copy that was taken on the way was taken right where it is to be gone back from.
@@ -197,9 +249,24 @@ impl Native<'_> {
 }
 
 impl Engine {
+    /// Has the debugger that is to land count the stops that were gone back over.
+    pub(super) fn count_passed(&mut self, spent: &Spent, console: &mut dyn Console) -> Result<(), Failure> {
+        if !self.served.as_ref().is_some_and(|served| served.aide.hits_by_landing()) {
+            return Ok(());
+        }
+        for Passed { state, times, .. } in &spent.passed {
+            for _ in 0..*times {
+                let lost = self.live.exchange(state.copy());
+                self.lost.extend(lost.map_err(|error| self.failed("restoring a state of the program", &error))?);
+                self.ask_served(&Question::StepInstruction, None, console)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Has the breakpoints of the debugger that is to land ignore what they still have to, and do nothing when it lands on one: the
     /// user has not come there by going forward, and what goes on would leave the place.
-    pub(super) fn mute(&mut self, spent: Spent, console: &mut dyn Console) -> Result<Muted, Failure> {
+    pub(super) fn mute(&mut self, spent: &Spent, console: &mut dyn Console) -> Result<Muted, Failure> {
         let Some(aide) = self.served.as_ref().map(|served| &served.aide) else {
             return Ok(Muted { commands: Vec::new(), gone: Vec::new() });
         };
@@ -222,7 +289,7 @@ impl Engine {
         }
         // What goes with its stop takes its commands along.
         commands.retain(|(number, _)| !spent.gone.contains(number));
-        Ok(Muted { commands, gone: if hits { Vec::new() } else { spent.gone } })
+        Ok(Muted { commands, gone: if hits { Vec::new() } else { spent.gone.clone() } })
     }
 
     /// Gives back what was taken from the breakpoints, and takes away those that have stopped once.
