@@ -151,15 +151,20 @@ impl Supervisor {
         }
     }
 
-    /// Whether a call that a thread is let into keeps nobody waiting, so that its end can be waited for at once. Where such calls
-    /// follow each other closely, the thread and we go on one processor.
+    /// A call has come to us that is noted, or answered. Where such calls follow each other closely, the process and we go on one
+    /// processor.
+    pub(in crate::supervisor) fn count_call(&mut self, tid: Pid) {
+        if self.recording.are_dense()
+            && let Some(pid) = self.tasks.get(&tid).map(|task| task.pid)
+        {
+            self.pin_process(pid);
+        }
+    }
+
+    /// Whether a call that a thread is let into keeps nobody waiting, so that its end can be waited for at once.
     pub(in crate::supervisor) fn ends_at_once(&mut self, tid: Pid) -> bool {
         let Some(task) = self.tasks.get(&tid) else { return false };
         let short = task.pending.as_ref().is_some_and(|pending| pending.short);
-        let pid = task.pid;
-        if short && self.recording.are_dense() {
-            self.pin_process(pid);
-        }
         short && (!self.is_served(tid) || !self.steps(tid))
     }
 
@@ -265,15 +270,15 @@ impl Supervisor {
             }
             _ => {}
         }
-        if call.shape.class == Class::Process || row.name == "sched_getaffinity" {
-            // It would inherit that, or tell of it.
-            self.unpin();
-        }
         if call.shape.class == Class::Process {
             match ids(&thread, row, &arguments).thread {
                 true => call.short = true,
                 false => call.effect = Some("a child process".into()),
             }
+        }
+        if call.shape.class == Class::Process && !call.short || row.name == "sched_getaffinity" {
+            // It would inherit that, or tell of it.
+            self.unpin();
         }
         if !aside {
             return Concern::Notes(call);

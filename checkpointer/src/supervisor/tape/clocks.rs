@@ -213,7 +213,7 @@ impl Supervisor {
 
     /// A fresh copy is about to run, whose buffer is that of another time, or another program, whose buffer is new.
     pub(in crate::supervisor) fn set_clocks_up(&mut self) {
-        self.recording.calls_are = None;
+        self.recording.tell_anew();
         let Some((leader, thread)) = self.clocked() else { return };
         self.recording.mark.loaded = None;
         if self.recording.mark.live {
@@ -255,7 +255,11 @@ impl Supervisor {
         // A line editor in the process reads these, and is told by its code.
         let others = if rule.is_shared() && mode != ClockMode::Plain { ClockMode::Trapped } else { mode };
         let closed = self.recording.mark.loaded.is_some_and(|loaded| loaded.closed);
-        raw::write_remote(leader, MODES, &modes(mode, others, rule, closed));
+        let words = modes(mode, others, rule, closed);
+        if self.recording.clocks_are.as_deref() != Some(&*words) {
+            raw::write_remote(leader, MODES, &words);
+            self.recording.clocks_are = Some(words);
+        }
     }
 
     /// A stopped thread may be in the middle of an entry, which nobody may see: it is brought to the end of the function. What

@@ -56,7 +56,11 @@ impl Supervisor {
         let Ok(listed) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return };
         let numbers: Vec<i32> = listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         // A number that has been closed may come to stand for something else.
-        self.recording.mark.kinds.retain(|number, _| numbers.contains(number));
+        let closed: Vec<i32> =
+            self.recording.mark.kinds.keys().copied().filter(|number| !numbers.contains(number)).collect();
+        for number in closed {
+            self.note_kind(pid, number, None);
+        }
         for number in numbers {
             self.kind(pid, number);
         }

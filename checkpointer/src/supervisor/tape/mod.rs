@@ -190,6 +190,8 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) clocks: bool,
     /// What becomes of calls that the process can make itself, once it has been told.
     calls_are: Option<crate::raw::ClockMode>,
+    /// What it has been told of its readings of clocks, likewise.
+    clocks_are: Option<Vec<u8>>,
     /// Readings of clocks by a debugger in the process are told by their callers.
     told: bool,
     mark: Mark,
@@ -245,6 +247,7 @@ impl Recording {
             served: false,
             clocks: false,
             calls_are: None,
+            clocks_are: None,
             told: false,
             mark: Mark::default(),
             lines: Vec::new(),
@@ -320,7 +323,7 @@ impl Recording {
     /// A process runs that is at this place.
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
-        self.calls_are = None;
+        self.tell_anew();
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         if self.mark.live {
@@ -331,7 +334,7 @@ impl Recording {
     /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
-        self.calls_are = None;
+        self.tell_anew();
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         self.mark.live = false;
@@ -339,10 +342,15 @@ impl Recording {
         tracing::debug!("from tick {} on", self.mark.schedule.tick);
     }
 
+    /// Another process runs, or another program: it is to be told again what becomes of its calls.
+    fn tell_anew(&mut self) {
+        (self.calls_are, self.clocks_are) = (None, None);
+    }
+
     /// Another program: nothing is noted of it yet.
     pub(in crate::supervisor) fn begin_anew(&mut self) {
         self.timers_due = None;
-        self.calls_are = None;
+        self.tell_anew();
         self.on = false;
         self.mark = Mark::default();
         self.loops.clear();

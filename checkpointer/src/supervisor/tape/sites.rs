@@ -297,7 +297,7 @@ impl Supervisor {
     /// Notes in the recorded process what a descriptor stands for.
     pub(super) fn note_kind(&mut self, pid: Pid, number: i32, kind: Option<Kind>) {
         let rule = self.recording.rule();
-        let (ready, still) = match &kind {
+        let bits_of = |kind: Option<&Kind>| match kind {
             Some(Kind::Still) => (false, true),
             Some(Kind::Noted { regular: true, name, .. }) => {
                 // Files of the kernel's own may wait for news.
@@ -306,12 +306,15 @@ impl Supervisor {
             Some(Kind::Noted { held, .. }) => (rule == Rule::Exact && held.is_endless(), false),
             _ => (false, false),
         };
-        match kind {
+        let (ready, still) = bits_of(kind.as_ref());
+        let former = match kind {
             Some(kind) => self.recording.mark.kinds.insert(number, kind),
             None => self.recording.mark.kinds.remove(&number),
         };
         let bit = u64::try_from(number).unwrap_or(u64::MAX);
-        if !self.recording.clocks || bit >= NOTED_DESCRIPTORS {
+        // Those of a descriptor that has had none are not set.
+        let changes = former.is_some_and(|former| bits_of(Some(&former)) != (false, false)) || ready || still;
+        if !self.recording.clocks || bit >= NOTED_DESCRIPTORS || !changes {
             return;
         }
         for (bits, set) in [(READY_DESCRIPTORS, ready), (STILL_DESCRIPTORS, still)] {
