@@ -521,7 +521,8 @@ impl Supervisor {
         counter.give(&mut injector, &gifts)?;
         injector.finish()?;
         for one in made {
-            let kind = Kind::Noted { held: Rc::clone(&one.held), regular: one.regular, name: Rc::clone(&one.name) };
+            let (held, name) = (Rc::clone(&one.held), Rc::clone(&one.name));
+            let kind = Kind::Noted { held, regular: one.regular, name, tries: one.tries };
             self.note_kind(pid, one.number, Some(kind));
         }
         Ok(())
@@ -602,12 +603,17 @@ impl Supervisor {
         if result >= 0 && is_about_locks(asked.number, &asked.arguments) {
             self.note_lock(pid, asked.arguments[0] as i32);
         }
+        #[allow(clippy::cast_possible_truncation)]
+        if result >= 0 && matches!(row.name, "fcntl" | "ioctl") {
+            self.look_at_flags(pid, asked.arguments[0] as i32);
+        }
         let mut made = Vec::new();
         let mut still = false;
         for number in numbers {
             match self.kind(pid, number) {
-                Some(Kind::Noted { held, regular, name }) => {
-                    made.push(Made { number, close_on_exec: closes_on_exec(pid, number), held, regular, name });
+                Some(Kind::Noted { held, regular, name, tries }) => {
+                    let close_on_exec = closes_on_exec(pid, number);
+                    made.push(Made { number, close_on_exec, held, regular, name, tries });
                 }
                 Some(Kind::Still) => still = true,
                 _ if is_open(row) => return,

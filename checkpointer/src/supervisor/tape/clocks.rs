@@ -140,7 +140,7 @@ impl Supervisor {
     /// The files that calls in a buffer were made on.
     fn files_of(&self, bytes: &[u8]) -> Vec<Used> {
         let used = |number| match self.recording.mark.kinds.get(&number) {
-            Some(Kind::Noted { held, regular: true, name }) => {
+            Some(Kind::Noted { held, name, .. }) => {
                 Some(Used { number, held: Rc::clone(held), name: Rc::clone(name) })
             }
             _ => None,

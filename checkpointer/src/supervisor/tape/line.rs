@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::held::Held;
+use super::kinds::Tries;
 use super::records::{Record, Used};
 use super::schedule::Turn;
 use super::signals::Noted;
@@ -22,6 +23,7 @@ pub(super) struct Made {
     pub held: Held,
     pub regular: bool,
     pub name: Rc<str>,
+    pub tries: Tries,
 }
 
 /// What a call is known by.

@@ -17,14 +17,21 @@ use super::records::sum_of;
 use crate::inject::PAGE;
 use crate::inject::injector::{read_memory, write_memory};
 use crate::ptrace::{Change, change};
-use crate::raw::{self, CALL_MODE, CLOCK_BUFFER, ClockMode, NOTED_DESCRIPTORS, READY_DESCRIPTORS, STILL_DESCRIPTORS};
+use crate::raw::{
+    self, CALL_MODE, CLOCK_BUFFER, ClockMode, NOTED_DESCRIPTORS, READY_DESCRIPTORS, RECEIVING_DESCRIPTORS,
+    SENDING_DESCRIPTORS, STILL_DESCRIPTORS,
+};
 use crate::record::reads::JUMPS;
 use crate::record::vdso::IMAGE;
 use crate::rsp::target::{Caught, Motion};
 use crate::syscalls::Class;
 
-/// Where the code is: on the second page of those from which calls pass the filter.
+/// Where the code is: on pages behind that of the clocks, from which calls pass the filter, too.
 pub(super) const CODE: u64 = IMAGE + PAGE;
+
+/// Bytes of those pages.
+#[cfg(test)]
+const ROOM: u64 = crate::record::vdso::IMAGE_SIZE - PAGE;
 
 /// Bytes of a jump in our page.
 const JUMP: usize = 32;
@@ -297,27 +304,32 @@ impl Supervisor {
     /// Notes in the recorded process what a descriptor stands for.
     pub(super) fn note_kind(&mut self, pid: Pid, number: i32, kind: Option<Kind>) {
         let rule = self.recording.rule();
-        let bits_of = |kind: Option<&Kind>| match kind {
-            Some(Kind::Still) => (false, true),
+        // Which it is among: those that never keep anybody waiting, those that do not change, those that are tried.
+        let sets_of = |kind: Option<&Kind>| match kind {
+            Some(Kind::Still) => [false, true, false, false],
             Some(Kind::Noted { regular: true, name, .. }) => {
                 // Files of the kernel's own may wait for news.
-                (!["/proc/", "/sys/"].iter().any(|folder| name.starts_with(folder)), false)
+                let ready = !["/proc/", "/sys/"].iter().any(|folder| name.starts_with(folder));
+                [ready, false, false, false]
             }
-            Some(Kind::Noted { held, .. }) => (rule == Rule::Exact && held.is_endless(), false),
-            _ => (false, false),
+            Some(Kind::Noted { held, tries, .. }) => {
+                [rule == Rule::Exact && held.is_endless(), false, tries.receives, tries.sends]
+            }
+            _ => [false; 4],
         };
-        let (ready, still) = bits_of(kind.as_ref());
+        let sets = sets_of(kind.as_ref());
         let former = match kind {
             Some(kind) => self.recording.mark.kinds.insert(number, kind),
             None => self.recording.mark.kinds.remove(&number),
         };
         let bit = u64::try_from(number).unwrap_or(u64::MAX);
-        // Those of a descriptor that has had none are not set.
-        let changes = former.is_some_and(|former| bits_of(Some(&former)) != (false, false)) || ready || still;
+        // One of which nothing was known is in none.
+        let changes = sets != former.as_ref().map_or([false; 4], |former| sets_of(Some(former)));
         if !self.recording.clocks || bit >= NOTED_DESCRIPTORS || !changes {
             return;
         }
-        for (bits, set) in [(READY_DESCRIPTORS, ready), (STILL_DESCRIPTORS, still)] {
+        let places = [READY_DESCRIPTORS, STILL_DESCRIPTORS, RECEIVING_DESCRIPTORS, SENDING_DESCRIPTORS];
+        for (bits, set) in places.into_iter().zip(sets) {
             let mut byte = [0u8];
             let place = bits + bit / 8;
             if raw::read_remote(pid, place, &mut byte) == byte.len() {
@@ -390,7 +402,7 @@ mod tests {
 
     #[test]
     fn the_code_has_its_page() {
-        assert!(raw::call_code().len() as u64 <= PAGE, "{}", raw::call_code().len());
+        assert!(raw::call_code().len() as u64 <= ROOM, "{}", raw::call_code().len());
         assert!(crate::record::vdso::image(raw::clock_functions()).len() as u64 <= PAGE);
         for exit in raw::call_exits() {
             #[allow(clippy::cast_possible_truncation)]
