@@ -94,7 +94,7 @@ impl Supervisor {
         match what {
             Change::Exec => self.loaded(tid),
             Change::Ending => {
-                if self.recorded_leader() == Some(tid) {
+                if self.recorded_leader() == self.tasks.get(&tid).map(|task| task.pid) {
                     self.sync_clocks();
                 }
                 if self.is_served(tid) {
@@ -346,6 +346,7 @@ impl Supervisor {
         });
         self.recording.clocks = installed.is_ok();
         self.served.sites = Default::default();
+        self.recording.forget_search();
         self.set_clocks_up();
         if let Err(why) = installed {
             tracing::info!("process {tid} reads clocks by system calls: {why}");

@@ -158,7 +158,9 @@ impl Supervisor {
             let real = self.real_id(next);
             self.end_wait(real, next, -i64::from(libc::ETIMEDOUT));
         }
+        self.sync_clocks();
         self.recording.schedule().turn_to(next);
+        self.take_buffer();
     }
 
     /// The loop that a stopped thread goes round, if that changes nothing.

@@ -94,9 +94,10 @@ impl Supervisor {
         }
     }
 
-    /// Gives a program that the debugger has let go, and of which nothing is heard, what it had.
+    /// Gives a program that has been let go, and of which nothing is heard, what it had.
     pub(in crate::supervisor) fn unpin_what_runs(&mut self) {
-        if self.served.running && self.running.is_none() {
+        let goes = self.served.running || self.program.is_none();
+        if goes && self.running.is_none() {
             self.unpin();
         }
     }

@@ -151,11 +151,11 @@ impl Supervisor {
         }
     }
 
-    /// A call has come to us that is noted, or answered. Where such calls follow each other closely, the process and we go on one
-    /// processor.
+    /// A call has come to us. Where such calls of the recorded process follow each other closely, it and we go on one processor.
     pub(in crate::supervisor) fn count_call(&mut self, tid: Pid) {
-        if self.recording.are_dense()
-            && let Some(pid) = self.tasks.get(&tid).map(|task| task.pid)
+        let pid = self.tasks.get(&tid).map(|task| task.pid);
+        if let Some(pid) = pid.filter(|pid| self.recorded_leader() == Some(*pid))
+            && self.recording.are_dense()
         {
             self.pin_process(pid);
         }
@@ -322,7 +322,7 @@ impl Supervisor {
         loop {
             let mark = &self.recording.mark;
             let at = place(&mark.at, known);
-            let found = mark.line.borrow().find(known, at, mark.into, &asked, rule);
+            let found = mark.line.borrow().find(known, at, place(&mark.into, known), &asked, rule);
             match found {
                 Found::Same(index, entry) => return self.again(tid, pid, registers, call, index, &entry),
                 Found::Record(index, end, record) => {
@@ -369,7 +369,8 @@ impl Supervisor {
 
     /// Goes over to a line that has shared everything until here and has this call; false if there is none.
     fn change_line(&mut self, thread: i32, at: usize, asked: &Asked, rule: Rule) -> bool {
-        let (here, into) = (Rc::clone(&self.recording.mark.line), self.recording.mark.into);
+        let here = Rc::clone(&self.recording.mark.line);
+        let into = place(&self.recording.mark.into, thread);
         let found = self.recording.lines.iter().filter(|other| !Rc::ptr_eq(other, &here)).find_map(|other| {
             let line = other.borrow();
             let shared = line.shares(&here.borrow(), &self.recording.mark.at);
@@ -380,7 +381,7 @@ impl Supervisor {
         let Some((other, index, rest)) = found else { return false };
         self.recording.mark.line = other;
         self.recording.mark.at.insert(thread, index);
-        self.recording.mark.into = rest;
+        self.recording.mark.into.insert(thread, rest);
         self.recording.mark.loaded = None;
         true
     }

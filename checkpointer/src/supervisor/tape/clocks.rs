@@ -3,8 +3,8 @@
 //! buffer; it is emptied into the notes at the next stop that matters, and filled from them when the thread comes to such an entry.
 //! So a place in the notes may be in the middle of one.
 //!
-//! The buffer has no room for more than one thread: a process that has more makes its calls for us to see, as it does when the
-//! buffer is full or has something else next.
+//! The buffer has room for one thread: of several it is that of the one whose turn it is, which nobody leaves in the middle of an entry.
+//! Calls are made for us to see when the buffer is full or has something else next.
 
 use std::rc::Rc;
 
@@ -18,6 +18,7 @@ use super::line::{Asked, Entry, Rule, place};
 use super::own_readings::OwnCallers;
 use super::records::{Record, Used};
 use super::sites;
+use crate::supervisor::tasks::Task;
 use crate::inject::injector::{Injector, write_memory};
 use crate::inject::{InjectError, PAGE, Remote};
 use crate::ptrace::{Change, change};
@@ -64,6 +65,10 @@ pub(in crate::supervisor) fn install(tid: Pid) -> Result<(), InjectError> {
     injector.finish()
 }
 
+/// A search for how a process tells a debugger's own readings of clocks. It takes a while to read an interpreter, which meanwhile gets
+/// to its first prompt.
+pub(super) type Search = (Pid, std::thread::JoinHandle<Option<OwnCallers>>);
+
 fn modes(clocks: ClockMode, others: ClockMode, rule: Rule, closed: bool) -> Vec<u8> {
     let sharing = match rule {
         Rule::Exact => 0,
@@ -76,7 +81,7 @@ fn modes(clocks: ClockMode, others: ClockMode, rule: Rule, closed: bool) -> Vec<
 
 /// Whether the process tells a debugger's own readings of clocks by their callers. Finds out how, if it `should` and nobody has tried:
 /// that stands in its memory, so copies have it.
-fn tells_own(leader: Pid, should: bool) -> bool {
+fn tells_own(leader: Pid, should: bool, search: &mut Option<Search>) -> bool {
     const TRIED: u64 = 1;
     let mut known = [0u8; 8];
     if raw::read_remote(leader, OWN_CALLERS, &mut known) < known.len() {
@@ -86,25 +91,57 @@ fn tells_own(leader: Pid, should: bool) -> bool {
     if known != 0 || !should {
         return known > TRIED;
     }
-    let found = OwnCallers::of(leader);
+    let searched = search.take().filter(|(pid, _)| *pid == leader).map(|(_, search)| search.join());
+    let found = searched.and_then(Result::ok).unwrap_or_else(|| OwnCallers::of(leader));
     tracing::debug!("a debugger's own readings of clocks in {leader} are told by {found:x?}");
     let words = found.as_ref().map_or_else(|| TRIED.to_ne_bytes().to_vec(), OwnCallers::bytes);
     write_memory(leader, OWN_CALLERS, &words).is_ok() && found.is_some()
 }
 
 impl Supervisor {
-    /// The recorded process, and its thread if there is only one.
+    /// The recorded process has mapped its libraries: an interpreter among them is looked at from now on.
+    pub(super) fn search_own_callers(&mut self, leader: Pid) {
+        if !self.recording.served {
+            self.recording.search = Some((leader, std::thread::spawn(move || OwnCallers::of(leader))));
+        }
+    }
+
+    /// The recorded process, and the thread whose buffer that is: the only one, or the one whose turn it is.
     fn clocked(&self) -> Option<(Pid, Option<Pid>)> {
         let leader = self.recorded_leader().filter(|_| self.recording.clocks)?;
         let mut threads = self.tasks.iter().filter(|(_, task)| task.pid == leader).map(|(tid, _)| *tid);
         let first = threads.next()?;
-        Some((leader, threads.next().is_none().then_some(first)))
+        if threads.next().is_none() {
+            return Some((leader, Some(first)));
+        }
+        let current = self.takes_turns(leader).then_some(self.recording.mark.schedule.current).flatten();
+        Some((leader, current.map(|current| self.real_id(current)).filter(|tid| self.tasks.contains_key(tid))))
+    }
+
+    /// Whether a thread's calls and readings of clocks can be noted in the process: nobody else runs there.
+    pub(super) fn has_buffer(&self, tid: Pid) -> bool {
+        self.clocked().is_some_and(|(_, thread)| thread == Some(tid))
+    }
+
+    /// It is another thread's turn: the buffer is its own from here on.
+    pub(in crate::supervisor) fn take_buffer(&mut self) {
+        let Some((_, Some(thread))) = self.clocked() else { return };
+        if !self.tasks.get(&thread).is_some_and(Task::is_stopped) {
+            return;
+        }
+        self.recording.mark.loaded = None;
+        if !self.recording.mark.live {
+            let known = self.virtual_id(thread);
+            self.load_clocks(known);
+        }
+        self.tune_clocks();
     }
 
     /// Brings the place in the notes up to what has been read without a stop.
     pub(in crate::supervisor) fn sync_clocks(&mut self) {
         let Some((leader, Some(thread))) = self.clocked() else { return };
-        if !self.recording.on {
+        // One that runs may be in the middle of an entry.
+        if !self.recording.on || !self.tasks.get(&thread).is_some_and(Task::is_stopped) {
             return;
         }
         let mut header = [0u8; 8];
@@ -133,7 +170,7 @@ impl Supervisor {
         if used >= all {
             self.advance(known, at + 1);
         } else {
-            self.recording.mark.into = used;
+            self.recording.mark.into.insert(known, used);
         }
     }
 
@@ -151,7 +188,7 @@ impl Supervisor {
     /// A thread has come to a place in the notes.
     pub(super) fn advance(&mut self, thread: i32, at: usize) {
         self.recording.mark.at.insert(thread, at);
-        self.recording.mark.into = 0;
+        self.recording.mark.into.remove(&thread);
         self.load_clocks(thread);
         if self.recording.served {
             // A signal may be what comes next, before any call.
@@ -166,7 +203,7 @@ impl Supervisor {
             return self.advance(thread, at + 1);
         }
         self.recording.mark.at.insert(thread, at);
-        self.recording.mark.into = into;
+        self.recording.mark.into.insert(thread, into);
         self.recording.mark.loaded = None;
         self.load_clocks(thread);
     }
@@ -191,7 +228,7 @@ impl Supervisor {
             return;
         }
         let bytes = bytes.unwrap_or_default();
-        let used = self.recording.mark.into as u64;
+        let used = place(&self.recording.mark.into, known) as u64;
         if !bytes.is_empty() {
             raw::write_remote(leader, CLOCK_BUFFER + CLOCK_HEADER, &bytes);
         }
@@ -202,7 +239,7 @@ impl Supervisor {
 
     /// The process has come to the end of the notes: from here on its buffer is written to.
     pub(super) fn empty_clocks(&mut self) {
-        self.recording.mark.into = 0;
+        self.recording.mark.into.clear();
         self.recording.mark.loaded = None;
         if let Some((leader, _)) = self.clocked() {
             let words = [0, CAPACITY].map(u64::to_ne_bytes);
@@ -234,8 +271,9 @@ impl Supervisor {
         let mode = if !self.recording.on || aside {
             ClockMode::Plain
         } else if thread.is_none() {
+            // Nobody runs.
             self.recording.mark.loaded = None;
-            ClockMode::Trapped
+            return;
         } else if self.recording.mark.live {
             ClockMode::Record
         } else {
@@ -250,7 +288,7 @@ impl Supervisor {
 
     pub(super) fn set_clock_mode(&mut self, mode: ClockMode) {
         let Some((leader, _)) = self.clocked() else { return };
-        self.recording.told = !self.recording.served && tells_own(leader, mode != ClockMode::Plain);
+        self.recording.told = !self.recording.served && tells_own(leader, mode != ClockMode::Plain, &mut self.recording.search);
         let rule = self.recording.rule();
         // A line editor in the process reads these, and is told by its code.
         let others = if rule.is_shared() && mode != ClockMode::Plain { ClockMode::Trapped } else { mode };

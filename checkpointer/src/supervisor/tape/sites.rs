@@ -39,11 +39,15 @@ const JUMP: usize = 32;
 /// Bytes of `jmp` with a distance.
 const NEAR: usize = 5;
 
-/// `xor eax, eax; syscall; cmp rax, -4096; ja; ret` of read(2), but for where `ja` goes.
-const READ: ([u8; 11], u8) = ([0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77], 0xc3);
+/// `xor eax, eax; syscall; cmp rax, -4096; ja` of read(2), but for where that goes.
+const READ: [u8; 11] = [0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77];
+
+/// `ret`
+const RET: u8 = 0xc3;
 
 /// Instructions between functions that nobody executes, of [`NEAR`] bytes or more.
-const NOPS: [&[u8]; 4] = [
+const NOPS: [&[u8]; 5] = [
+    &[0x0f, 0x1f, 0x44, 0, 0],
     &[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
     &[0x66, 0x0f, 0x1f, 0x44, 0, 0],
     &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
@@ -127,11 +131,13 @@ fn find(code: &[u8], base: u64) -> Vec<(Site, u32, u64)> {
     // One pass: there are a million bytes, and some hundred system calls in them.
     for at in syscalls_in(code) {
         let here = |at: usize| base + at as u64;
-        let is_read = at >= 2 && code[at - 2..].starts_with(&READ.0) && code.get(at + 10) == Some(&READ.1);
-        if is_read {
-            let padding = at + 11;
-            let free = NOPS.iter().any(|nop| code[padding..].starts_with(nop));
-            if free {
+        if at >= 2 && code[at - 2..].starts_with(&READ) {
+            // Behind the first `ret`: its own one, or that of a thread that is one of several, which may be cancelled in there.
+            let behind = (at + 11..=at + i8::MAX as usize).find(|behind| {
+                let free = |nop: &&[u8]| code.get(*behind..).is_some_and(|code| code.starts_with(nop));
+                code.get(*behind - 1) == Some(&RET) && NOPS.iter().any(|nop| free(&nop))
+            });
+            if let Some(padding) = behind {
                 let length = padding + NEAR - (at - 2);
                 let original = code[at - 2..][..length].to_vec();
                 let mut replaced = original.clone();
@@ -248,6 +254,7 @@ impl Supervisor {
         if !self.recording.clocks || self.recorded_leader() != Some(pid) || !self.served.sites.0.is_empty() {
             return;
         }
+        self.search_own_callers(pid);
         match replace(pid) {
             Ok(sites) => self.served.sites = sites,
             Err(error) => tracing::info!("process {pid} makes its calls on files by stops: {error}"),
@@ -283,7 +290,11 @@ impl Supervisor {
         // A signal that waits, a password, and locks that are to be given up want calls that we see.
         let looked_at = task.deferred.any() || task.watched || makes_process || !self.recording.locked.is_empty();
         let caught = self.served.caught != Caught::None && self.running.is_none();
-        let alone = self.tasks.values().filter(|task| task.pid == pid).nth(1).is_none();
+        if self.takes_turns(tid) && !self.has_buffer(tid) {
+            // It is in the kernel, and another one runs.
+            return;
+        }
+        let alone = self.has_buffer(tid);
         let noted = self.recording.on && !self.is_aside();
         let ending = noted && self.recording.schedule().ending;
         let mode = if looked_at || caught || ending || !alone {
@@ -376,7 +387,7 @@ impl Supervisor {
         };
         let sum = self.sum_of_call(tid, pid, number, &arguments);
         let asked = Asked { number, arguments, given: 0, query: true, sum, about };
-        let found = mark.line.borrow().find(known, at, mark.into, &asked, self.recording.rule());
+        let found = mark.line.borrow().find(known, at, place(&mark.into, known), &asked, self.recording.rule());
         match found {
             Found::Record(index, end, record) if record.is_call() => {
                 self.record_again(tid, *registers, &asked, &record);
@@ -414,7 +425,7 @@ mod tests {
 
     fn read_code() -> Vec<u8> {
         let mut code = vec![0x74, 0x17];
-        code.extend(READ.0);
+        code.extend(READ);
         code.extend([0x5b, 0xc3, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, 0x48, 0x83]);
         code
     }
