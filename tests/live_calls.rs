@@ -125,6 +125,39 @@ fn messages_are_the_same_from_anywhere_and_are_sent_once() {
     assert_eq!(counted, "300 44850\n");
 }
 
+fn noting() -> Sample {
+    Sample::made(&["noting.c"], "gcc -g -O0 -w -pthread -o program noting.c")
+}
+
+#[test]
+fn threads_note_what_they_read_and_write_in_their_turns() {
+    let sample = noting();
+    let state = ["print total", "print last", "print rounds"];
+    let there = ["break main", "run", "tbreak enter if rounds == 2500", "continue"];
+    let end = ["tbreak 48", "continue"];
+    let back = ["fred-undo 2", "print total", "fred-reverse-watch rounds < 2400", "print rounds"];
+    let lines = [&there[..], &state[..], &end[..], &state[..], &back[..], &end[..], &state[..]].concat();
+    let events = recorded(&sample, &lines);
+    let values = |from: usize| (from..from + 3).map(|index| value(&events[index]).to_owned()).collect::<Vec<_>>();
+    assert_eq!(place(&events[8]).0, Some(48), "{events:#?}");
+    assert_eq!(value(&events[13]), value(&events[4]), "{events:#?}");
+    assert_eq!(value(&events[15]), "2399", "{events:#?}");
+    assert_eq!((values(9), values(9)[2].as_str()), (values(18), "6000"), "{events:#?}");
+    let lines = std::fs::read_to_string(sample.path().join("lines")).expect("lines");
+    let mut lines: Vec<&str> = lines.lines().collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), 6000);
+}
+
+#[test]
+fn threads_stop_for_none_of_that() {
+    let sample = noting();
+    // Of 24,000, made twice.
+    let stops = stops(&sample, &["read ", "write ", "lseek ", "clock_gettime "], ": clone3 ");
+    assert!(stops < 400, "{stops} calls have stopped the program");
+}
+
 #[test]
 fn messages_that_are_there_are_read_without_a_stop() {
     let sample = streams();

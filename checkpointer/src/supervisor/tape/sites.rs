@@ -127,7 +127,7 @@ fn library(pid: Pid) -> Option<(u64, u64)> {
 /// What is found in code that begins at an address, and for each the number of the call and where its `syscall` is.
 fn find(code: &[u8], base: u64) -> Vec<(Site, u32, u64)> {
     let calls = raw::call_functions();
-    let mut found = Vec::new();
+    let mut found: Vec<(Site, u32, u64)> = Vec::new();
     // One pass: there are a million bytes, and some hundred system calls in them.
     for at in syscalls_in(code) {
         let here = |at: usize| base + at as u64;
@@ -135,7 +135,8 @@ fn find(code: &[u8], base: u64) -> Vec<(Site, u32, u64)> {
             // Behind the first `ret`: its own one, or that of a thread that is one of several, which may be cancelled in there.
             let behind = (at + 11..=at + i8::MAX as usize).find(|behind| {
                 let free = |nop: &&[u8]| code.get(*behind..).is_some_and(|code| code.starts_with(nop));
-                code.get(*behind - 1) == Some(&RET) && NOPS.iter().any(|nop| free(&nop))
+                let taken = found.iter().any(|(site, ..)| site.hop == Some(here(*behind)));
+                code.get(*behind - 1) == Some(&RET) && NOPS.iter().any(|nop| free(&nop)) && !taken
             });
             if let Some(padding) = behind {
                 let length = padding + NEAR - (at - 2);
@@ -437,6 +438,15 @@ mod tests {
         let found = find(&code, 0x1000);
         let places: Vec<(u64, u32, u64)> = found.iter().map(|(site, call, at)| (site.start, *call, *at)).collect();
         assert_eq!(places, [(0x1002, 0, 0x1004), (0x101b, 1, 0x1020)]);
+        // Where a thread may be cancelled the room is further away, and it is taken once.
+        let mut code = READ.to_vec();
+        code.extend([0x34, 0x44, 0x89, 0xc7]);
+        code.extend(READ);
+        code.extend([0x34, 0x90, 0xc3, 0x0f, 0x1f, 0x44, 0, 0]);
+        let found = find(&code, 0x1000);
+        let hops: Vec<(u64, Option<u64>)> = found.iter().map(|(site, ..)| (site.start, site.hop)).collect();
+        assert_eq!(hops, [(0x1000, Some(0x1000 + code.len() as u64 - 5))]);
+        assert_eq!(found[0].0.replaced[..2], [0xeb, (code.len() - 5 - 4) as u8]);
         // Without room for a jump behind it, it is left.
         let mut code = read_code();
         code[15] = 0x90;
