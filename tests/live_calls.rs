@@ -150,6 +150,26 @@ fn threads_note_what_they_read_and_write_in_their_turns() {
     assert_eq!(lines.len(), 6000);
 }
 
+/// How a Python that is shared with its debugger has it.
+#[test]
+fn threads_in_python_note_it_too() {
+    let sample = Sample::made(&["noting.py"], "true");
+    let there = ["tbreak 31", "continue", "p hash(tuple(seen)), len(seen)"];
+    let search = ["fred-reverse-watch len(seen) < 250", "fred-undo", "p hash(tuple(seen)), len(seen)"];
+    let again = ["fred-undo", "tbreak 31", "continue", "p hash(tuple(seen)), len(seen)"];
+    let lines = [&there[..], &search[..], &again[..]].concat();
+    let events = sample.fred_with(&["--record"], &["python3", "-m", "pdb", "noting.py"], &lines);
+    assert!(events.iter().all(is_done), "{events:#?}");
+    let seen: Vec<&str> =
+        events.iter().filter(|event| event["line"] == there[2]).map(|event| said(event).trim()).collect();
+    assert_eq!((seen.len(), seen[0], seen[0]), (3, seen[1], seen[2]), "{events:#?}");
+    assert!(seen[0].ends_with(", 600)"), "{events:#?}");
+    let lines = std::fs::read_to_string(sample.path().join("lines")).expect("lines");
+    let mut lines: Vec<&str> = lines.lines().collect();
+    lines.sort_unstable();
+    assert_eq!((lines.len(), lines.iter().collect::<std::collections::HashSet<_>>().len()), (600, 600));
+}
+
 #[test]
 fn threads_stop_for_none_of_that() {
     let sample = noting();
