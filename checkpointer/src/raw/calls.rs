@@ -275,33 +275,33 @@ core::arch::global_asm!(
     41:
     .endm
 
-    .macro FRED_ROOM_RESULT
+    .macro FRED_NEEDS_RESULT
     cmp rdx, {longest}
     ja 99f
     lea rax, [rdx + 31]
     .endm
-    .macro FRED_ROOM_SUM
+    .macro FRED_NEEDS_SUM
     cmp rdx, {longest}
     ja 99f
     xor eax, eax
     .endm
-    .macro FRED_ROOM_STAT
+    .macro FRED_NEEDS_STAT
     mov eax, 160
     .endm
-    .macro FRED_ROOM_NONE
+    .macro FRED_NEEDS_NONE
     xor eax, eax
     .endm
 
-    .macro FRED_COUNT_RESULT
+    .macro FRED_GIVES_RESULT
     test rax, rax
     jle 90f
     .endm
-    .macro FRED_COUNT_STAT
+    .macro FRED_GIVES_STAT
     test rax, rax
     jnz 90f
     mov eax, 144
     .endm
-    .macro FRED_COUNT_NONE
+    .macro FRED_GIVES_NONE
     jmp 90f
     .endm
 
@@ -632,14 +632,14 @@ core::arch::global_asm!(
     FRED_SOCKET fred_call_recvfrom, 45, {receiving}, fred_calls_receive
     FRED_SOCKET fred_call_sendto, 44, {sending}, fred_calls_send
 
-    FRED_CALL fred_call_read, 0, FRED_PLAIN_FILE, FRED_FITS_READ, FRED_ROOM_RESULT, FRED_NOTE_READ, FRED_SAME_READ, FRED_COUNT_RESULT, 8
-    FRED_CALL fred_call_pread64, 17, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_ROOM_RESULT, "FRED_NOTE_TWO r10, rdx", "FRED_SAME_TWO r10, rdx", FRED_COUNT_RESULT, 8
-    FRED_CALL fred_call_write, 1, FRED_PLAIN_NEVER, FRED_FITS_WRITE, FRED_ROOM_SUM, FRED_NOTE_WRITE, FRED_SAME_WRITE, FRED_COUNT_NONE, 8
-    FRED_CALL fred_call_pwrite64, 18, FRED_PLAIN_NEVER, FRED_FITS_FILE, FRED_ROOM_SUM, FRED_NOTE_PWRITE, FRED_SAME_PWRITE, FRED_COUNT_NONE, 8
-    FRED_CALL fred_call_lseek, 8, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_ROOM_NONE, "FRED_NOTE_TWO rsi, rdx", "FRED_SAME_TWO rsi, rdx", FRED_COUNT_NONE, 8
-    FRED_CALL fred_call_newfstatat, 262, FRED_PLAIN_ALWAYS, FRED_FITS_STAT, FRED_ROOM_STAT, "FRED_NOTE_PATH 8, r10", "FRED_SAME_PATH 8, r10", FRED_COUNT_STAT, 16
-    FRED_CALL fred_call_readlink, 89, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_ROOM_RESULT, "FRED_NOTE_PATH 0, rdx", "FRED_SAME_PATH 0, rdx", FRED_COUNT_RESULT, 8
-    FRED_CALL fred_call_access, 21, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_ROOM_NONE, "FRED_NOTE_PATH 0, rsi", "FRED_SAME_PATH 0, rsi", FRED_COUNT_NONE, 8
+    FRED_CALL fred_call_read, 0, FRED_PLAIN_FILE, FRED_FITS_READ, FRED_NEEDS_RESULT, FRED_NOTE_READ, FRED_SAME_READ, FRED_GIVES_RESULT, 8
+    FRED_CALL fred_call_pread64, 17, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_NEEDS_RESULT, "FRED_NOTE_TWO r10, rdx", "FRED_SAME_TWO r10, rdx", FRED_GIVES_RESULT, 8
+    FRED_CALL fred_call_write, 1, FRED_PLAIN_NEVER, FRED_FITS_WRITE, FRED_NEEDS_SUM, FRED_NOTE_WRITE, FRED_SAME_WRITE, FRED_GIVES_NONE, 8
+    FRED_CALL fred_call_pwrite64, 18, FRED_PLAIN_NEVER, FRED_FITS_FILE, FRED_NEEDS_SUM, FRED_NOTE_PWRITE, FRED_SAME_PWRITE, FRED_GIVES_NONE, 8
+    FRED_CALL fred_call_lseek, 8, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_NEEDS_NONE, "FRED_NOTE_TWO rsi, rdx", "FRED_SAME_TWO rsi, rdx", FRED_GIVES_NONE, 8
+    FRED_CALL fred_call_newfstatat, 262, FRED_PLAIN_ALWAYS, FRED_FITS_STAT, FRED_NEEDS_STAT, "FRED_NOTE_PATH 8, r10", "FRED_SAME_PATH 8, r10", FRED_GIVES_STAT, 16
+    FRED_CALL fred_call_readlink, 89, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_NEEDS_RESULT, "FRED_NOTE_PATH 0, rdx", "FRED_SAME_PATH 0, rdx", FRED_GIVES_RESULT, 8
+    FRED_CALL fred_call_access, 21, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_NEEDS_NONE, "FRED_NOTE_PATH 0, rsi", "FRED_SAME_PATH 0, rsi", FRED_GIVES_NONE, 8
 
     .globl fred_calls_end
     fred_calls_end:
