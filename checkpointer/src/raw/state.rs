@@ -338,6 +338,19 @@ pub fn set_scheduling(tid: i32, attributes: &Scheduling) -> io::Result<()> {
     checked(unsafe { libc::syscall(Sysno::sched_setattr as i64, tid, &raw const *attributes, 0) }).map(|_| ())
 }
 
+/// How many bytes a socket waits for before it gives any (socket(7), SO_RCVLOWAT).
+///
+/// # Errors
+/// ENOTSOCK.
+pub fn least_received(socket: BorrowedFd) -> io::Result<i32> {
+    let (mut bytes, mut length) = (0i32, size_of::<i32>() as libc::socklen_t);
+    let place = (&raw mut bytes).cast();
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of the number.
+    let answer =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, place, &raw mut length) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(bytes) }
+}
+
 /// Whether an address is in memory that is shared, asked of an open `/proc/PID/maps` (proc_pid_maps(5), PROCMAP_QUERY; since Linux 6.11).
 ///
 /// # Errors

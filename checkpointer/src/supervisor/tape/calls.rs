@@ -605,7 +605,7 @@ impl Supervisor {
             self.note_lock(pid, asked.arguments[0] as i32);
         }
         #[allow(clippy::cast_possible_truncation)]
-        if result >= 0 && matches!(row.name, "fcntl" | "ioctl") {
+        if result >= 0 && matches!(row.name, "fcntl" | "ioctl" | "setsockopt") {
             self.look_at_flags(pid, asked.arguments[0] as i32);
         }
         let mut made = Vec::new();

@@ -18,13 +18,13 @@ use super::line::{Asked, Entry, Rule, place};
 use super::own_readings::OwnCallers;
 use super::records::{Record, Used};
 use super::sites;
-use crate::supervisor::tasks::Task;
 use crate::inject::injector::{Injector, write_memory};
 use crate::inject::{InjectError, PAGE, Remote};
 use crate::ptrace::{Change, change};
 use crate::raw::{self, CALL_MODE, CLOCK_BUFFER, CLOCK_HEADER, CLOCK_STUBS, ClockMode, OWN_CALLERS};
 use crate::record::reads::JUMPS;
 use crate::record::vdso::{BUFFER_SIZE, CAPACITY, IMAGE, IMAGE_SIZE, image, is_inside};
+use crate::supervisor::tasks::Task;
 
 /// Where in the header the modes begin.
 const MODES: u64 = CLOCK_BUFFER + 16;
@@ -177,9 +177,7 @@ impl Supervisor {
     /// The files that calls in a buffer were made on.
     fn files_of(&self, bytes: &[u8]) -> Vec<Used> {
         let used = |number| match self.recording.mark.kinds.get(&number) {
-            Some(Kind::Noted { held, name, .. }) => {
-                Some(Used { number, held: Rc::clone(held), name: Rc::clone(name) })
-            }
+            Some(Kind::Noted { held, name, .. }) => Some(Used { number, held: Rc::clone(held), name: Rc::clone(name) }),
             _ => None,
         };
         Record::descriptors(bytes).into_iter().filter_map(used).collect()
@@ -288,7 +286,8 @@ impl Supervisor {
 
     pub(super) fn set_clock_mode(&mut self, mode: ClockMode) {
         let Some((leader, _)) = self.clocked() else { return };
-        self.recording.told = !self.recording.served && tells_own(leader, mode != ClockMode::Plain, &mut self.recording.search);
+        self.recording.told =
+            !self.recording.served && tells_own(leader, mode != ClockMode::Plain, &mut self.recording.search);
         let rule = self.recording.rule();
         // A line editor in the process reads these, and is told by its code.
         let others = if rule.is_shared() && mode != ClockMode::Plain { ClockMode::Trapped } else { mode };

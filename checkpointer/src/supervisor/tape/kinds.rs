@@ -5,9 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{
-    AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt};
 use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
@@ -54,7 +52,11 @@ impl Tries {
         match name.split_once(':') {
             // A FIFO in a folder cannot be asked not to wait but by its flags (RWF_NOWAIT, preadv2(2)).
             Some(("pipe", _)) => Tries { receives: access != OFlag::O_WRONLY, sends: access != OFlag::O_RDONLY },
-            Some(("socket", _)) => Tries { receives: true, sends: flags.contains(OFlag::O_NONBLOCK) || is_whole(held) },
+            Some(("socket", _)) => Tries {
+                // Who waits for more may be given less without waiting.
+                receives: raw::least_received(held.as_fd()).is_ok_and(|bytes| bytes <= 1),
+                sends: flags.contains(OFlag::O_NONBLOCK) || is_whole(held),
+            },
             Some(("anon_inode", "[eventfd]" | "[timerfd]")) => Tries { receives: true, sends: false },
             _ => Tries::default(),
         }
@@ -103,7 +105,7 @@ impl Supervisor {
         }
     }
 
-    /// A call may have changed how what a descriptor stands for keeps waiting (F_SETFL, FIONBIO).
+    /// A call may have changed how what a descriptor stands for keeps waiting (F_SETFL, FIONBIO, SO_RCVLOWAT).
     pub(super) fn look_at_flags(&mut self, pid: Pid, number: i32) {
         let Some(Kind::Noted { name, tries, .. }) = self.recording.mark.kinds.get(&number) else { return };
         let handle = raw::pidfd_open(pid.as_raw()).ok();
@@ -181,5 +183,32 @@ impl Supervisor {
                 held.fill(file);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tries(held: impl Into<OwnedFd>) -> Tries {
+        let held = held.into();
+        let name = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).unwrap();
+        Tries::of(&held, &name.to_string_lossy())
+    }
+
+    #[test]
+    fn what_may_be_taken_in_part_is_not_tried() {
+        let both = Tries { receives: true, sends: true };
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        assert_eq!(tries(reader), Tries { receives: true, sends: false });
+        assert_eq!(tries(writer), Tries { receives: false, sends: true });
+        assert_eq!(tries(std::os::unix::net::UnixStream::pair().unwrap().0), both);
+        assert_eq!(tries(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()), both);
+        let listening = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = std::net::TcpStream::connect(listening.local_addr().unwrap()).unwrap();
+        assert_eq!(tries(connection.try_clone().unwrap()), Tries { receives: true, sends: false });
+        connection.set_nonblocking(true).unwrap();
+        assert_eq!(tries(connection), both);
+        assert_eq!(tries(std::fs::File::open("/dev/null").unwrap()), Tries::default());
     }
 }

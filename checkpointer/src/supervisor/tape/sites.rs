@@ -136,7 +136,7 @@ fn find(code: &[u8], base: u64) -> Vec<(Site, u32, u64)> {
             let behind = (at + 11..=at + i8::MAX as usize).find(|behind| {
                 let free = |nop: &&[u8]| code.get(*behind..).is_some_and(|code| code.starts_with(nop));
                 let taken = found.iter().any(|(site, ..)| site.hop == Some(here(*behind)));
-                code.get(*behind - 1) == Some(&RET) && NOPS.iter().any(|nop| free(&nop)) && !taken
+                code.get(*behind - 1) == Some(&RET) && NOPS.iter().any(|nop| free(nop)) && !taken
             });
             if let Some(padding) = behind {
                 let length = padding + NEAR - (at - 2);
@@ -446,7 +446,7 @@ mod tests {
         let found = find(&code, 0x1000);
         let hops: Vec<(u64, Option<u64>)> = found.iter().map(|(site, ..)| (site.start, site.hop)).collect();
         assert_eq!(hops, [(0x1000, Some(0x1000 + code.len() as u64 - 5))]);
-        assert_eq!(found[0].0.replaced[..2], [0xeb, (code.len() - 5 - 4) as u8]);
+        assert_eq!(found[0].0.replaced[..2], [0xeb, (code.len() - 5 - 2) as u8]);
         // Without room for a jump behind it, it is left.
         let mut code = read_code();
         code[15] = 0x90;
