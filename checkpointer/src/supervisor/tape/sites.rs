@@ -136,7 +136,7 @@ fn find(code: &[u8], base: u64) -> Vec<(Site, u32, u64)> {
             let behind = (at + 11..=at + i8::MAX as usize).find(|behind| {
                 let free = |nop: &&[u8]| code.get(*behind..).is_some_and(|code| code.starts_with(nop));
                 let taken = found.iter().any(|(site, ..)| site.hop == Some(here(*behind)));
-                code.get(*behind - 1) == Some(&RET) && NOPS.iter().any(|nop| free(nop)) && !taken
+                code.get(*behind - 1) == Some(&RET) && NOPS.iter().any(free) && !taken
             });
             if let Some(padding) = behind {
                 let length = padding + NEAR - (at - 2);
