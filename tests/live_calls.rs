@@ -144,10 +144,9 @@ fn threads_note_what_they_read_and_write_in_their_turns() {
     assert_eq!(value(&events[15]), "2399", "{events:#?}");
     assert_eq!((values(9), values(9)[2].as_str()), (values(18), "6000"), "{events:#?}");
     let lines = std::fs::read_to_string(sample.path().join("lines")).expect("lines");
-    let mut lines: Vec<&str> = lines.lines().collect();
-    lines.sort_unstable();
-    lines.dedup();
-    assert_eq!(lines.len(), 6000);
+    // Each once: also where a thread that seems to spin was tried out.
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!((lines.len(), lines.iter().collect::<std::collections::HashSet<_>>().len()), (6000, 6000));
 }
 
 /// How a Python that is shared with its debugger has it.
@@ -168,14 +167,6 @@ fn threads_in_python_note_it_too() {
     let mut lines: Vec<&str> = lines.lines().collect();
     lines.sort_unstable();
     assert_eq!((lines.len(), lines.iter().collect::<std::collections::HashSet<_>>().len()), (600, 600));
-}
-
-#[test]
-fn threads_stop_for_none_of_that() {
-    let sample = noting();
-    // Of 24,000, made twice.
-    let stops = stops(&sample, &["read ", "write ", "lseek ", "clock_gettime "], ": clone3 ");
-    assert!(stops < 400, "{stops} calls have stopped the program");
 }
 
 #[test]

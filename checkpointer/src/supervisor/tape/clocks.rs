@@ -3,8 +3,8 @@
 //! buffer; it is emptied into the notes at the next stop that matters, and filled from them when the thread comes to such an entry.
 //! So a place in the notes may be in the middle of one.
 //!
-//! The buffer has room for one thread: of several it is that of the one whose turn it is, which nobody leaves in the middle of an entry.
-//! Calls are made for us to see when the buffer is full or has something else next.
+//! The buffer has no room for more than one thread: a process that has more makes its calls for us to see, as it does when the
+//! buffer is full or has something else next.
 
 use std::rc::Rc;
 
@@ -106,16 +106,13 @@ impl Supervisor {
         }
     }
 
-    /// The recorded process, and the thread whose buffer that is: the only one, or the one whose turn it is.
+    /// The recorded process, and its thread if there is only one. (Of several one runs at a time, and could have the buffer in its turn; but
+    /// what is noted so is no tick, and a thread that makes no other call would be left where it computes.)
     fn clocked(&self) -> Option<(Pid, Option<Pid>)> {
         let leader = self.recorded_leader().filter(|_| self.recording.clocks)?;
         let mut threads = self.tasks.iter().filter(|(_, task)| task.pid == leader).map(|(tid, _)| *tid);
         let first = threads.next()?;
-        if threads.next().is_none() {
-            return Some((leader, Some(first)));
-        }
-        let current = self.takes_turns(leader).then_some(self.recording.mark.schedule.current).flatten();
-        Some((leader, current.map(|current| self.real_id(current)).filter(|tid| self.tasks.contains_key(tid))))
+        Some((leader, threads.next().is_none().then_some(first)))
     }
 
     /// Whether a thread's calls and readings of clocks can be noted in the process: nobody else runs there.
@@ -269,9 +266,8 @@ impl Supervisor {
         let mode = if !self.recording.on || aside {
             ClockMode::Plain
         } else if thread.is_none() {
-            // Nobody runs.
             self.recording.mark.loaded = None;
-            return;
+            ClockMode::Trapped
         } else if self.recording.mark.live {
             ClockMode::Record
         } else {

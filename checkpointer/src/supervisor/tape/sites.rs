@@ -291,10 +291,6 @@ impl Supervisor {
         // A signal that waits, a password, and locks that are to be given up want calls that we see.
         let looked_at = task.deferred.any() || task.watched || makes_process || !self.recording.locked.is_empty();
         let caught = self.served.caught != Caught::None && self.running.is_none();
-        if self.takes_turns(tid) && !self.has_buffer(tid) {
-            // It is in the kernel, and another one runs.
-            return;
-        }
         let alone = self.has_buffer(tid);
         let noted = self.recording.on && !self.is_aside();
         let ending = noted && self.recording.schedule().ending;
