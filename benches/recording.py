@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from statistics import median
 
 from terminal import Terminal
@@ -14,23 +15,44 @@ SESSIONS = [
     ('100,000 clock reads', 'clocks', 100_000, 40),
     ('100,000 reads', 'reads', 100_000, 15),
     ('100,000 writes to a file', 'writes', 100_000, 15),
+    ('100,000 reads and writes of a pipe', 'pipe', 100_000, 15),
+    # Nobody promises anything of these: what a stop costs that does nothing, and what a call costs that is noted by two.
+    ('100,000 calls with one stop', 'ids', 100_000, None),
+    ('100,000 calls noted with two stops', 'counter', 100_000, None),
 ]
 
 
 def to_the_end(argv, prompt, opening, folder):
-    """Milliseconds of a `continue` from the first statement to the end of the program."""
+    """Milliseconds of a `continue` from the first statement to the end of the program, and of the start; bytes that were noted."""
     before = os.getcwd()
     os.chdir(folder)
+    log = os.path.join(folder, 'supervisor.log')
     try:
-        terminal = Terminal(argv, prompt=prompt)
+        terminal = Terminal(argv, prompt=prompt, env=dict(os.environ, FRED_SUPERVISOR_LOG=log))
     finally:
         os.chdir(before)
     try:
         for line in opening:
             terminal.say(line)
-        return terminal.say('continue')[0], terminal.started * 1000
+        spent = terminal.say('continue')[0]
+        os.write(terminal.fd, b'quit\n')
+        bytes_noted = noted(log) if 'fred' in os.path.basename(argv[0]) else 0
     finally:
         terminal.close()
+    return spent, terminal.started * 1000, bytes_noted
+
+
+def noted(log):
+    """What the supervisor says at its end, which comes a little after its client's."""
+    for _ in range(500):
+        if os.path.exists(log):
+            with open(log) as file:
+                lines = [line for line in file if 'bytes noted: ' in line]
+            if lines:
+                os.unlink(log)
+                return int(lines[-1].rsplit(' ', 1)[1])
+        time.sleep(0.01)
+    raise RuntimeError('the supervisor does not say what it has noted')
 
 
 def by_turns(plain, ours, prompt, opening, folder, rounds):
@@ -53,6 +75,8 @@ def sessions(row, fred_argv, gdb, python, programs, sources, rounds):
         def measure(name, debugger, prompt, opening, limit, calls=0, compared='gdb'):
             ours, peer = by_turns(tuple(debugger), tuple(fred_argv(*debugger)), prompt, opening, folder, rounds)
             row('recorded session: %s' % name, ours[0], peer[0], limit and limit * peer[0], compared=compared)
+            # Bytes in a millisecond are kilobytes in a second.
+            row('recorded session: %s, notes' % name, ours[2] / ours[0], None, None, unit='kB/s')
             if calls:
                 row('recorded session: %s, each' % name, (ours[0] - peer[0]) * 1000 / calls, None, None, unit='µs more')
             return ours[1], peer[1]
@@ -87,3 +111,4 @@ def by_itself(row, root, rounds):
             limit *= plain
         row('recorder: %s' % found['program'], found['recorded_ms'], plain, limit, compared='by itself')
         row('recorder: %s, replayed' % found['program'], found['replayed_ms'], plain, None, compared='by itself')
+        row('recorder: %s, log' % found['program'], found['log_kb_per_s'], None, None, unit='kB/s')

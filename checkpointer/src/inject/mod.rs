@@ -84,7 +84,7 @@ pub const PAGE: u64 = 4096;
 pub const CODE_PAGE: u64 = 0x7000_0000;
 
 /// Pages from there from which calls pass the filters: the injector's two, and those of the replacement of the vDSO.
-pub const EXEMPT_PAGES: u64 = 4;
+pub const EXEMPT_PAGES: u64 = 5;
 
 /// Address of the scratch memory.
 pub const SCRATCH_PAGE: u64 = CODE_PAGE + PAGE;

@@ -6,6 +6,9 @@
 //! change. Whoever leaves a call to the tracer goes there. Otherwise the code goes on behind it. Registers and flags are the same both
 //! ways, as after a system call, which leaves the flags in r11: states are compared.
 //!
+//! What may keep its caller waiting, on pipes and sockets, is tried (streams.s) without waiting, and left to the tracer if that gives nothing: so nobody
+//! ever waits in here.
+//!
 //! An entry has 32 bytes, and then what was read, filled up to a multiple of that: which call (4), half of its first argument (4), the
 //! result (8), and two words. The first one is where the file stands afterwards (read, write), or an argument; the second one is
 //! another argument, or a checksum ([`call_sum`]) of what goes out.
@@ -15,8 +18,21 @@ use super::{CALL_BASE, CALL_MODE, CLOCK_BUFFER, CLOCK_HEADER, NOTED_DESCRIPTORS,
 /// Where it is noted which descriptors stand for files that do not change, as for those that never keep anybody waiting.
 pub const STILL_DESCRIPTORS: u64 = READY_DESCRIPTORS + NOTED_DESCRIPTORS / 8;
 
+/// Where it is noted which descriptors stand for pipes, sockets and the like, from which what is there is read without waiting.
+pub const RECEIVING_DESCRIPTORS: u64 = STILL_DESCRIPTORS + NOTED_DESCRIPTORS / 8;
+
+/// The same of those that take up to [`LONGEST_SENT`] bytes as a whole or not at all, or are not to wait.
+pub const SENDING_DESCRIPTORS: u64 = RECEIVING_DESCRIPTORS + NOTED_DESCRIPTORS / 8;
+
+/// Added to a call's number it says that it was made on a pipe or the like.
+pub const STREAM_CALL: u32 = 0x800;
+
+/// More bytes than that are sent for the tracer to see: what a pipe takes as a whole (PIPE_BUF, pipe(7)), and a local socket of any
+/// size (net/unix/af_unix.c).
+pub const LONGEST_SENT: u64 = 2048;
+
 /// Where registers are kept meanwhile.
-const SAVED: u64 = READY_DESCRIPTORS + 0x800;
+const SAVED: u64 = SENDING_DESCRIPTORS + NOTED_DESCRIPTORS / 8;
 
 /// Reads and writes of more bytes are left to the tracer.
 pub const LONGEST_CALL: u64 = 0x4000;
@@ -226,6 +242,25 @@ core::arch::global_asm!(
     bt dword ptr [rcx + {ready} - {buffer}], edi
     jnc 99f
     .endm
+    .macro FRED_FITS_OR number, bits, to
+    cmp edi, {noted}
+    jae 99f
+    bt dword ptr [rcx + {still} - {buffer}], edi
+    jc 97f
+    bt dword ptr [rcx + {ready} - {buffer}], edi
+    jc 42f
+    bt dword ptr [rcx + \bits - {buffer}], edi
+    jnc 99f
+    mov r11d, \number
+    jmp \to
+    42:
+    .endm
+    .macro FRED_FITS_READ
+    FRED_FITS_OR 0, {receiving}, fred_calls_receive
+    .endm
+    .macro FRED_FITS_WRITE
+    FRED_FITS_OR 1, {sending}, fred_calls_send
+    .endm
     .macro FRED_FITS_ALL
     .endm
     /* Without a path it is about the descriptor, which a debugger in the process has other ones of than the program. */
@@ -240,33 +275,33 @@ core::arch::global_asm!(
     41:
     .endm
 
-    .macro FRED_ROOM_RESULT
+    .macro FRED_NEEDS_RESULT
     cmp rdx, {longest}
     ja 99f
     lea rax, [rdx + 31]
     .endm
-    .macro FRED_ROOM_SUM
+    .macro FRED_NEEDS_SUM
     cmp rdx, {longest}
     ja 99f
     xor eax, eax
     .endm
-    .macro FRED_ROOM_STAT
+    .macro FRED_NEEDS_STAT
     mov eax, 160
     .endm
-    .macro FRED_ROOM_NONE
+    .macro FRED_NEEDS_NONE
     xor eax, eax
     .endm
 
-    .macro FRED_COUNT_RESULT
+    .macro FRED_GIVES_RESULT
     test rax, rax
     jle 90f
     .endm
-    .macro FRED_COUNT_STAT
+    .macro FRED_GIVES_STAT
     test rax, rax
     jnz 90f
     mov eax, 144
     .endm
-    .macro FRED_COUNT_NONE
+    .macro FRED_GIVES_NONE
     jmp 90f
     .endm
 
@@ -372,14 +407,17 @@ core::arch::global_asm!(
     jne 99f
     .endm
 
-    FRED_CALL fred_call_read, 0, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_ROOM_RESULT, FRED_NOTE_READ, FRED_SAME_READ, FRED_COUNT_RESULT, 8
-    FRED_CALL fred_call_pread64, 17, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_ROOM_RESULT, "FRED_NOTE_TWO r10, rdx", "FRED_SAME_TWO r10, rdx", FRED_COUNT_RESULT, 8
-    FRED_CALL fred_call_write, 1, FRED_PLAIN_NEVER, FRED_FITS_FILE, FRED_ROOM_SUM, FRED_NOTE_WRITE, FRED_SAME_WRITE, FRED_COUNT_NONE, 8
-    FRED_CALL fred_call_pwrite64, 18, FRED_PLAIN_NEVER, FRED_FITS_FILE, FRED_ROOM_SUM, FRED_NOTE_PWRITE, FRED_SAME_PWRITE, FRED_COUNT_NONE, 8
-    FRED_CALL fred_call_lseek, 8, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_ROOM_NONE, "FRED_NOTE_TWO rsi, rdx", "FRED_SAME_TWO rsi, rdx", FRED_COUNT_NONE, 8
-    FRED_CALL fred_call_newfstatat, 262, FRED_PLAIN_ALWAYS, FRED_FITS_STAT, FRED_ROOM_STAT, "FRED_NOTE_PATH 8, r10", "FRED_SAME_PATH 8, r10", FRED_COUNT_STAT, 16
-    FRED_CALL fred_call_readlink, 89, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_ROOM_RESULT, "FRED_NOTE_PATH 0, rdx", "FRED_SAME_PATH 0, rdx", FRED_COUNT_RESULT, 8
-    FRED_CALL fred_call_access, 21, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_ROOM_NONE, "FRED_NOTE_PATH 0, rsi", "FRED_SAME_PATH 0, rsi", FRED_COUNT_NONE, 8
+    "#,
+    include_str!("streams.s"),
+    r#"
+    FRED_CALL fred_call_read, 0, FRED_PLAIN_FILE, FRED_FITS_READ, FRED_NEEDS_RESULT, FRED_NOTE_READ, FRED_SAME_READ, FRED_GIVES_RESULT, 8
+    FRED_CALL fred_call_pread64, 17, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_NEEDS_RESULT, "FRED_NOTE_TWO r10, rdx", "FRED_SAME_TWO r10, rdx", FRED_GIVES_RESULT, 8
+    FRED_CALL fred_call_write, 1, FRED_PLAIN_NEVER, FRED_FITS_WRITE, FRED_NEEDS_SUM, FRED_NOTE_WRITE, FRED_SAME_WRITE, FRED_GIVES_NONE, 8
+    FRED_CALL fred_call_pwrite64, 18, FRED_PLAIN_NEVER, FRED_FITS_FILE, FRED_NEEDS_SUM, FRED_NOTE_PWRITE, FRED_SAME_PWRITE, FRED_GIVES_NONE, 8
+    FRED_CALL fred_call_lseek, 8, FRED_PLAIN_FILE, FRED_FITS_FILE, FRED_NEEDS_NONE, "FRED_NOTE_TWO rsi, rdx", "FRED_SAME_TWO rsi, rdx", FRED_GIVES_NONE, 8
+    FRED_CALL fred_call_newfstatat, 262, FRED_PLAIN_ALWAYS, FRED_FITS_STAT, FRED_NEEDS_STAT, "FRED_NOTE_PATH 8, r10", "FRED_SAME_PATH 8, r10", FRED_GIVES_STAT, 16
+    FRED_CALL fred_call_readlink, 89, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_NEEDS_RESULT, "FRED_NOTE_PATH 0, rdx", "FRED_SAME_PATH 0, rdx", FRED_GIVES_RESULT, 8
+    FRED_CALL fred_call_access, 21, FRED_PLAIN_ALWAYS, FRED_FITS_ALL, FRED_NEEDS_NONE, "FRED_NOTE_PATH 0, rsi", "FRED_SAME_PATH 0, rsi", FRED_GIVES_NONE, 8
 
     .globl fred_calls_end
     fred_calls_end:
@@ -392,6 +430,10 @@ core::arch::global_asm!(
     saved = const SAVED - CLOCK_BUFFER,
     ready = const READY_DESCRIPTORS,
     still = const STILL_DESCRIPTORS,
+    receiving = const RECEIVING_DESCRIPTORS,
+    sending = const SENDING_DESCRIPTORS,
+    stream = const STREAM_CALL,
+    sent = const LONGEST_SENT,
     noted = const NOTED_DESCRIPTORS,
     longest = const LONGEST_CALL,
     path = const LONGEST_PATH,
@@ -409,6 +451,8 @@ unsafe extern "C" {
     static fred_call_newfstatat: u8;
     static fred_call_readlink: u8;
     static fred_call_access: u8;
+    static fred_call_recvfrom: u8;
+    static fred_call_sendto: u8;
     static fred_calls_end: u8;
 }
 
@@ -422,7 +466,7 @@ pub fn call_code() -> &'static [u8] {
 }
 
 /// Numbers of the calls, and the offsets in the code of what makes them.
-pub fn call_functions() -> [(u32, u64); 8] {
+pub fn call_functions() -> [(u32, u64); 10] {
     [
         (libc::SYS_read as u32, offset(&raw const fred_call_read)),
         (libc::SYS_pread64 as u32, offset(&raw const fred_call_pread64)),
@@ -432,6 +476,8 @@ pub fn call_functions() -> [(u32, u64); 8] {
         (libc::SYS_newfstatat as u32, offset(&raw const fred_call_newfstatat)),
         (libc::SYS_readlink as u32, offset(&raw const fred_call_readlink)),
         (libc::SYS_access as u32, offset(&raw const fred_call_access)),
+        (libc::SYS_recvfrom as u32, offset(&raw const fred_call_recvfrom)),
+        (libc::SYS_sendto as u32, offset(&raw const fred_call_sendto)),
     ]
 }
 

@@ -11,6 +11,7 @@ pub use clocks::*;
 pub use state::*;
 pub use vdso::*;
 
+use std::cell::Cell;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
@@ -51,12 +52,29 @@ pub fn no_registers() -> Registers {
     unsafe { std::mem::zeroed() }
 }
 
+thread_local! {
+    /// The registers that were read last, with their thread: they are asked for several times at each stop. What could make them
+    /// others is in this file, and forgets them: a report of the thread, its being let go, and setting them.
+    static READ_LAST: Cell<Option<(Pid, Registers)>> = const { Cell::new(None) };
+}
+
+fn forget_registers(tid: Pid) {
+    if READ_LAST.get().is_some_and(|(known, _)| known == tid) {
+        READ_LAST.set(None);
+    }
+}
+
 /// Registers of a stopped thread.
 ///
 /// # Errors
-/// ESRCH when the thread is not stopped by us (killed while stopped).
+/// ESRCH when the thread is not stopped by us (killed while stopped, if its registers have not been read since it stopped).
 pub fn registers(tid: Pid) -> Result<Registers, Errno> {
-    nix::sys::ptrace::getregs(tid)
+    if let Some((_, registers)) = READ_LAST.get().filter(|(known, _)| *known == tid) {
+        return Ok(registers);
+    }
+    let registers = nix::sys::ptrace::getregs(tid)?;
+    READ_LAST.set(Some((tid, registers)));
+    Ok(registers)
 }
 
 /// Sets the registers of a stopped thread.
@@ -64,6 +82,8 @@ pub fn registers(tid: Pid) -> Result<Registers, Errno> {
 /// # Errors
 /// ESRCH as above; EIO for values that the kernel refuses.
 pub fn set_registers(tid: Pid, registers: &Registers) -> Result<(), Errno> {
+    // Not known from here on: the kernel does not take all bits as they are given.
+    forget_registers(tid);
     nix::sys::ptrace::setregs(tid, *registers)
 }
 
@@ -178,6 +198,7 @@ pub fn rseq_configuration(tid: Pid) -> Result<(u64, u32, u32), Errno> {
 /// # Errors
 /// EIO when the thread is not in a group-stop.
 pub fn listen(tid: Pid) -> Result<(), Errno> {
+    forget_registers(tid);
     ptrace(libc::PTRACE_LISTEN, tid, 0, 0).map(|_| ())
 }
 
@@ -194,7 +215,10 @@ pub fn wait(tid: Option<Pid>, block: bool) -> Result<Option<(Pid, i32)>, Errno> 
         let answer = unsafe { libc::waitpid(tid.map_or(-1, Pid::as_raw), &raw mut status, flags) };
         match Errno::result(answer) {
             Ok(0) => return Ok(None),
-            Ok(who) => return Ok(Some((Pid::from_raw(who), status))),
+            Ok(who) => {
+                forget_registers(Pid::from_raw(who));
+                return Ok(Some((Pid::from_raw(who), status)));
+            }
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
         }
@@ -206,6 +230,7 @@ pub fn wait(tid: Option<Pid>, block: bool) -> Result<Option<(Pid, i32)>, Errno> 
 /// # Errors
 /// ESRCH when the thread was killed while it was stopped.
 pub fn resume(request: libc::c_uint, tid: Pid, signal: i32) -> Result<(), Errno> {
+    forget_registers(tid);
     ptrace(request, tid, 0, usize::try_from(signal).unwrap_or(0)).map(|_| ())
 }
 

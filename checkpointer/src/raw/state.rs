@@ -338,6 +338,46 @@ pub fn set_scheduling(tid: i32, attributes: &Scheduling) -> io::Result<()> {
     checked(unsafe { libc::syscall(Sysno::sched_setattr as i64, tid, &raw const *attributes, 0) }).map(|_| ())
 }
 
+/// How many bytes a socket waits for before it gives any (socket(7), SO_RCVLOWAT).
+///
+/// # Errors
+/// ENOTSOCK.
+pub fn least_received(socket: BorrowedFd) -> io::Result<i32> {
+    let (mut bytes, mut length) = (0i32, size_of::<i32>() as libc::socklen_t);
+    let place = (&raw mut bytes).cast();
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of the number.
+    let answer =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, place, &raw mut length) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(bytes) }
+}
+
+/// Whether an address is in memory that is shared, asked of an open `/proc/PID/maps` (proc_pid_maps(5), PROCMAP_QUERY; since Linux 6.11).
+///
+/// # Errors
+/// ENOTTY where the kernel does not answer that; ENOENT where nothing is mapped.
+pub fn is_mapped_shared(maps: BorrowedFd, address: u64) -> io::Result<bool> {
+    /// `struct procmap_query` of linux/fs.h.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Query {
+        size: u64,
+        flags: u64,
+        address: u64,
+        found: [u64; 2],
+        kind: u64,
+        rest: [u64; 7],
+    }
+    /// `_IOWR('f', 17, struct procmap_query)`
+    const PROCMAP_QUERY: libc::Ioctl = ((3 << 30) | (size_of::<Query>() << 16) | (0x66 << 8) | 17) as libc::Ioctl;
+    const SHARED: u64 = 8;
+    let mut query = Query { size: size_of::<Query>() as u64, address, ..Query::default() };
+    // SAFETY: the kernel reads and writes as many bytes as the structure says that it has.
+    if unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY, &raw mut query) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(query.kind & SHARED != 0)
+}
+
 /// The mask of blocked signals of a stopped thread (PTRACE_GETSIGMASK); bit n-1 is signal n.
 pub fn blocked_signals(tid: i32) -> io::Result<u64> {
     let mut mask = 0_u64;

@@ -8,7 +8,7 @@
 
 /// Where the buffer is in every recorded program. First its header: bytes used, bytes that may be used, and not zero for a
 /// replay, eight bytes each.
-pub const CLOCK_BUFFER: u64 = 0x7000_4000;
+pub const CLOCK_BUFFER: u64 = 0x7000_5000;
 
 /// Where it is noted which descriptors never keep a reader waiting: a bit for each of the first [`NOTED_DESCRIPTORS`].
 pub const READY_DESCRIPTORS: u64 = CLOCK_BUFFER + 0x4_0000;

@@ -10,6 +10,8 @@ pub(crate) fn capacities(thread: &Thread, shape: &Shape, arguments: &[u64; 6]) -
     let mut found = Vec::new();
     for output in shape.outputs.iter() {
         match output {
+            // Nothing is asked for there.
+            Output::ValueResult(_, length) if argument(*length) == 0 => found.push(0),
             Output::ValueResult(_, length) => found.push(thread.half(argument(*length)).unwrap_or(0).into()),
             Output::Message(header) => {
                 found.push(thread.half(argument(*header) + 8).unwrap_or(0).into());
@@ -53,6 +55,9 @@ pub(crate) fn ranges(
             Output::Bits(pointer, bits) => found.push((argument(pointer), argument(bits).div_ceil(8))),
             Output::ValueResult(pointer, length) => {
                 let capacity = capacities.next().unwrap_or(0);
+                if argument(length) == 0 {
+                    continue;
+                }
                 let filled = u64::from(thread.half(argument(length)).unwrap_or(0)).min(capacity);
                 found.push((argument(pointer), filled));
                 found.push((argument(length), 4));

@@ -5,7 +5,7 @@ use syscalls::Sysno;
 
 use super::Supervisor;
 use super::tape::install_clocks;
-use super::tasks::{Activity, Task, process_of};
+use super::tasks::{Activity, Task, proc_text, process_of};
 use crate::inject::injector::{read_memory, write_memory};
 use crate::inject::page;
 use crate::ptrace::{Change, How, Stopped, change};
@@ -94,7 +94,7 @@ impl Supervisor {
         match what {
             Change::Exec => self.loaded(tid),
             Change::Ending => {
-                if self.recorded_leader() == Some(tid) {
+                if self.recorded_leader() == self.tasks.get(&tid).map(|task| task.pid) {
                     self.sync_clocks();
                 }
                 if self.is_served(tid) {
@@ -204,6 +204,7 @@ impl Supervisor {
     fn ended(&mut self, tid: Pid, what: Change) {
         let known = self.virtual_id(tid);
         let task = self.tasks.remove(&tid);
+        self.pinned_ended(tid);
         if task.as_ref().is_some_and(|task| task.pid == tid) {
             self.has_ended(tid, what);
         }
@@ -345,6 +346,7 @@ impl Supervisor {
         });
         self.recording.clocks = installed.is_ok();
         self.served.sites = Default::default();
+        self.recording.forget_search();
         self.set_clocks_up();
         if let Err(why) = installed {
             tracing::info!("process {tid} reads clocks by system calls: {why}");
@@ -396,7 +398,7 @@ pub(super) fn signal_on_its_way(tid: Pid) -> bool {
 
 /// Sets of the signals that wait for a thread or its process, and of those that it blocks.
 pub(super) fn waiting_signals(tid: Pid) -> Option<(u64, u64)> {
-    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let status = proc_text(&format!("/proc/{tid}/status"))?;
     let mask = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         u64::from_str_radix(line.trim(), 16).ok()

@@ -1,5 +1,8 @@
 //! Futexes of threads that take turns (futex(2)): served here and not by the kernel, so that it is the same each time who is woken.
 
+use std::io::Read;
+use std::os::fd::AsFd;
+
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
@@ -29,7 +32,14 @@ fn word(pid: Pid, address: u64) -> Option<u32> {
 /// Whether an address is in memory that other processes may have. Elsewhere a futex is the process's own even if it does not say
 /// so (futex(2)): the word that tells of a thread's end is such a one.
 fn is_shared(pid: Pid, address: u64) -> bool {
-    let Ok(maps) = std::fs::read_to_string(format!("/proc/{pid}/maps")) else { return true };
+    let Ok(mut file) = std::fs::File::open(format!("/proc/{pid}/maps")) else { return true };
+    if let Ok(shared) = raw::is_mapped_shared(file.as_fd(), address) {
+        return shared;
+    }
+    let mut maps = String::new();
+    if file.read_to_string(&mut maps).is_err() {
+        return true;
+    }
     let number = |text| u64::from_str_radix(text, 16).unwrap_or(0);
     let found = maps.lines().find_map(|line| {
         let mut words = line.split_whitespace();

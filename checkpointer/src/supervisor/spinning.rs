@@ -13,6 +13,7 @@ use super::served::Memory;
 use super::tape::schedule::{Cause, Spin, Stand};
 use crate::inject::Remote;
 use crate::inject::injector::Injector;
+use crate::inject::{CODE_PAGE, EXEMPT_PAGES, PAGE};
 use crate::ptrace::{Change, change};
 use crate::raw::{self, Registers};
 use crate::snapshot::threads::await_birth;
@@ -158,7 +159,9 @@ impl Supervisor {
             let real = self.real_id(next);
             self.end_wait(real, next, -i64::from(libc::ETIMEDOUT));
         }
+        self.sync_clocks();
         self.recording.schedule().turn_to(next);
+        self.take_buffer();
     }
 
     /// The loop that a stopped thread goes round, if that changes nothing.
@@ -279,13 +282,17 @@ fn copy_of(pid: Pid, tid: Pid, registers: &Registers) -> Result<Pid, crate::inje
     Ok(copy)
 }
 
-/// Steps a copy until its state is that again: the instructions on the way; `None` if that does not come.
+/// Steps a copy until its state is that again: the instructions on the way; `None` if that does not come. Nor does it where the way leads
+/// through our code: that makes calls, and a copy is to make none.
 fn way_round(copy: Pid, state: &[u64; 20]) -> Option<Vec<u64>> {
     let mut way = Vec::new();
     for _ in 0..LONGEST {
         let stepped = raw::resume(libc::PTRACE_SINGLESTEP, copy, 0).is_ok()
             && matches!(raw::wait(Some(copy), true), Ok(Some((_, status))) if change(status) == Change::Signal(libc::SIGTRAP));
         let registers = stepped.then(|| raw::registers(copy).ok()).flatten()?;
+        if (CODE_PAGE..CODE_PAGE + EXEMPT_PAGES * PAGE).contains(&registers.rip) {
+            return None;
+        }
         way.push(registers.rip);
         if state_of(&registers) == *state {
             return Some(way);

@@ -103,7 +103,7 @@ pub fn proc_text(path: &str) -> Option<String> {
 
 /// Real id of the process that a thread belongs to.
 pub fn process_of(tid: Pid) -> Option<Pid> {
-    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let status = proc_text(&format!("/proc/{tid}/status"))?;
     field(&status, "Tgid:")
 }
 

@@ -30,6 +30,9 @@ impl Supervisor {
             return;
         }
         let taken = self.recorded_call(tid, &registers);
+        if !matches!(taken, Taken::Live) {
+            self.count_call(tid);
+        }
         if matches!(taken, Taken::Live | Taken::Made)
             && let Some(special) = special
         {

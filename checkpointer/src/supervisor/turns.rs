@@ -204,6 +204,7 @@ impl Supervisor {
 
     /// Nobody's turn any more: finds out whose it is. Nothing is done while all wait.
     pub(super) fn next_turn(&mut self, cause: Cause) {
+        self.sync_clocks();
         self.recording.schedule().current = None;
         if self.is_aside() {
             return self.choose_turn(cause);
@@ -273,10 +274,12 @@ impl Supervisor {
         if late {
             self.end_wait(tid, known, -i64::from(libc::ETIMEDOUT));
         }
+        self.sync_clocks();
         let schedule = self.recording.schedule();
         tracing::debug!("turn of {known} at tick {}{}", schedule.tick, if late { ", late" } else { "" });
         let another = schedule.last != known;
         schedule.turn_to(known);
+        self.take_buffer();
         if self.is_served(tid) {
             if another && self.fence_met(tid) {
                 return self.at_fence(tid);
@@ -305,7 +308,9 @@ impl Supervisor {
         if !self.is_aside() && self.recording.next_turn().is_none() {
             self.recording.note_turn(known, Cause::ByHand, false);
         }
+        self.sync_clocks();
         self.recording.schedule().turn_to(known);
+        self.take_buffer();
     }
 
     /// The program stops or is copied where no thread has met anything: the one whose turn it is is looked at.

@@ -45,7 +45,9 @@ pub(crate) fn ids(thread: &Thread, row: &Row, arguments: &[u64; 6]) -> Ids {
         "clone" => (arguments[0], arguments[2], arguments[3], arguments[2]),
         // struct clone_args: flags, pidfd, child_tid, parent_tid
         "clone3" => {
-            let word = |index: u64| thread.word(arguments[0] + 8 * index).unwrap_or(0);
+            let bytes = thread.read(arguments[0], 4 * 8);
+            let (words, _) = bytes.as_chunks::<8>();
+            let word = |index: usize| words.get(index).map_or(0, |word| u64::from_ne_bytes(*word));
             (word(0), word(3), word(2), word(1))
         }
         name => return Ids { lends: name == "vfork", memory: name == "vfork", ..Ids::default() },

@@ -28,11 +28,24 @@ impl Supervisor {
         self.pin_threads(self.served_threads().into_iter().chain(self.main).collect());
     }
 
-    /// The same for a process with one thread.
+    /// The same for a process of whose threads one runs at a time.
     pub(in crate::supervisor) fn pin_process(&mut self, pid: Pid) {
         let threads: Vec<Pid> = self.tasks.iter().filter(|(_, task)| task.pid == pid).map(|(tid, _)| *tid).collect();
-        if threads.len() == 1 {
+        if threads.len() == 1 || self.takes_turns(pid) {
             self.pin_threads(threads);
+        }
+    }
+
+    /// A thread has made another one, which is where it is itself.
+    pub(in crate::supervisor) fn pin_newborn(&mut self, parent: Pid, newborn: Pid) {
+        let process = |tid| self.tasks.get(&tid).map(|task| task.pid);
+        if process(parent) != process(newborn) {
+            return;
+        }
+        if let Some(pinned) = &mut self.pinned
+            && let Some((_, set)) = pinned.threads.iter().find(|(known, _)| *known == parent).copied()
+        {
+            pinned.threads.push((newborn, set));
         }
     }
 
@@ -57,6 +70,13 @@ impl Supervisor {
         self.pinned = Some(Pinned { ours, threads, one });
     }
 
+    /// A thread has ended: its id may become another's.
+    pub(in crate::supervisor) fn pinned_ended(&mut self, tid: Pid) {
+        if let Some(pinned) = &mut self.pinned {
+            pinned.threads.retain(|(known, _)| *known != tid);
+        }
+    }
+
     /// Gives everybody back what they had.
     pub(in crate::supervisor) fn unpin(&mut self) {
         let Some(pinned) = self.pinned.take() else { return };
@@ -74,9 +94,10 @@ impl Supervisor {
         }
     }
 
-    /// Gives a program that the debugger has let go, and of which nothing is heard, what it had.
+    /// Gives a program that has been let go, and of which nothing is heard, what it had.
     pub(in crate::supervisor) fn unpin_what_runs(&mut self) {
-        if self.served.running && self.running.is_none() {
+        let goes = self.served.running || self.program.is_none();
+        if goes && self.running.is_none() {
             self.unpin();
         }
     }
@@ -84,7 +105,8 @@ impl Supervisor {
     /// The same for one whose threads want more than one processor, when it has run for a while, whatever is heard of it.
     pub(in crate::supervisor) fn unpin_what_computes(&mut self) {
         let Some(pinned) = &self.pinned else { return };
-        let several = pinned.threads.len() > 2;
+        let alone = self.recorded_leader().is_some_and(|leader| self.takes_turns(leader));
+        let several = pinned.threads.len() > 2 && !alone;
         let stepped = self.served.threads.values().any(|control| {
             matches!(control.motion, Some(Motion::Step | Motion::Range { .. })) || control.lifted.is_some()
         });

@@ -151,15 +151,20 @@ impl Supervisor {
         }
     }
 
-    /// Whether a call that a thread is let into keeps nobody waiting, so that its end can be waited for at once. Where such calls
-    /// follow each other closely, the thread and we go on one processor.
+    /// A call has come to us. Where such calls of the recorded process follow each other closely, it and we go on one processor.
+    pub(in crate::supervisor) fn count_call(&mut self, tid: Pid) {
+        let pid = self.tasks.get(&tid).map(|task| task.pid);
+        if let Some(pid) = pid.filter(|pid| self.recorded_leader() == Some(*pid))
+            && self.recording.are_dense()
+        {
+            self.pin_process(pid);
+        }
+    }
+
+    /// Whether a call that a thread is let into keeps nobody waiting, so that its end can be waited for at once.
     pub(in crate::supervisor) fn ends_at_once(&mut self, tid: Pid) -> bool {
         let Some(task) = self.tasks.get(&tid) else { return false };
         let short = task.pending.as_ref().is_some_and(|pending| pending.short);
-        let pid = task.pid;
-        if short && self.recording.are_dense() {
-            self.pin_process(pid);
-        }
         short && (!self.is_served(tid) || !self.steps(tid))
     }
 
@@ -265,15 +270,15 @@ impl Supervisor {
             }
             _ => {}
         }
-        if call.shape.class == Class::Process || row.name == "sched_getaffinity" {
-            // It would inherit that, or tell of it.
-            self.unpin();
-        }
         if call.shape.class == Class::Process {
             match ids(&thread, row, &arguments).thread {
                 true => call.short = true,
                 false => call.effect = Some("a child process".into()),
             }
+        }
+        if call.shape.class == Class::Process && !call.short || row.name == "sched_getaffinity" {
+            // It would inherit that, or tell of it.
+            self.unpin();
         }
         if !aside {
             return Concern::Notes(call);
@@ -317,7 +322,7 @@ impl Supervisor {
         loop {
             let mark = &self.recording.mark;
             let at = place(&mark.at, known);
-            let found = mark.line.borrow().find(known, at, mark.into, &asked, rule);
+            let found = mark.line.borrow().find(known, at, place(&mark.into, known), &asked, rule);
             match found {
                 Found::Same(index, entry) => return self.again(tid, pid, registers, call, index, &entry),
                 Found::Record(index, end, record) => {
@@ -364,7 +369,8 @@ impl Supervisor {
 
     /// Goes over to a line that has shared everything until here and has this call; false if there is none.
     fn change_line(&mut self, thread: i32, at: usize, asked: &Asked, rule: Rule) -> bool {
-        let (here, into) = (Rc::clone(&self.recording.mark.line), self.recording.mark.into);
+        let here = Rc::clone(&self.recording.mark.line);
+        let into = place(&self.recording.mark.into, thread);
         let found = self.recording.lines.iter().filter(|other| !Rc::ptr_eq(other, &here)).find_map(|other| {
             let line = other.borrow();
             let shared = line.shares(&here.borrow(), &self.recording.mark.at);
@@ -375,7 +381,7 @@ impl Supervisor {
         let Some((other, index, rest)) = found else { return false };
         self.recording.mark.line = other;
         self.recording.mark.at.insert(thread, index);
-        self.recording.mark.into = rest;
+        self.recording.mark.into.insert(thread, rest);
         self.recording.mark.loaded = None;
         true
     }
@@ -516,7 +522,8 @@ impl Supervisor {
         counter.give(&mut injector, &gifts)?;
         injector.finish()?;
         for one in made {
-            let kind = Kind::Noted { held: Rc::clone(&one.held), regular: one.regular, name: Rc::clone(&one.name) };
+            let (held, name) = (Rc::clone(&one.held), Rc::clone(&one.name));
+            let kind = Kind::Noted { held, regular: one.regular, name, tries: one.tries };
             self.note_kind(pid, one.number, Some(kind));
         }
         Ok(())
@@ -597,12 +604,17 @@ impl Supervisor {
         if result >= 0 && is_about_locks(asked.number, &asked.arguments) {
             self.note_lock(pid, asked.arguments[0] as i32);
         }
+        #[allow(clippy::cast_possible_truncation)]
+        if result >= 0 && matches!(row.name, "fcntl" | "ioctl" | "setsockopt") {
+            self.look_at_flags(pid, asked.arguments[0] as i32);
+        }
         let mut made = Vec::new();
         let mut still = false;
         for number in numbers {
             match self.kind(pid, number) {
-                Some(Kind::Noted { held, regular, name }) => {
-                    made.push(Made { number, close_on_exec: closes_on_exec(pid, number), held, regular, name });
+                Some(Kind::Noted { held, regular, name, tries }) => {
+                    let close_on_exec = closes_on_exec(pid, number);
+                    made.push(Made { number, close_on_exec, held, regular, name, tries });
                 }
                 Some(Kind::Still) => still = true,
                 _ if is_open(row) => return,

@@ -24,6 +24,7 @@ use crate::ptrace::{Change, change};
 use crate::raw::{self, CALL_MODE, CLOCK_BUFFER, CLOCK_HEADER, CLOCK_STUBS, ClockMode, OWN_CALLERS};
 use crate::record::reads::JUMPS;
 use crate::record::vdso::{BUFFER_SIZE, CAPACITY, IMAGE, IMAGE_SIZE, image, is_inside};
+use crate::supervisor::tasks::Task;
 
 /// Where in the header the modes begin.
 const MODES: u64 = CLOCK_BUFFER + 16;
@@ -64,6 +65,10 @@ pub(in crate::supervisor) fn install(tid: Pid) -> Result<(), InjectError> {
     injector.finish()
 }
 
+/// A search for how a process tells a debugger's own readings of clocks. It takes a while to read an interpreter, which meanwhile gets
+/// to its first prompt.
+pub(super) type Search = (Pid, std::thread::JoinHandle<Option<OwnCallers>>);
+
 fn modes(clocks: ClockMode, others: ClockMode, rule: Rule, closed: bool) -> Vec<u8> {
     let sharing = match rule {
         Rule::Exact => 0,
@@ -76,7 +81,7 @@ fn modes(clocks: ClockMode, others: ClockMode, rule: Rule, closed: bool) -> Vec<
 
 /// Whether the process tells a debugger's own readings of clocks by their callers. Finds out how, if it `should` and nobody has tried:
 /// that stands in its memory, so copies have it.
-fn tells_own(leader: Pid, should: bool) -> bool {
+fn tells_own(leader: Pid, should: bool, search: &mut Option<Search>) -> bool {
     const TRIED: u64 = 1;
     let mut known = [0u8; 8];
     if raw::read_remote(leader, OWN_CALLERS, &mut known) < known.len() {
@@ -86,14 +91,23 @@ fn tells_own(leader: Pid, should: bool) -> bool {
     if known != 0 || !should {
         return known > TRIED;
     }
-    let found = OwnCallers::of(leader);
+    let searched = search.take().filter(|(pid, _)| *pid == leader).map(|(_, search)| search.join());
+    let found = searched.and_then(Result::ok).unwrap_or_else(|| OwnCallers::of(leader));
     tracing::debug!("a debugger's own readings of clocks in {leader} are told by {found:x?}");
     let words = found.as_ref().map_or_else(|| TRIED.to_ne_bytes().to_vec(), OwnCallers::bytes);
     write_memory(leader, OWN_CALLERS, &words).is_ok() && found.is_some()
 }
 
 impl Supervisor {
-    /// The recorded process, and its thread if there is only one.
+    /// The recorded process has mapped its libraries: an interpreter among them is looked at from now on.
+    pub(super) fn search_own_callers(&mut self, leader: Pid) {
+        if !self.recording.served {
+            self.recording.search = Some((leader, std::thread::spawn(move || OwnCallers::of(leader))));
+        }
+    }
+
+    /// The recorded process, and its thread if there is only one. (Of several one runs at a time, and could have the buffer in its turn; but
+    /// what is noted so is no tick, and a thread that makes no other call would be left where it computes.)
     fn clocked(&self) -> Option<(Pid, Option<Pid>)> {
         let leader = self.recorded_leader().filter(|_| self.recording.clocks)?;
         let mut threads = self.tasks.iter().filter(|(_, task)| task.pid == leader).map(|(tid, _)| *tid);
@@ -101,10 +115,30 @@ impl Supervisor {
         Some((leader, threads.next().is_none().then_some(first)))
     }
 
+    /// Whether a thread's calls and readings of clocks can be noted in the process: nobody else runs there.
+    pub(super) fn has_buffer(&self, tid: Pid) -> bool {
+        self.clocked().is_some_and(|(_, thread)| thread == Some(tid))
+    }
+
+    /// It is another thread's turn: the buffer is its own from here on.
+    pub(in crate::supervisor) fn take_buffer(&mut self) {
+        let Some((_, Some(thread))) = self.clocked() else { return };
+        if !self.tasks.get(&thread).is_some_and(Task::is_stopped) {
+            return;
+        }
+        self.recording.mark.loaded = None;
+        if !self.recording.mark.live {
+            let known = self.virtual_id(thread);
+            self.load_clocks(known);
+        }
+        self.tune_clocks();
+    }
+
     /// Brings the place in the notes up to what has been read without a stop.
     pub(in crate::supervisor) fn sync_clocks(&mut self) {
         let Some((leader, Some(thread))) = self.clocked() else { return };
-        if !self.recording.on {
+        // One that runs may be in the middle of an entry.
+        if !self.recording.on || !self.tasks.get(&thread).is_some_and(Task::is_stopped) {
             return;
         }
         let mut header = [0u8; 8];
@@ -133,16 +167,14 @@ impl Supervisor {
         if used >= all {
             self.advance(known, at + 1);
         } else {
-            self.recording.mark.into = used;
+            self.recording.mark.into.insert(known, used);
         }
     }
 
     /// The files that calls in a buffer were made on.
     fn files_of(&self, bytes: &[u8]) -> Vec<Used> {
         let used = |number| match self.recording.mark.kinds.get(&number) {
-            Some(Kind::Noted { held, regular: true, name }) => {
-                Some(Used { number, held: Rc::clone(held), name: Rc::clone(name) })
-            }
+            Some(Kind::Noted { held, name, .. }) => Some(Used { number, held: Rc::clone(held), name: Rc::clone(name) }),
             _ => None,
         };
         Record::descriptors(bytes).into_iter().filter_map(used).collect()
@@ -151,7 +183,7 @@ impl Supervisor {
     /// A thread has come to a place in the notes.
     pub(super) fn advance(&mut self, thread: i32, at: usize) {
         self.recording.mark.at.insert(thread, at);
-        self.recording.mark.into = 0;
+        self.recording.mark.into.remove(&thread);
         self.load_clocks(thread);
         if self.recording.served {
             // A signal may be what comes next, before any call.
@@ -166,7 +198,7 @@ impl Supervisor {
             return self.advance(thread, at + 1);
         }
         self.recording.mark.at.insert(thread, at);
-        self.recording.mark.into = into;
+        self.recording.mark.into.insert(thread, into);
         self.recording.mark.loaded = None;
         self.load_clocks(thread);
     }
@@ -191,7 +223,7 @@ impl Supervisor {
             return;
         }
         let bytes = bytes.unwrap_or_default();
-        let used = self.recording.mark.into as u64;
+        let used = place(&self.recording.mark.into, known) as u64;
         if !bytes.is_empty() {
             raw::write_remote(leader, CLOCK_BUFFER + CLOCK_HEADER, &bytes);
         }
@@ -202,7 +234,7 @@ impl Supervisor {
 
     /// The process has come to the end of the notes: from here on its buffer is written to.
     pub(super) fn empty_clocks(&mut self) {
-        self.recording.mark.into = 0;
+        self.recording.mark.into.clear();
         self.recording.mark.loaded = None;
         if let Some((leader, _)) = self.clocked() {
             let words = [0, CAPACITY].map(u64::to_ne_bytes);
@@ -213,7 +245,7 @@ impl Supervisor {
 
     /// A fresh copy is about to run, whose buffer is that of another time, or another program, whose buffer is new.
     pub(in crate::supervisor) fn set_clocks_up(&mut self) {
-        self.recording.calls_are = None;
+        self.recording.tell_anew();
         let Some((leader, thread)) = self.clocked() else { return };
         self.recording.mark.loaded = None;
         if self.recording.mark.live {
@@ -250,12 +282,17 @@ impl Supervisor {
 
     pub(super) fn set_clock_mode(&mut self, mode: ClockMode) {
         let Some((leader, _)) = self.clocked() else { return };
-        self.recording.told = !self.recording.served && tells_own(leader, mode != ClockMode::Plain);
+        self.recording.told =
+            !self.recording.served && tells_own(leader, mode != ClockMode::Plain, &mut self.recording.search);
         let rule = self.recording.rule();
         // A line editor in the process reads these, and is told by its code.
         let others = if rule.is_shared() && mode != ClockMode::Plain { ClockMode::Trapped } else { mode };
         let closed = self.recording.mark.loaded.is_some_and(|loaded| loaded.closed);
-        raw::write_remote(leader, MODES, &modes(mode, others, rule, closed));
+        let words = modes(mode, others, rule, closed);
+        if self.recording.clocks_are.as_deref() != Some(&*words) {
+            raw::write_remote(leader, MODES, &words);
+            self.recording.clocks_are = Some(words);
+        }
     }
 
     /// A stopped thread may be in the middle of an entry, which nobody may see: it is brought to the end of the function. What

@@ -96,7 +96,7 @@ impl Supervisor {
             let rule = self.recording.rule();
             let mark = &self.recording.mark;
             let at = place(&mark.at, known);
-            let found = mark.line.borrow().find(known, at, mark.into, &asked, rule);
+            let found = mark.line.borrow().find(known, at, place(&mark.into, known), &asked, rule);
             match found {
                 Found::Same(index, entry) => {
                     self.advance(known, index + 1);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::held::Held;
+use super::kinds::Tries;
 use super::records::{Record, Used};
 use super::schedule::Turn;
 use super::signals::Noted;
@@ -22,6 +23,7 @@ pub(super) struct Made {
     pub held: Held,
     pub regular: bool,
     pub name: Rc<str>,
+    pub tries: Tries,
 }
 
 /// What a call is known by.
@@ -446,10 +448,10 @@ impl Line {
         same.then_some(if here.len() == into { (at + 1, 0) } else { (at, into) })
     }
 
-    /// A line that parts from this one here, so many bytes into what the process has noted there, for the thread that has come to some.
-    pub fn part(&self, places: &Places, into: usize) -> Line {
+    /// A line that parts from this one here, where threads have come so many bytes into what they have noted there themselves.
+    pub fn part(&self, places: &Places, into: &Places) -> Line {
         let up_to = |(thread, queue): (&i32, &Queue<Entry>)| {
-            let at = place(places, *thread);
+            let (at, into) = (place(places, *thread), place(into, *thread));
             let mut kept = queue.up_to(at);
             if let Some(half) = queue.get(at).filter(|entry| into > 0 && into < entry.recorded) {
                 let records = half.records();
@@ -478,12 +480,13 @@ impl Line {
         }
     }
 
-    /// What was done outside behind these places, and so many bytes into what a process has noted there: names, each once, and how often.
-    pub fn effects_behind(&self, places: &Places, into: usize) -> Vec<(Rc<str>, usize)> {
+    /// What was done outside behind these places, and so many bytes into what threads have noted there: names, each once, and how often.
+    pub fn effects_behind(&self, places: &Places, into: &Places) -> Vec<(Rc<str>, usize)> {
         let mut found: Vec<(Rc<str>, usize)> = Vec::new();
         for (thread, queue) in &self.queues {
             let from = place(places, *thread).saturating_sub(queue.base);
             let behind = queue.entries.iter().skip(from).enumerate();
+            let into = place(into, *thread);
             for name in behind.flat_map(|(nth, entry)| entry.effects(if nth == 0 { into } else { 0 })) {
                 match found.iter_mut().find(|(known, _)| *known == name) {
                     Some(known) => known.1 += 1,
@@ -612,7 +615,7 @@ mod tests {
     #[test]
     fn lines_that_part_share_what_came_before() {
         let (first, _) = line(&[(WRITE, 1, false), (WRITE, 2, false), (WRITE, 3, false)]);
-        let second = first.part(&[(1, 2)].into(), 0);
+        let second = first.part(&[(1, 2)].into(), &Places::new());
         assert_eq!(second.end(1), 2);
         assert!(second.shares(&first, &[(1, 2)].into()) && second.shares(&first, &[(1, 0)].into()));
         assert!(!second.shares(&first, &[(1, 3)].into()));
@@ -666,9 +669,9 @@ mod tests {
     fn a_line_can_part_in_the_middle_of_readings() {
         let (mut line, store) = line(&[(WRITE, 1, false)]);
         line.push(1, Entry::of_records(&reading(0, 1).repeat(3), Vec::new(), Rule::Exact, &store));
-        let other = line.part(&[(1, 1)].into(), 64);
+        let other = line.part(&[(1, 1)].into(), &[(1, 64)].into());
         assert_eq!((other.end(1), other.records(1, 1).map(|entry| entry.recorded)), (2, Some(64)));
-        assert_eq!(line.part(&[(1, 1)].into(), 0).end(1), 1);
+        assert_eq!(line.part(&[(1, 1)].into(), &Places::new()).end(1), 1);
         // Who has come as far in the one is there in the other one, which goes on behind that.
         assert_eq!(other.same_place(&line, 1, 1, 64), Some((2, 0)));
         assert_eq!(line.same_place(&other, 1, 1, 32), Some((1, 32)));

@@ -72,8 +72,8 @@ const MOST: (u64, u64) = (1 << 30, 8 << 30);
 pub(in crate::supervisor) struct Mark {
     line: Rc<RefCell<Line>>,
     at: Places,
-    /// How many bytes it has come into what is noted there, if the process has noted it itself.
-    into: usize,
+    /// How many bytes threads have come into what is noted there, if they have noted it themselves.
+    into: Places,
     /// What the process has been given of that.
     loaded: Option<clocks::Loaded>,
     kinds: Kinds,
@@ -117,21 +117,13 @@ impl Mark {
             && self.has_read_as_much_as(other)
     }
 
-    /// Whether clocks have been read as often, which is no tick of the schedule.
+    /// Whether the thread whose turn it is has noted, or been given, as much without a stop, which is no tick of the schedule.
     fn has_read_as_much_as(&self, other: &Mark) -> bool {
-        let mut threads: Vec<i32> = self.at.keys().chain(other.at.keys()).copied().collect();
-        threads.retain(|thread| *thread != SCHEDULE);
-        threads.sort_unstable();
-        threads.dedup();
         // A thread whose turn it is not may have made its call in one of them and still stand before it in the other one.
         let calls = |mark: &Mark, thread: i32| matches!(mark.schedule.stand(thread), Stand::Held | Stand::Called);
-        // With more than one each reading is a call.
-        let alone = |thread: &[i32]| match thread {
-            [only] if calls(self, *only) || calls(other, *only) => true,
-            [only] => line::place(&self.at, *only) == line::place(&other.at, *only),
-            _ => true,
-        };
-        self.into == other.into && alone(&threads)
+        let thread = self.schedule.last;
+        let far = |mark: &Mark| (line::place(&mark.at, thread), line::place(&mark.into, thread));
+        calls(self, thread) || calls(other, thread) || far(self) == far(other)
     }
 
     /// Whether all but one thread have come to the end of the notes.
@@ -190,8 +182,12 @@ pub(in crate::supervisor) struct Recording {
     pub(in crate::supervisor) clocks: bool,
     /// What becomes of calls that the process can make itself, once it has been told.
     calls_are: Option<crate::raw::ClockMode>,
+    /// What it has been told of its readings of clocks, likewise.
+    clocks_are: Option<Vec<u8>>,
     /// Readings of clocks by a debugger in the process are told by their callers.
     told: bool,
+    /// How, which is being found out.
+    search: Option<clocks::Search>,
     mark: Mark,
     lines: Vec<Rc<RefCell<Line>>>,
     store: Rc<Store>,
@@ -245,7 +241,9 @@ impl Recording {
             served: false,
             clocks: false,
             calls_are: None,
+            clocks_are: None,
             told: false,
+            search: None,
             mark: Mark::default(),
             lines: Vec::new(),
             store: Rc::default(),
@@ -267,6 +265,11 @@ impl Recording {
             locked: Vec::new(),
             looked_at: (0, std::time::Instant::now()),
         }
+    }
+
+    /// Bytes that have been noted since the session began.
+    pub(in crate::supervisor) fn noted_bytes(&self) -> u64 {
+        self.store.all()
     }
 
     /// Whether a file has not been changed since the session began. Files that the kernel makes up have no age.
@@ -320,7 +323,7 @@ impl Recording {
     /// A process runs that is at this place.
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
-        self.calls_are = None;
+        self.tell_anew();
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         if self.mark.live {
@@ -331,7 +334,7 @@ impl Recording {
     /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
-        self.calls_are = None;
+        self.tell_anew();
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         self.mark.live = false;
@@ -339,10 +342,20 @@ impl Recording {
         tracing::debug!("from tick {} on", self.mark.schedule.tick);
     }
 
+    /// What has been found out of a program is not true of the one that has been loaded in its place.
+    pub(in crate::supervisor) fn forget_search(&mut self) {
+        self.search = None;
+    }
+
+    /// Another process runs, or another program: it is to be told again what becomes of its calls.
+    fn tell_anew(&mut self) {
+        (self.calls_are, self.clocks_are) = (None, None);
+    }
+
     /// Another program: nothing is noted of it yet.
     pub(in crate::supervisor) fn begin_anew(&mut self) {
         self.timers_due = None;
-        self.calls_are = None;
+        self.tell_anew();
         self.on = false;
         self.mark = Mark::default();
         self.loops.clear();
@@ -554,6 +567,8 @@ impl Supervisor {
             return;
         }
         self.recording.loosened = true;
+        // Its threads run side by side from here on.
+        self.unpin();
         self.tune_clocks();
         let mut line = self.recording.mark.line.borrow_mut();
         (line.ended, line.newest) = (Some(why.to_owned()), None);
@@ -604,8 +619,8 @@ impl Supervisor {
     pub(super) fn part(&mut self, expected: &str, got: &str) {
         tracing::debug!("another line at {:?}: expected {expected}, got {got}", self.recording.mark.at);
         let former = Rc::clone(&self.recording.mark.line);
-        let line = former.borrow().part(&self.recording.mark.at, self.recording.mark.into);
-        let kept = former.borrow().effects_behind(&self.recording.mark.at, self.recording.mark.into);
+        let line = former.borrow().part(&self.recording.mark.at, &self.recording.mark.into);
+        let kept = former.borrow().effects_behind(&self.recording.mark.at, &self.recording.mark.into);
         set_offsets(&line.offsets());
         let line = Rc::new(RefCell::new(line));
         self.recording.lines.push(Rc::clone(&line));

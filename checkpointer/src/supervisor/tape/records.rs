@@ -1,11 +1,11 @@
-//! What a recorded process has noted itself, without a stop: readings of clocks, and calls on files. The layout is that of
+//! What a recorded process has noted itself, without a stop: readings of clocks, and calls on files, pipes and sockets. The layout is that of
 //! `raw/clocks.rs` and `raw/calls.rs`. Pure.
 
 use std::rc::Rc;
 
 use super::held::Held;
 use super::line::{Asked, Rule};
-use crate::raw::{CALL_BASE, CLOCK_ENTRY, call_sum};
+use crate::raw::{CALL_BASE, CLOCK_ENTRY, STREAM_CALL, call_sum};
 use crate::syscalls;
 
 const TIME_OF_DAY: u32 = 0x100;
@@ -23,6 +23,8 @@ const LSEEK: u32 = libc::SYS_lseek as u32;
 const STAT: u32 = libc::SYS_newfstatat as u32;
 const READLINK: u32 = libc::SYS_readlink as u32;
 const ACCESS: u32 = libc::SYS_access as u32;
+const RECEIVE: u32 = libc::SYS_recvfrom as u32;
+const SEND: u32 = libc::SYS_sendto as u32;
 
 /// A file that calls in a buffer were made on, by its descriptor.
 #[derive(Debug, Clone)]
@@ -63,16 +65,21 @@ impl Record {
         self.0[at..at + 8].first_chunk().map_or(0, |word| u64::from_ne_bytes(*word))
     }
 
-    /// The number of the call that it is, if it is one on a file.
+    /// The number of the call that it is, if it is one.
     fn call(&self) -> Option<u32> {
-        self.half(0).checked_sub(CALL_BASE)
+        (self.half(0) & !STREAM_CALL).checked_sub(CALL_BASE)
+    }
+
+    /// Whether it is one on a pipe, a socket or the like.
+    fn is_of_stream(&self) -> bool {
+        self.half(0) & STREAM_CALL != 0
     }
 
     /// Bytes of what was read.
     fn given(&self) -> usize {
         let result = self.word(8).cast_signed();
         match self.call() {
-            Some(READ | PREAD | READLINK) => usize::try_from(result).unwrap_or(0),
+            Some(READ | PREAD | READLINK | RECEIVE) => usize::try_from(result).unwrap_or(0),
             Some(STAT) if result == 0 => 144,
             _ => 0,
         }
@@ -83,7 +90,7 @@ impl Record {
         self.0.len().next_multiple_of(HEAD)
     }
 
-    /// Whether it is a call on a file.
+    /// Whether it is a call.
     pub fn is_call(&self) -> bool {
         self.call().is_some()
     }
@@ -91,7 +98,7 @@ impl Record {
     /// Whether it may be a debugger's that shares the process: it only asks, about files or about the interpreter's clock.
     pub fn is_query(&self, rule: Rule) -> bool {
         match self.call() {
-            Some(call) => !matches!(call, WRITE | PWRITE),
+            Some(call) => !matches!(call, WRITE | PWRITE) && !self.is_of_stream(),
             None => rule != Rule::Told && self.half(0) == libc::CLOCK_MONOTONIC.cast_unsigned(),
         }
     }
@@ -101,7 +108,7 @@ impl Record {
         // The checksum of no path is its seed: the flags of the call (stat(2), AT_EMPTY_PATH).
         const OF_DESCRIPTOR: u64 = libc::AT_EMPTY_PATH as u64;
         let by_number = match self.call()? {
-            READ | PREAD | WRITE | PWRITE | LSEEK => true,
+            READ | PREAD | WRITE | PWRITE | LSEEK | RECEIVE | SEND => true,
             STAT => self.word(24) == OF_DESCRIPTOR,
             _ => false,
         };
@@ -110,7 +117,7 @@ impl Record {
 
     /// Whether this is what a call that came to the tracer asks for.
     pub fn is_for(&self, asked: &Asked, files: &[Used], rule: Rule) -> bool {
-        let [first, second, third, fourth, ..] = asked.arguments;
+        let [first, second, third, fourth, fifth, _] = asked.arguments;
         #[allow(clippy::cast_possible_truncation)]
         let half = |word: u64| word as u32;
         let Some(call) = self.call() else {
@@ -130,6 +137,8 @@ impl Record {
         let of_path = |pointer: u64| words[1] == asked.sum && (rule.is_shared() || words[0] == pointer);
         let same = match call {
             READ => third == words[1],
+            RECEIVE => [fourth, third] == words && fifth == 0,
+            SEND => fourth == words[0] && fifth == 0 && self.sums(asked) == words[1],
             PREAD => [fourth, third] == words,
             LSEEK => [second, third] == words,
             WRITE => self.sums(asked) == words[1],
@@ -183,7 +192,7 @@ impl Record {
     pub fn stands<'f>(&self, files: &'f [Used]) -> Option<(&'f Held, i64)> {
         let number = self.descriptor()?;
         let at = match self.call()? {
-            READ | WRITE => self.word(16),
+            READ | WRITE if !self.is_of_stream() => self.word(16),
             LSEEK => self.word(8),
             _ => return None,
         };
@@ -191,7 +200,7 @@ impl Record {
         Some((&file.held, at.cast_signed())).filter(|(_, at)| *at >= 0)
     }
 
-    /// The name of the file that it has written to.
+    /// The name of what it has written to.
     pub fn effect<'f>(&self, files: &'f [Used]) -> Option<&'f Rc<str>> {
         let number = self.descriptor().filter(|_| !self.is_query(Rule::Shared) && self.result() >= 0)?;
         files.iter().find(|file| file.number == number).map(|file| &file.name)
@@ -215,7 +224,7 @@ pub(super) fn sum_of(
 ) -> u64 {
     let [first, second, third, fourth, ..] = *arguments;
     match number {
-        WRITE | PWRITE if third <= crate::raw::LONGEST_CALL => call_sum(third, &bytes(second, third)),
+        WRITE | PWRITE | SEND if third <= crate::raw::LONGEST_CALL => call_sum(third, &bytes(second, third)),
         STAT => call_sum(fourth, &text(second)),
         READLINK => call_sum(third, &text(first)),
         ACCESS => call_sum(second, &text(first)),

@@ -404,7 +404,9 @@ impl Supervisor {
         self.recording.take_turn();
         self.advance(known, index + 1);
         self.interrupt_wait(tid, known);
+        self.sync_clocks();
         self.recording.schedule().turn_to(known);
+        self.take_buffer();
         if self.is_served(tid) && self.turn_in_run() {
             return true;
         }

@@ -17,14 +17,21 @@ use super::records::sum_of;
 use crate::inject::PAGE;
 use crate::inject::injector::{read_memory, write_memory};
 use crate::ptrace::{Change, change};
-use crate::raw::{self, CALL_MODE, CLOCK_BUFFER, ClockMode, NOTED_DESCRIPTORS, READY_DESCRIPTORS, STILL_DESCRIPTORS};
+use crate::raw::{
+    self, CALL_MODE, CLOCK_BUFFER, ClockMode, NOTED_DESCRIPTORS, READY_DESCRIPTORS, RECEIVING_DESCRIPTORS,
+    SENDING_DESCRIPTORS, STILL_DESCRIPTORS,
+};
 use crate::record::reads::JUMPS;
 use crate::record::vdso::IMAGE;
 use crate::rsp::target::{Caught, Motion};
 use crate::syscalls::Class;
 
-/// Where the code is: on the second page of those from which calls pass the filter.
+/// Where the code is: on pages behind that of the clocks, from which calls pass the filter, too.
 pub(super) const CODE: u64 = IMAGE + PAGE;
+
+/// Bytes of those pages.
+#[cfg(test)]
+const ROOM: u64 = crate::record::vdso::IMAGE_SIZE - PAGE;
 
 /// Bytes of a jump in our page.
 const JUMP: usize = 32;
@@ -32,11 +39,15 @@ const JUMP: usize = 32;
 /// Bytes of `jmp` with a distance.
 const NEAR: usize = 5;
 
-/// `xor eax, eax; syscall; cmp rax, -4096; ja; ret` of read(2), but for where `ja` goes.
-const READ: ([u8; 11], u8) = ([0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77], 0xc3);
+/// `xor eax, eax; syscall; cmp rax, -4096; ja` of read(2), but for where that goes.
+const READ: [u8; 11] = [0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77];
+
+/// `ret`
+const RET: u8 = 0xc3;
 
 /// Instructions between functions that nobody executes, of [`NEAR`] bytes or more.
-const NOPS: [&[u8]; 4] = [
+const NOPS: [&[u8]; 5] = [
+    &[0x0f, 0x1f, 0x44, 0, 0],
     &[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
     &[0x66, 0x0f, 0x1f, 0x44, 0, 0],
     &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
@@ -116,15 +127,18 @@ fn library(pid: Pid) -> Option<(u64, u64)> {
 /// What is found in code that begins at an address, and for each the number of the call and where its `syscall` is.
 fn find(code: &[u8], base: u64) -> Vec<(Site, u32, u64)> {
     let calls = raw::call_functions();
-    let mut found = Vec::new();
+    let mut found: Vec<(Site, u32, u64)> = Vec::new();
     // One pass: there are a million bytes, and some hundred system calls in them.
     for at in syscalls_in(code) {
         let here = |at: usize| base + at as u64;
-        let is_read = at >= 2 && code[at - 2..].starts_with(&READ.0) && code.get(at + 10) == Some(&READ.1);
-        if is_read {
-            let padding = at + 11;
-            let free = NOPS.iter().any(|nop| code[padding..].starts_with(nop));
-            if free {
+        if at >= 2 && code[at - 2..].starts_with(&READ) {
+            // Behind the first `ret`: its own one, or that of a thread that is one of several, which may be cancelled in there.
+            let behind = (at + 11..=at + i8::MAX as usize).find(|behind| {
+                let free = |nop: &&[u8]| code.get(*behind..).is_some_and(|code| code.starts_with(nop));
+                let taken = found.iter().any(|(site, ..)| site.hop == Some(here(*behind)));
+                code.get(*behind - 1) == Some(&RET) && NOPS.iter().any(free) && !taken
+            });
+            if let Some(padding) = behind {
                 let length = padding + NEAR - (at - 2);
                 let original = code[at - 2..][..length].to_vec();
                 let mut replaced = original.clone();
@@ -241,6 +255,7 @@ impl Supervisor {
         if !self.recording.clocks || self.recorded_leader() != Some(pid) || !self.served.sites.0.is_empty() {
             return;
         }
+        self.search_own_callers(pid);
         match replace(pid) {
             Ok(sites) => self.served.sites = sites,
             Err(error) => tracing::info!("process {pid} makes its calls on files by stops: {error}"),
@@ -276,7 +291,7 @@ impl Supervisor {
         // A signal that waits, a password, and locks that are to be given up want calls that we see.
         let looked_at = task.deferred.any() || task.watched || makes_process || !self.recording.locked.is_empty();
         let caught = self.served.caught != Caught::None && self.running.is_none();
-        let alone = self.tasks.values().filter(|task| task.pid == pid).nth(1).is_none();
+        let alone = self.has_buffer(tid);
         let noted = self.recording.on && !self.is_aside();
         let ending = noted && self.recording.schedule().ending;
         let mode = if looked_at || caught || ending || !alone {
@@ -297,24 +312,32 @@ impl Supervisor {
     /// Notes in the recorded process what a descriptor stands for.
     pub(super) fn note_kind(&mut self, pid: Pid, number: i32, kind: Option<Kind>) {
         let rule = self.recording.rule();
-        let (ready, still) = match &kind {
-            Some(Kind::Still) => (false, true),
+        // Which it is among: those that never keep anybody waiting, those that do not change, those that are tried.
+        let sets_of = |kind: Option<&Kind>| match kind {
+            Some(Kind::Still) => [false, true, false, false],
             Some(Kind::Noted { regular: true, name, .. }) => {
                 // Files of the kernel's own may wait for news.
-                (!["/proc/", "/sys/"].iter().any(|folder| name.starts_with(folder)), false)
+                let ready = !["/proc/", "/sys/"].iter().any(|folder| name.starts_with(folder));
+                [ready, false, false, false]
             }
-            Some(Kind::Noted { held, .. }) => (rule == Rule::Exact && held.is_endless(), false),
-            _ => (false, false),
+            Some(Kind::Noted { held, tries, .. }) => {
+                [rule == Rule::Exact && held.is_endless(), false, tries.receives, tries.sends]
+            }
+            _ => [false; 4],
         };
-        match kind {
+        let sets = sets_of(kind.as_ref());
+        let former = match kind {
             Some(kind) => self.recording.mark.kinds.insert(number, kind),
             None => self.recording.mark.kinds.remove(&number),
         };
         let bit = u64::try_from(number).unwrap_or(u64::MAX);
-        if !self.recording.clocks || bit >= NOTED_DESCRIPTORS {
+        // One of which nothing was known is in none.
+        let changes = sets != former.as_ref().map_or([false; 4], |former| sets_of(Some(former)));
+        if !self.recording.clocks || bit >= NOTED_DESCRIPTORS || !changes {
             return;
         }
-        for (bits, set) in [(READY_DESCRIPTORS, ready), (STILL_DESCRIPTORS, still)] {
+        let places = [READY_DESCRIPTORS, STILL_DESCRIPTORS, RECEIVING_DESCRIPTORS, SENDING_DESCRIPTORS];
+        for (bits, set) in places.into_iter().zip(sets) {
             let mut byte = [0u8];
             let place = bits + bit / 8;
             if raw::read_remote(pid, place, &mut byte) == byte.len() {
@@ -361,7 +384,7 @@ impl Supervisor {
         };
         let sum = self.sum_of_call(tid, pid, number, &arguments);
         let asked = Asked { number, arguments, given: 0, query: true, sum, about };
-        let found = mark.line.borrow().find(known, at, mark.into, &asked, self.recording.rule());
+        let found = mark.line.borrow().find(known, at, place(&mark.into, known), &asked, self.recording.rule());
         match found {
             Found::Record(index, end, record) if record.is_call() => {
                 self.record_again(tid, *registers, &asked, &record);
@@ -387,7 +410,7 @@ mod tests {
 
     #[test]
     fn the_code_has_its_page() {
-        assert!(raw::call_code().len() as u64 <= PAGE, "{}", raw::call_code().len());
+        assert!(raw::call_code().len() as u64 <= ROOM, "{}", raw::call_code().len());
         assert!(crate::record::vdso::image(raw::clock_functions()).len() as u64 <= PAGE);
         for exit in raw::call_exits() {
             #[allow(clippy::cast_possible_truncation)]
@@ -399,7 +422,7 @@ mod tests {
 
     fn read_code() -> Vec<u8> {
         let mut code = vec![0x74, 0x17];
-        code.extend(READ.0);
+        code.extend(READ);
         code.extend([0x5b, 0xc3, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, 0x48, 0x83]);
         code
     }
@@ -411,6 +434,15 @@ mod tests {
         let found = find(&code, 0x1000);
         let places: Vec<(u64, u32, u64)> = found.iter().map(|(site, call, at)| (site.start, *call, *at)).collect();
         assert_eq!(places, [(0x1002, 0, 0x1004), (0x101b, 1, 0x1020)]);
+        // Where a thread may be cancelled the room is further away, and it is taken once.
+        let mut code = READ.to_vec();
+        code.extend([0x34, 0x44, 0x89, 0xc7]);
+        code.extend(READ);
+        code.extend([0x34, 0x90, 0xc3, 0x0f, 0x1f, 0x44, 0, 0]);
+        let found = find(&code, 0x1000);
+        let hops: Vec<(u64, Option<u64>)> = found.iter().map(|(site, ..)| (site.start, site.hop)).collect();
+        assert_eq!(hops, [(0x1000, Some(0x1000 + code.len() as u64 - 5))]);
+        assert_eq!(found[0].0.replaced[..2], [0xeb, (code.len() - 5 - 2) as u8]);
         // Without room for a jump behind it, it is left.
         let mut code = read_code();
         code[15] = 0x90;

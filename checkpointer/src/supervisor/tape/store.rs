@@ -20,6 +20,8 @@ const SMALL: u64 = 256;
 pub(super) struct Store {
     memory: Cell<u64>,
     disk: Cell<u64>,
+    /// Bytes that there have been, those that are not kept any more among them.
+    all: Cell<u64>,
     /// Where the file ends.
     end: Cell<u64>,
     file: OnceCell<Option<File>>,
@@ -31,6 +33,7 @@ impl Default for Store {
         Store {
             memory: Cell::default(),
             disk: Cell::default(),
+            all: Cell::default(),
             end: Cell::default(),
             file: OnceCell::new(),
             in_memory: IN_MEMORY,
@@ -44,8 +47,14 @@ impl Store {
         (self.memory.get(), self.disk.get())
     }
 
+    /// How many bytes there have been altogether.
+    pub fn all(&self) -> u64 {
+        self.all.get()
+    }
+
     /// So many bytes more are in memory.
     pub fn add(&self, bytes: u64) {
+        self.all.set(self.all.get() + bytes);
         self.memory.set(self.memory.get() + bytes);
     }
 
@@ -72,6 +81,7 @@ impl Store {
             {
                 self.end.set(at + length);
                 self.disk.set(self.disk.get() + length);
+                self.all.set(self.all.get() + length);
                 return Kept { place: Place::File { at, length }, store: Rc::clone(self) };
             }
         }
@@ -144,6 +154,6 @@ mod tests {
         let small = store.keep(vec![9; 250]);
         assert_eq!((small.bytes()[..].len(), store.weight().0), (250, 1050));
         drop((kept, small));
-        assert_eq!(store.weight(), (0, 0));
+        assert_eq!((store.weight(), store.all()), ((0, 0), 1850));
     }
 }

@@ -2,6 +2,7 @@
 
 use nix::unistd::Pid;
 
+use super::super::tasks::proc_text;
 use crate::raw::Registers;
 use crate::record::outputs;
 use crate::record::recorder::life::ids;
@@ -70,7 +71,7 @@ pub(super) fn numbers_made(thread: &Thread, row: &Row, shape: &Shape, arguments:
 }
 
 pub(super) fn closes_on_exec(pid: Pid, number: i32) -> bool {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
+    let text = proc_text(&format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
     let flags = crate::snapshot::descriptors::value(&text, "flags");
     let flags = flags.and_then(|flags| i32::from_str_radix(flags, 8).ok()).unwrap_or(0);
     flags & libc::O_CLOEXEC != 0
