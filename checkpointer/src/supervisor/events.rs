@@ -177,6 +177,7 @@ impl Supervisor {
                 self.clear_way_back(tid);
             }
         }
+        self.memory_comes(tid);
         if !self.enter_handler(tid) {
             return;
         }
@@ -228,6 +229,7 @@ impl Supervisor {
             }
             self.turn_is_over(task.pid, known);
         }
+        self.family_shrinks();
         if self.main != Some(tid) {
             return;
         }

@@ -62,9 +62,14 @@ impl Supervisor {
             _ => return None,
         }
         let open = call == Sysno::futex && registers.rsi & PRIVATE == 0;
-        if open && self.has_children(pid) && is_shared(pid, registers.rdi) {
-            // They may be who is waited for, and they are not recorded.
-            return Some(Taken::Live);
+        if open && is_shared(pid, registers.rdi) {
+            if let Some(taken) = self.shared_futex(tid, pid, registers) {
+                return Some(taken);
+            }
+            if self.has_children(pid) {
+                // They may be who is waited for, and they are not recorded.
+                return Some(Taken::Live);
+            }
         }
         if !self.is_aside() && !self.comes_to_call(tid, true) {
             return Some(Taken::Left);

@@ -101,6 +101,7 @@ impl Supervisor {
         let born = Pid::from_raw(i32::try_from(born).ok()?);
         if self.early.remove(&born) {
             self.recorded_birth(parent, born);
+            self.child_is_born(parent, born);
             return Some((born, Change::Interrupted));
         }
         // Its first stop may have been reported before its birth, and it may have come far since.
@@ -110,6 +111,7 @@ impl Supervisor {
         let (tid, status) = raw::wait(Some(born), true).ok()??;
         let what = self.record(tid, status);
         self.recorded_birth(parent, tid);
+        self.child_is_born(parent, tid);
         Some((tid, what))
     }
 

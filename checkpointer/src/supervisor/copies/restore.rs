@@ -230,6 +230,9 @@ impl Supervisor {
         self.server = copy.server;
         self.connection = copy.connection;
         self.recording.go_to(copy.mark);
+        if self.recording.is_live() {
+            self.newest_is_back();
+        }
         self.run += 1;
         let mut put_back = Ok(());
         for (part, role) in [(copy.main, Role::Main), (copy.program, Role::Program)] {

@@ -67,6 +67,11 @@ pub(in crate::supervisor) struct Pending {
 }
 
 impl Pending {
+    /// Whether its end is looked at, and noted.
+    pub(super) fn is_noted(&self) -> bool {
+        self.noted
+    }
+
     /// Whether it is made for the first time, and noted.
     pub(super) fn is_plain(&self) -> bool {
         self.noted && self.again.is_none() && self.unchanged.is_none()
@@ -86,6 +91,16 @@ pub(super) struct Call {
     effect: Option<Rc<str>>,
     /// It keeps nobody waiting: it is about a file or a clock.
     short: bool,
+}
+
+impl Call {
+    /// A futex that processes share; `None` if that has no row.
+    pub(super) fn of_futex(registers: &Registers) -> Option<Call> {
+        let row = table::find(registers.orig_rax)?;
+        let arguments = arguments(registers);
+        let shape = table::shape(row, &arguments);
+        Some(Call { row, shape, arguments, opens_to_read: false, query: false, about: None, effect: None, short: false })
+    }
 }
 
 /// Where a call stands as to the notes.
@@ -309,7 +324,7 @@ impl Supervisor {
     }
 
     /// Looks a call up in the notes.
-    fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
+    pub(super) fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
         let rule = self.recording.rule();
         let asked = self.asked(tid, pid, registers, &call);
         let known = self.virtual_id(tid);
@@ -541,6 +556,7 @@ impl Supervisor {
         }
         let pid = task.pid;
         if let Some(pending) = task.pending.take() {
+            self.family_stands();
             self.leaves_call(tid);
             self.finished(tid, pid, registers, pending, result);
         }

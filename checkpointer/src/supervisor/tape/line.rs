@@ -49,6 +49,12 @@ impl Asked {
         if self.number == SIGNAL {
             return "a signal".to_owned();
         }
+        if self.number == MEMORY {
+            return "what another process has stored in shared memory".to_owned();
+        }
+        if self.number == MAPPED {
+            return "the mapping of a file".to_owned();
+        }
         if self.number == COUNTER {
             return "a reading of the time-stamp counter".to_owned();
         }
@@ -62,6 +68,13 @@ pub(super) const SIGNAL: u32 = u32::MAX;
 
 /// Stands for a call's number where the time-stamp counter was read.
 pub(super) const COUNTER: u32 = u32::MAX - 1;
+
+/// Stands for a call's number where another process has stored something in shared memory: behind the tick that is the first argument, in
+/// a mapping of which the others tell.
+pub(super) const MEMORY: u32 = u32::MAX - 2;
+
+/// Stands for a call's number where a file was mapped to store in it: so many bytes, from this offset on.
+pub(super) const MAPPED: u32 = u32::MAX - 3;
 
 /// How exactly a call must be the one of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,6 +330,11 @@ impl Line {
     /// What there is at a place, if the process has noted that itself.
     pub fn records(&self, thread: i32, at: usize) -> Option<&Entry> {
         self.queues.get(&thread)?.get(at).filter(|entry| entry.recorded > 0).map(Rc::as_ref)
+    }
+
+    /// What is noted at a place.
+    pub fn entry(&self, thread: i32, at: usize) -> Option<Rc<Entry>> {
+        self.queues.get(&thread)?.get(at).cloned()
     }
 
     /// Whether what is noted at a place cannot be passed over.

@@ -13,6 +13,7 @@ mod calls;
 mod children;
 mod clocks;
 mod counter;
+mod family;
 mod gift;
 mod given;
 mod held;
@@ -222,6 +223,8 @@ pub(in crate::supervisor) struct Recording {
     timers_due: Option<Rc<Timers>>,
     /// Since when a thread makes no call behind the end of the notes, and behind which tick.
     without_timers: Option<(u64, std::time::Instant)>,
+    /// Children that share memory with the process.
+    family: family::Family,
     /// Children that have ended, by id.
     ended: std::collections::HashMap<i32, crate::snapshot::zombies::Zombie>,
     /// Descriptions with locks.
@@ -263,6 +266,7 @@ impl Recording {
             mapped: mapped::Watched::default(),
             timers_due: None,
             without_timers: None,
+            family: Default::default(),
             ended: Default::default(),
             locked: Vec::new(),
             looked_at: (0, std::time::Instant::now()),
@@ -320,6 +324,7 @@ impl Recording {
     /// A process runs that is at this place.
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
+        self.family = Default::default();
         self.calls_are = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
@@ -331,6 +336,7 @@ impl Recording {
     /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
+        self.family = Default::default();
         self.calls_are = None;
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
@@ -342,6 +348,7 @@ impl Recording {
     /// Another program: nothing is noted of it yet.
     pub(in crate::supervisor) fn begin_anew(&mut self) {
         self.timers_due = None;
+        self.family = Default::default();
         self.calls_are = None;
         self.on = false;
         self.mark = Mark::default();
@@ -554,6 +561,7 @@ impl Supervisor {
             return;
         }
         self.recording.loosened = true;
+        self.free_family();
         self.tune_clocks();
         let mut line = self.recording.mark.line.borrow_mut();
         (line.ended, line.newest) = (Some(why.to_owned()), None);
@@ -580,6 +588,7 @@ impl Supervisor {
         let offsets = self.recording.mark.line.borrow().offsets();
         set_offsets(&offsets);
         self.recording.mark.release();
+        self.newest_is_back();
         self.expect_timers(true);
         self.empty_clocks();
     }

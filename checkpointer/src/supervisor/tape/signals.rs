@@ -201,6 +201,7 @@ impl Supervisor {
         let Ok(registers) = raw::registers(tid) else { return };
         let mut entry = match at {
             Place::Inside => {
+                self.family_stands();
                 let Some(pending) = self.tasks.get_mut(&tid).and_then(|task| task.pending.take()) else { return };
                 let thread = view(tid, pid);
                 let result = registers.rax.cast_signed();

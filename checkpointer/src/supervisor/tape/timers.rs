@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use super::super::Supervisor;
 use super::line::Rule;
+use super::mapped::Contents;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
@@ -31,6 +32,8 @@ pub(super) struct Newest {
     timers: Rc<Timers>,
     /// Signals that threads have not got, and those of others that wait in the kernel.
     deferred: Deferred,
+    /// Files that were mapped.
+    contents: Vec<Contents>,
 }
 
 impl Newest {
@@ -69,7 +72,8 @@ impl Supervisor {
         for (number, information) in self.waiting_for(leader) {
             deferred.push(number, information);
         }
-        self.recording.mark.line.borrow_mut().newest = Some(Rc::new(Newest { timers, deferred }));
+        let contents = self.contents_of_mapped();
+        self.recording.mark.line.borrow_mut().newest = Some(Rc::new(Newest { timers, deferred, contents }));
     }
 
     /// The notes end here.
@@ -85,6 +89,14 @@ impl Supervisor {
         match newest {
             Some(newest) => task.deferred.extend(&newest.deferred),
             None => waiting.into_iter().for_each(|(number, information)| task.deferred.push(number, information)),
+        }
+    }
+
+    /// The newest process is there again.
+    pub(in crate::supervisor) fn newest_is_back(&mut self) {
+        let newest = self.recording.mark.line.borrow().newest.clone();
+        if let Some(newest) = newest {
+            self.put_contents_back(&newest.contents);
         }
     }
 
