@@ -45,9 +45,10 @@ impl Supervisor {
             }
             let unknown = !self.tasks.contains_key(&tid);
             let what = self.record(tid, status);
-            if unknown && what == Change::Interrupted && (self.program.is_some() || self.takes_turns(tid)) {
-                // Breakpoints may be in its memory, and by which id it goes its parent's call says: its parent's stop comes, and
-                // then it is seen to.
+            let early = || self.program.is_some() || self.takes_turns(tid) || self.is_new_child(tid);
+            if unknown && what == Change::Interrupted && early() {
+                // Breakpoints may be in its memory, by which id it goes its parent's call says, and what it stores in memory that it
+                // shares is to be seen from the beginning: its parent's stop comes, and then it is seen to.
                 self.early.insert(tid);
                 continue;
             }

@@ -6,7 +6,8 @@ use syscalls::Sysno;
 use super::Supervisor;
 use super::tape::Taken;
 use super::tape::schedule::{Cause, Moment, Stand, Wait};
-use crate::inject::injector::{read_memory, write_memory};
+use crate::inject::Remote;
+use crate::inject::injector::{Injector, read_memory, write_memory};
 use crate::raw::{self, Registers};
 
 const WAIT: u64 = 0;
@@ -206,6 +207,15 @@ impl Supervisor {
         for known in waiting {
             let real = self.real_id(known);
             if !self.can_have_turn(real) || !super::events::signal_on_its_way(real) {
+                continue;
+            }
+            // Another thread may get the signal first. Only from a stop at a signal does the kernel look at what the call has left then.
+            let stood = Injector::borrow(pid, real).and_then(|mut injector| {
+                injector.call(Sysno::getpid, [0; 6])?;
+                injector.finish()
+            });
+            if let Err(error) = stood {
+                tracing::warn!("the wait of {known} is not interrupted: {error}");
                 continue;
             }
             self.interrupt_wait(real, known);

@@ -15,7 +15,7 @@ use super::line::{Asked, Entry, MEMORY, place};
 use crate::raw::{self, Registers};
 use crate::snapshot::maps::{self, Mapping};
 use crate::snapshot::shared_memory::is_carried;
-use crate::supervisor::tasks::{Activity, proc_text};
+use crate::supervisor::tasks::{Activity, parent_of, proc_text};
 
 /// More than this is not compared each time.
 const MOST: u64 = 64 << 20;
@@ -66,6 +66,11 @@ impl Supervisor {
 
     fn family(&self) -> Vec<Pid> {
         self.tasks.keys().copied().filter(|tid| self.is_family(*tid)).collect()
+    }
+
+    /// Whether a process has been made by the recorded one.
+    pub(in crate::supervisor) fn is_new_child(&self, tid: Pid) -> bool {
+        self.recording.on && self.is_family(tid) && parent_of(tid) == self.recorded_leader()
     }
 
     /// A thread or a process has been made.
@@ -215,6 +220,7 @@ impl Supervisor {
         }
         self.sync_clocks();
         for (mapping, changes) in due {
+            tracing::debug!("{} is stored to by children, behind tick {}", mapping.name, self.recording.schedule().tick);
             let entry = self.entry_of_memory(&mapping, changes);
             self.push_entry(known, entry);
         }
@@ -245,6 +251,7 @@ impl Supervisor {
             for (address, bytes) in &entry.outputs {
                 raw::write_remote(pid, address.wrapping_add(moved), &bytes.bytes());
             }
+            tracing::debug!("stored again by children, behind tick {tick}");
             self.advance(known, at + 1);
         }
     }
