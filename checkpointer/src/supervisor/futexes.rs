@@ -4,11 +4,13 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::Supervisor;
+use super::events::waiting_signals;
 use super::tape::Taken;
 use super::tape::schedule::{Cause, Moment, Stand, Wait};
 use crate::inject::Remote;
 use crate::inject::injector::{Injector, read_memory, write_memory};
 use crate::raw::{self, Registers};
+use crate::signals::{Disposition, disposition};
 
 const WAIT: u64 = 0;
 const WAKE: u64 = 1;
@@ -206,7 +208,7 @@ impl Supervisor {
         waiting.sort_by_key(|thread| *thread != leader);
         for known in waiting {
             let real = self.real_id(known);
-            if !self.can_have_turn(real) || !super::events::signal_on_its_way(real) {
+            if !self.can_have_turn(real) || !self.signal_would_interrupt(real) {
                 continue;
             }
             // Another thread may get the signal first. Only from a stop at a signal does the kernel look at what the call has left then.
@@ -224,6 +226,17 @@ impl Supervisor {
             }
             return self.give_turn(real, known, false);
         }
+    }
+
+    /// Whether a signal has come for a thread, or its process, that anybody takes notice of. One that is ignored interrupts nothing
+    /// (kernel/signal.c, prepare_signal); it waits here because the process is traced.
+    fn signal_would_interrupt(&self, tid: Pid) -> bool {
+        let Some((waiting, blocked)) = waiting_signals(tid) else { return false };
+        let told = self.is_served(tid) && self.running.is_none();
+        let numbers = (1..=64).filter(|number| waiting & !blocked & 1 << (number - 1) != 0);
+        numbers.into_iter().any(|number| {
+            disposition(tid, number) != Disposition::Ignored || told && !self.is_passed(number)
+        })
     }
 
     /// A thread that waits finds itself in its call, interrupted.
