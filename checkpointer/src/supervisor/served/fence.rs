@@ -155,7 +155,7 @@ impl Supervisor {
         if let (Some(then), Some(now)) = (&fence.mark, self.recording.mark())
             && !then.is_as_far_as(&now)
         {
-            tracing::trace!("not at the fence: as far as {}, then {}", now.tick(), then.tick());
+            tracing::debug!("not at the fence: as far as {}, then {}", now.tick(), then.tick());
             return false;
         }
         if !fence.registers_equal(&registers) {
@@ -182,8 +182,15 @@ impl Supervisor {
         let former = self.fence.replace(fence);
         let is = self.fence_met(tid);
         let fence = std::mem::replace(&mut self.fence, former);
+        if let (false, Some(fence), Ok(now)) = (is, &fence, raw::registers(tid)) {
+            tracing::debug!("not the state of {copy:?}: registers {now:x?}, were {:x?}", fence.registers);
+        }
         self.recording.place = fence.map(|fence| (copy, fence));
-        is && self.vectors_are(tid, copy)
+        let vectors = !is || self.vectors_are(tid, copy);
+        if !vectors {
+            tracing::debug!("not the state of {copy:?}: vector registers differ");
+        }
+        is && vectors
     }
 
     /// Whether a stopped thread has in its floating-point and vector registers what the one of a copy has. A fence can do without, but
