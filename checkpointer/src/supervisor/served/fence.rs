@@ -155,10 +155,11 @@ impl Supervisor {
         if let (Some(then), Some(now)) = (&fence.mark, self.recording.mark())
             && !then.is_as_far_as(&now)
         {
-            tracing::debug!("not at the fence: as far as {}, then {}", now.tick(), then.tick());
+            tracing::trace!("not at the fence: as far as {}, then {}", now.words(), then.words());
             return false;
         }
         if !fence.registers_equal(&registers) {
+            tracing::trace!("not at the fence: registers are {registers:x?}, were {:x?}", fence.registers);
             return false;
         }
         let ids = &self.virtual_ids;
@@ -182,15 +183,12 @@ impl Supervisor {
         let former = self.fence.replace(fence);
         let is = self.fence_met(tid);
         let fence = std::mem::replace(&mut self.fence, former);
-        if let (false, Some(fence), Ok(now)) = (is, &fence, raw::registers(tid)) {
-            tracing::debug!("not the state of {copy:?}: registers {now:x?}, were {:x?}", fence.registers);
-        }
         self.recording.place = fence.map(|fence| (copy, fence));
-        let vectors = !is || self.vectors_are(tid, copy);
-        if !vectors {
+        if is && !self.vectors_are(tid, copy) {
             tracing::debug!("not the state of {copy:?}: vector registers differ");
+            return false;
         }
-        is && vectors
+        is
     }
 
     /// Whether a stopped thread has in its floating-point and vector registers what the one of a copy has. A fence can do without, but

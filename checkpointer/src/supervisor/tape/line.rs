@@ -320,6 +320,11 @@ impl Line {
         self.queues.get(&thread).map_or(0, Queue::end)
     }
 
+    /// Where it ends, for diagnostics.
+    pub fn ends(&self) -> Places {
+        self.queues.iter().map(|(thread, queue)| (*thread, queue.end())).collect()
+    }
+
     /// Notes where a regular file stands before anything is known of it.
     pub fn stands(&mut self, file: &Held, at: i64) {
         if !self.before.iter().any(|(known, _)| Rc::ptr_eq(known, file)) {

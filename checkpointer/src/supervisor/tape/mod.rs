@@ -153,9 +153,9 @@ impl Mark {
         }
     }
 
-    /// How many ticks of the schedule there have been.
-    pub(in crate::supervisor) fn tick(&self) -> u64 {
-        self.schedule.tick
+    /// Where it is, for diagnostics.
+    pub(in crate::supervisor) fn words(&self) -> String {
+        format!("tick {} at {:?} of a line that ends at {:?}", self.schedule.tick, self.at, self.line.borrow().ends())
     }
 
     /// Memory that the kernel has written by itself.
@@ -560,6 +560,7 @@ impl Supervisor {
         if !std::mem::replace(&mut self.recording.on, false) {
             return;
         }
+        tracing::info!("recording stops: {why}");
         self.recording.loosened = true;
         self.free_family();
         self.tune_clocks();
