@@ -29,7 +29,7 @@ pub(super) fn interrupted(tid: Pid) -> Vec<u64> {
     let mut next = 0;
     while let Some(&from) = stacks.get(next) {
         next += 1;
-        for (pc, above) in frames_above(tid, from) {
+        for Frame { pc, stack: above, .. } in frames_above(tid, from) {
             found.push(pc);
             // The one before may be on another stack.
             let known = stacks.iter().any(|stack| (*stack..stack + LOOKED_AT as u64).contains(&above));
@@ -41,8 +41,22 @@ pub(super) fn interrupted(tid: Pid) -> Vec<u64> {
     found
 }
 
-/// The frames above an address: the instruction and the stack pointer in each.
-fn frames_above(tid: Pid, from: u64) -> Vec<(u64, u64)> {
+/// Where the stack pointer of a thread was when it was interrupted by the handler that runs on an alternate stack, which ends at an
+/// address: in the frame that lies highest there.
+pub(in crate::supervisor::served) fn interrupted_stack(tid: Pid, from: u64, end: u64) -> Option<u64> {
+    let above = frames_above(tid, from).into_iter().filter(|frame| frame.at < end);
+    above.max_by_key(|frame| frame.at).map(|frame| frame.stack)
+}
+
+/// A frame: where it is, and the instruction and the stack pointer in it.
+struct Frame {
+    at: u64,
+    pc: u64,
+    stack: u64,
+}
+
+/// The frames above an address.
+fn frames_above(tid: Pid, from: u64) -> Vec<Frame> {
     let mut bytes = vec![0u8; LOOKED_AT];
     let read = raw::read_remote(tid, from, &mut bytes);
     let word = |at: usize| bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes);
@@ -57,5 +71,7 @@ fn frames_above(tid: Pid, from: u64) -> Vec<(u64, u64)> {
         plausible && raw::read_remote(tid, word(*at), &mut code) == code.len() && code == RETURN
     };
     let frames = (0..read.saturating_sub(FRAME)).step_by(8).filter(is_frame).take(MOST_FRAMES);
-    frames.map(|at| (word(at + INSTRUCTION_POINTER), word(at + STACK_POINTER))).collect()
+    let frame =
+        |at: usize| Frame { at: from + at as u64, pc: word(at + INSTRUCTION_POINTER), stack: word(at + STACK_POINTER) };
+    frames.map(frame).collect()
 }

@@ -8,7 +8,7 @@
 
 mod build;
 mod code;
-mod frames;
+pub(super) mod frames;
 mod functions;
 mod plan;
 mod threads;
