@@ -278,6 +278,7 @@ impl Supervisor {
         for id in ids {
             self.drop_copy(id);
         }
+        self.end_keeper();
         // One that was about to end by itself, and had been stopped there, is not woken by being killed.
         for &tid in &self.dying {
             crate::raw::resume(libc::PTRACE_CONT, tid, 0).ok();

@@ -462,6 +462,9 @@ impl Supervisor {
     ) -> Taken {
         let thread = view(tid, pid);
         let known = self.virtual_id(tid);
+        if entry.locks.is_some() {
+            self.recording.mark.locks.clone_from(&entry.locks);
+        }
         if entry.timers.is_some() {
             self.recording.mark.timers.clone_from(&entry.timers);
         }
@@ -609,9 +612,11 @@ impl Supervisor {
         if shape.must_fail && result >= 0 {
             return self.stop_recording(&format!("{} cannot be recorded where it succeeds", row.name));
         }
+        let mut locks = None;
         #[allow(clippy::cast_possible_truncation)]
         if result >= 0 && is_about_locks(asked.number, &asked.arguments) {
             self.note_lock(pid, asked.arguments[0] as i32);
+            locks = self.locks_change(pid);
         }
         let mut made = Vec::new();
         let mut still = false;
@@ -648,6 +653,7 @@ impl Supervisor {
         if result >= 0 {
             entry.effect = pending.effect;
         }
+        entry.locks = locks;
         entry.timers = changes_timers(row).then(|| self.timers_of(pid, tid)).flatten();
         // A signal that comes now comes at a place with a name.
         let makes = matches!(shape.class, Class::Descriptor(_) | Class::Process);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::held::Held;
+use super::locks::Locks;
 use super::records::{Record, Used};
 use super::schedule::Turn;
 use super::signals::Noted;
@@ -117,6 +118,8 @@ pub(super) struct Entry {
     pub signal: Option<Noted>,
     /// Timers after it, where it has changed them.
     pub timers: Option<Rc<Timers>>,
+    /// Locks after it, where it is about them.
+    pub locks: Option<Rc<Locks>>,
     store: Rc<Store>,
 }
 
@@ -140,6 +143,7 @@ impl Entry {
             files: Vec::new(),
             signal: None,
             timers: None,
+            locks: None,
             store: Rc::clone(store),
         }
     }

@@ -90,6 +90,8 @@ pub(in crate::supervisor) struct Mark {
     masks: BTreeMap<i32, u64>,
     /// Its timers when they were last known, with threads by the ids that the program knows.
     timers: Option<Rc<Timers>>,
+    /// Its locks behind the last call about them.
+    locks: Option<Rc<locks::Locks>>,
     /// Signals of others that waited for the process it comes from, and that it has not got since.
     waiting: Vec<(i32, SigInfo)>,
 }
@@ -229,6 +231,12 @@ pub(in crate::supervisor) struct Recording {
     ended: std::collections::HashMap<i32, crate::snapshot::zombies::Zombie>,
     /// Descriptions with locks.
     locked: Vec<locks::Locked>,
+    /// A lock has been taken.
+    locks_used: bool,
+    /// Those that are to be had, now that the notes have ended.
+    locks_due: Option<Rc<locks::Locks>>,
+    /// The threads of a process that was the newest, and is there for its locks alone.
+    keeper: super::tasks::Tasks,
     /// Calls that were looked at since, to see how closely they follow each other.
     looked_at: (u32, std::time::Instant),
 }
@@ -269,6 +277,9 @@ impl Recording {
             family: Default::default(),
             ended: Default::default(),
             locked: Vec::new(),
+            locks_used: false,
+            locks_due: None,
+            keeper: Default::default(),
             looked_at: (0, std::time::Instant::now()),
         }
     }
@@ -324,6 +335,7 @@ impl Recording {
     /// A process runs that is at this place.
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
+        self.locks_due = None;
         self.family = Default::default();
         self.calls_are = None;
         self.on = mark.is_some();
@@ -336,6 +348,7 @@ impl Recording {
     /// As [`Recording::go_to`], for a fresh copy: it may stand behind the newest state.
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
+        self.locks_due = None;
         self.family = Default::default();
         self.calls_are = None;
         self.on = mark.is_some();
@@ -348,6 +361,7 @@ impl Recording {
     /// Another program: nothing is noted of it yet.
     pub(in crate::supervisor) fn begin_anew(&mut self) {
         self.timers_due = None;
+        self.locks_due = None;
         self.family = Default::default();
         self.calls_are = None;
         self.on = false;
