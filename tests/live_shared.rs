@@ -125,11 +125,8 @@ fn python_s_processes_and_what_they_share_come_again() {
         // Not as in the middle of a child's life, where nobody can go back.
         let search = ["fred-reverse-watch 'added' in locals()", "p 1", "fred-reverse-continue"];
         let last = ["p 'added' in locals()", "continue", "p end"];
-        let events = sample.fred_with(
-            &["--record"],
-            &[&python, "-m", "pdb"],
-            &[&begin[..], &again, &search, &last].concat(),
-        );
+        let events =
+            sample.fred_with(&["--record"], &[&python, "-m", "pdb"], &[&begin[..], &again, &search, &last].concat());
         assert!(events.iter().all(is_done), "{python}: {events:#?}");
         let all = "(7, [2, 4, 6], [0, 1, 4, 9])";
         let told = |index: usize| said(&events[index]).trim();

@@ -273,6 +273,7 @@ impl Supervisor {
             self.detach_served().ok();
         }
         self.kill_live();
+        self.newest_is_back();
         self.end_stand_ins();
         let ids: Vec<_> = self.copies.keys().copied().collect();
         for id in ids {

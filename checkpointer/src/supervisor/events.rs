@@ -97,6 +97,7 @@ impl Supervisor {
             Change::Ending => {
                 if self.recorded_leader() == Some(tid) {
                     self.sync_clocks();
+                    self.contents_at_end();
                 }
                 if self.is_served(tid) {
                     self.take_counts();

@@ -234,9 +234,9 @@ impl Supervisor {
         let Some((waiting, blocked)) = waiting_signals(tid) else { return false };
         let told = self.is_served(tid) && self.running.is_none();
         let numbers = (1..=64).filter(|number| waiting & !blocked & 1 << (number - 1) != 0);
-        numbers.into_iter().any(|number| {
-            disposition(tid, number) != Disposition::Ignored || told && !self.is_passed(number)
-        })
+        numbers
+            .into_iter()
+            .any(|number| disposition(tid, number) != Disposition::Ignored || told && !self.is_passed(number))
     }
 
     /// A thread that waits finds itself in its call, interrupted.

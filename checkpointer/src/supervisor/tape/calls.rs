@@ -99,7 +99,16 @@ impl Call {
         let row = table::find(registers.orig_rax)?;
         let arguments = arguments(registers);
         let shape = table::shape(row, &arguments);
-        Some(Call { row, shape, arguments, opens_to_read: false, query: false, about: None, effect: None, short: false })
+        Some(Call {
+            row,
+            shape,
+            arguments,
+            opens_to_read: false,
+            query: false,
+            about: None,
+            effect: None,
+            short: false,
+        })
     }
 }
 
@@ -678,6 +687,7 @@ impl Supervisor {
             line.push(known, entry);
             // It has gone on since it was left.
             line.newest = None;
+            line.contents = Vec::new();
             line.end(known)
         };
         self.recording.mark.at.insert(known, end);

@@ -99,7 +99,8 @@ impl Supervisor {
         }
         self.recording.family.shares = true;
         self.hold_family();
-        let inside = |task: &crate::supervisor::tasks::Task| task.pending.as_ref().is_some_and(|pending| pending.inside);
+        let inside =
+            |task: &crate::supervisor::tasks::Task| task.pending.as_ref().is_some_and(|pending| pending.inside);
         if self.tasks.values().any(|task| task.pid == leader && inside(task)) {
             self.release_family();
         }
@@ -220,7 +221,11 @@ impl Supervisor {
         }
         self.sync_clocks();
         for (mapping, changes) in due {
-            tracing::debug!("{} is stored to by children, behind tick {}", mapping.name, self.recording.schedule().tick);
+            tracing::debug!(
+                "{} is stored to by children, behind tick {}",
+                mapping.name,
+                self.recording.schedule().tick
+            );
             let entry = self.entry_of_memory(&mapping, changes);
             self.push_entry(known, entry);
         }

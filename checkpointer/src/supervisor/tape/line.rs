@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::held::Held;
 use super::locks::Locks;
+use super::mapped::Contents;
 use super::records::{Record, Used};
 use super::schedule::Turn;
 use super::signals::Noted;
@@ -282,6 +283,8 @@ pub(super) struct Line {
     pub ended: Option<String>,
     /// What waited for the newest process when it was left.
     pub newest: Option<Rc<Newest>>,
+    /// Files that were mapped, as it left them.
+    pub contents: Vec<Contents>,
     /// Whose turn it is, is chosen anew behind its last turn, although calls are noted there.
     pub chooses_turns: bool,
 }
@@ -501,6 +504,7 @@ impl Line {
             before: self.before.clone(),
             ended: self.ended.clone(),
             newest: self.newest.clone(),
+            contents: self.contents.clone(),
             chooses_turns: true,
         }
     }

@@ -30,12 +30,8 @@ pub(super) struct Locked {
 
 /// Whether a call takes or gives up such a lock.
 pub(super) fn is_about_locks(number: u32, arguments: &[u64; 6]) -> bool {
-    const SET: [u64; 4] = [
-        libc::F_OFD_SETLK as u64,
-        libc::F_OFD_SETLKW as u64,
-        libc::F_SETLK as u64,
-        libc::F_SETLKW as u64,
-    ];
+    const SET: [u64; 4] =
+        [libc::F_OFD_SETLK as u64, libc::F_OFD_SETLKW as u64, libc::F_SETLK as u64, libc::F_SETLKW as u64];
     match usize::try_from(number).ok().and_then(Sysno::new) {
         Some(Sysno::flock) => true,
         Some(Sysno::fcntl) => SET.contains(&arguments[1]),

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -31,6 +31,8 @@ pub(super) struct Watched {
     /// Once there are any.
     queue: Option<Inotify>,
     files: BTreeMap<WatchDescriptor, File>,
+    /// Those that the program has mapped to store in them: who goes along the notes from before that maps them again.
+    stored_in: Vec<File>,
 }
 
 /// A file.
@@ -46,10 +48,10 @@ struct File {
 }
 
 /// What a file has in it that was mapped.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Contents {
     handle: Rc<std::fs::File>,
-    bytes: Vec<u8>,
+    bytes: Rc<[u8]>,
 }
 
 /// Files and mappings larger than this are not noted.
@@ -69,6 +71,18 @@ impl Watched {
         let watch = queue.add_watch(link, AddWatchFlags::IN_MODIFY)?;
         self.files.insert(watch, file);
         Ok(())
+    }
+
+    fn note_stored_in(&mut self, file: &File) {
+        let known = |known: &File| (known.device, known.inode) == (file.device, file.inode);
+        if file.handle.is_some() && !self.stored_in.iter().any(known) {
+            self.stored_in.push(file.clone());
+        }
+    }
+
+    /// Another program: what the former one has mapped is nobody's any more.
+    pub(super) fn forget_stored_in(&mut self) {
+        self.stored_in.clear();
     }
 }
 
@@ -103,12 +117,11 @@ impl Supervisor {
         if let Err(error) = self.recording.mapped.add(&link, mapped.clone()) {
             tracing::info!("changes of {} are not noticed: {error}", name.display());
         }
+        self.recording.mapped.note_stored_in(&mapped);
         if stores && self.recording.on && !self.is_aside() {
             self.map_noted(tid, pid, registers, &name);
         }
-        if stores
-            && let Some(other) = find(&mapped, |pid, rights| rights.contains('w') && !is_ours(pid))
-        {
+        if stores && let Some(other) = find(&mapped, |pid, rights| rights.contains('w') && !is_ours(pid)) {
             self.stop_recording(&format!(
                 "{} is mapped by process {other}, too, whose stores are not noticed",
                 name.display()
@@ -128,12 +141,16 @@ impl Supervisor {
             return;
         }
         if again.is_none() && length > MOST {
-            return self.stop_recording(&format!("{} is mapped, and is too large for its contents to be noted", name.display()));
+            return self.stop_recording(&format!(
+                "{} is mapped, and is too large for its contents to be noted",
+                name.display()
+            ));
         }
         let made = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
             && matches!(raw::wait(Some(tid), true), Ok(Some((_, status))) if change(status) == Change::Syscall);
         self.note_made(tid, made);
-        let Some(at) = raw::registers(tid).ok().map(|registers| registers.rax).filter(|at| made && at % PAGE == 0) else {
+        let Some(at) = raw::registers(tid).ok().map(|registers| registers.rax).filter(|at| made && at % PAGE == 0)
+        else {
             return;
         };
         let Some((index, entry)) = again else {
@@ -178,9 +195,34 @@ impl Supervisor {
         None
     }
 
-    /// What the newest process, which is left, has in files that it or a copy has mapped to store in them.
-    pub(super) fn contents_of_mapped(&self) -> Vec<Contents> {
-        let handles = self.recording.mapped.files.values().filter_map(|file| file.handle.clone());
+    /// The newest process is left, or ends: what is in files that have been mapped to store in them is kept.
+    pub(in crate::supervisor) fn keep_contents(&mut self) {
+        if !self.recording.on || !self.recording.is_live() {
+            return;
+        }
+        let contents = self.contents_of_mapped();
+        self.recording.mark.line.borrow_mut().contents = contents;
+    }
+
+    /// What the newest process has left is there again: it goes on, the notes of another one end, or the session does.
+    pub(in crate::supervisor) fn newest_is_back(&mut self) {
+        let contents = std::mem::take(&mut self.recording.mark.line.borrow_mut().contents);
+        self.put_contents_back(&contents);
+    }
+
+    /// The recorded process ends, for the first time or along the notes.
+    pub(in crate::supervisor) fn contents_at_end(&mut self) {
+        if self.recording.is_live() {
+            self.keep_contents();
+        } else if self.recording.on {
+            // It is still that of the newest.
+            let contents = self.recording.mark.line.borrow().contents.clone();
+            self.put_contents_back(&contents);
+        }
+    }
+
+    fn contents_of_mapped(&self) -> Vec<Contents> {
+        let handles = self.recording.mapped.stored_in.iter().filter_map(|file| file.handle.clone());
         let read = |handle: Rc<std::fs::File>| {
             let length = handle.metadata().ok()?.len();
             if length > MOST {
@@ -188,16 +230,16 @@ impl Supervisor {
             }
             let mut bytes = vec![0; usize::try_from(length).ok()?];
             handle.read_exact_at(&mut bytes, 0).ok()?;
-            Some(Contents { handle, bytes })
+            Some(Contents { handle, bytes: bytes.into() })
         };
         handles.filter_map(read).collect()
     }
 
     /// Files have again what the newest process has left in them: copies may have stored something else since.
-    pub(super) fn put_contents_back(&mut self, contents: &[Contents]) {
+    fn put_contents_back(&mut self, contents: &[Contents]) {
         for Contents { handle, bytes } in contents {
             let mut now = vec![0; bytes.len()];
-            if handle.read_exact_at(&mut now, 0).is_ok() && now == *bytes {
+            if handle.read_exact_at(&mut now, 0).is_ok() && now[..] == bytes[..] {
                 continue;
             }
             self.notice_mapped();

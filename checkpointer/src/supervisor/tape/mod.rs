@@ -366,6 +366,7 @@ impl Recording {
         self.calls_are = None;
         self.on = false;
         self.mark = Mark::default();
+        self.mapped.forget_stored_in();
         self.loops.clear();
     }
 

@@ -10,7 +10,6 @@ use nix::unistd::Pid;
 use super::super::Supervisor;
 use super::line::Rule;
 use super::locks::Locks;
-use super::mapped::Contents;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
@@ -33,8 +32,6 @@ pub(super) struct Newest {
     timers: Rc<Timers>,
     /// Signals that threads have not got, and those of others that wait in the kernel.
     deferred: Deferred,
-    /// Files that were mapped.
-    contents: Vec<Contents>,
     /// Locks, if there may be any.
     locks: Option<Rc<Locks>>,
 }
@@ -75,8 +72,9 @@ impl Supervisor {
         for (number, information) in self.waiting_for(leader) {
             deferred.push(number, information);
         }
-        let (contents, locks) = (self.contents_of_mapped(), self.locks_of(leader));
-        self.recording.mark.line.borrow_mut().newest = Some(Rc::new(Newest { timers, deferred, contents, locks }));
+        self.keep_contents();
+        let locks = self.locks_of(leader);
+        self.recording.mark.line.borrow_mut().newest = Some(Rc::new(Newest { timers, deferred, locks }));
     }
 
     /// The notes end here.
@@ -94,14 +92,6 @@ impl Supervisor {
         match newest {
             Some(newest) => task.deferred.extend(&newest.deferred),
             None => waiting.into_iter().for_each(|(number, information)| task.deferred.push(number, information)),
-        }
-    }
-
-    /// The newest process is there again.
-    pub(in crate::supervisor) fn newest_is_back(&mut self) {
-        let newest = self.recording.mark.line.borrow().newest.clone();
-        if let Some(newest) = newest {
-            self.put_contents_back(&newest.contents);
         }
     }
 

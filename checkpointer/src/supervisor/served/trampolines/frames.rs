@@ -63,10 +63,8 @@ fn frames_above(tid: Pid, from: u64) -> Vec<Frame> {
     let is_frame = |at: &usize| {
         // `uc_flags` are a few bits, `uc_link` is null. The address of that code alone is left behind by sigaction(2), too.
         let segments = word(at + SEGMENTS);
-        let plausible = word(at + 8) < 0x10
-            && word(at + 16) == 0
-            && segments & 0xffff == CODE
-            && segments >> 48 == DATA;
+        let plausible =
+            word(at + 8) < 0x10 && word(at + 16) == 0 && segments & 0xffff == CODE && segments >> 48 == DATA;
         let mut code = [0u8; RETURN.len()];
         plausible && raw::read_remote(tid, word(*at), &mut code) == code.len() && code == RETURN
     };
