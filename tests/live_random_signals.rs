@@ -12,7 +12,7 @@ use programs::{Dice, Program};
 use serde_json::Value;
 
 /// Those that are tried without being asked for.
-const FEW: [usize; 10] = [0, 1, 3, 5, 6, 10, 11, 12, 14, 18];
+const FEW: [usize; 6] = [0, 5, 10, 11, 12, 18];
 
 /// Searches in each.
 const SEARCHES: usize = 3;
