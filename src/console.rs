@@ -170,6 +170,10 @@ impl Console for Screen {
         self.events.send(&Event::Diverged { at, expected, got });
     }
 
+    fn unrecorded(&mut self, index: u32, reason: &str) {
+        self.events.send(&Event::Unrecorded { index, reason });
+    }
+
     fn note(&mut self, text: &str) {
         self.say(text);
     }

@@ -75,6 +75,13 @@ pub enum Event<'a> {
         /// What came instead.
         got: &'a str,
     },
+    /// What the program does is recorded no more.
+    Unrecorded {
+        /// History number behind which that is.
+        index: u32,
+        /// What cannot be recorded.
+        reason: &'a str,
+    },
     /// The last one.
     End {
         /// fred's exit status.
@@ -226,6 +233,7 @@ mod tests {
             cost: Cost { checkpoints: 1, elapsed_ms: 48.1, ..Cost::default() },
         });
         events.send(&Event::Diverged { at: 811, expected: "read", got: "write" });
+        events.send(&Event::Unrecorded { index: 1, reason: "shmat cannot be recorded" });
         events.end(1);
         events.end(0);
         drop(events);
@@ -235,6 +243,7 @@ mod tests {
         {"event":"command","index":1,"line":"next","effect":"moves","origin":"user","output":"…\n","stop":{"reason":"step","file":"/p/a.py","line":12,"function":"main","depth":2,"thread":1,"exit_code":null,"signal":null},"elapsed_ms":1.9}
         {"event":"fred","command":"undo","argument":null,"ok":false,"error":"no earlier point","stop":null,"result":null,"cost":{"checkpoints":1,"restores":0,"evaluations":0,"replayed":0,"elapsed_ms":48.1}}
         {"event":"diverged","at":811,"expected":"read","got":"write"}
+        {"event":"unrecorded","index":1,"reason":"shmat cannot be recorded"}
         {"event":"end","status":1}
         "#);
     }

@@ -28,7 +28,8 @@ pub fn history(result: &Value) -> String {
     align(cells.collect(), &[true, false, false, false])
 }
 
-/// `{"checkpoints": [{id, origin, index, where, note, memory_kb, age_s, current}], "branches": [{name, number, current}]}`.
+/// `{"checkpoints": [{id, origin, index, where, note, memory_kb, age_s, current}], "branches": [{name, number, current}],
+/// "unrecorded": [{index, reason}]}`.
 pub fn list(result: &Value) -> String {
     let rows = |key: &str| result[key].as_array().cloned().unwrap_or_default();
     let mark = |row: &Value| if row["current"] == true { "*" } else { " " }.to_owned();
@@ -57,6 +58,10 @@ pub fn list(result: &Value) -> String {
         table.extend(branches.iter().map(|row| vec![mark(row), text(&row["name"]), text(&row["number"])]));
         out.push('\n');
         out.push_str(&align(table, &[false, false, true]));
+    }
+    for stopped in rows("unrecorded") {
+        let (index, reason) = (text(&stopped["index"]), text(&stopped["reason"]));
+        out.push_str(&format!("\nrecording stopped behind history {index}: {reason}\n"));
     }
     out
 }
@@ -171,6 +176,7 @@ mod tests {
                  "age_s": 3.0, "current": true},
             ],
             "branches": [{"name": "main", "number": 12, "current": true}],
+            "unrecorded": [{"index": 12, "reason": "shmat cannot be recorded"}],
         });
         insta::assert_snapshot!(list(&result), @r"
            id  history   memory   age  where               note
@@ -179,6 +185,8 @@ mod tests {
 
            branch  history
         *  main         12
+
+        recording stopped behind history 12: shmat cannot be recorded
         ");
         assert_eq!(list(&json!({})), "no checkpoints\n");
     }

@@ -309,7 +309,9 @@ impl Engine {
                 })
             })
             .collect();
-        let result = json!({"checkpoints": rows, "branches": branches});
+        let unrecorded: Vec<_> =
+            self.unrecorded.iter().map(|(index, reason)| json!({"index": index, "reason": reason})).collect();
+        let result = json!({"checkpoints": rows, "branches": branches, "unrecorded": unrecorded});
         Report { result: Some(result), cost: self.spent(), ..Report::default() }
     }
 }

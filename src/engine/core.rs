@@ -17,7 +17,7 @@ use crate::backends::dialect::{Belief, Dialect, Prompt};
 use crate::backends::dialects::pdb_agent::{Request, Settings};
 use crate::history::execution::{CheckpointKey, Execution, PointId};
 use crate::history::retention::SinceLast;
-use crate::history::timeline::Timeline;
+use crate::history::timeline::{Origin, Timeline};
 
 /// A session with a real debugger.
 pub struct Engine {
@@ -56,8 +56,8 @@ pub struct Engine {
     pub(super) lost: Vec<String>,
     /// What a replay should have come to and what it came to, until the event stream has been told.
     pub(super) divergence: std::cell::RefCell<Option<(String, String)>>,
-    /// Why the recording has stopped, each told once.
-    pub(super) unrecorded: std::collections::HashSet<String>,
+    /// Behind which history numbers the recording has stopped, and why, as it was told.
+    pub(super) unrecorded: Vec<(u32, String)>,
     /// The user has changed something since the process that runs was restored.
     pub(super) changed: bool,
     /// When a replay is to be stopped on its way.
@@ -324,20 +324,29 @@ impl Engine {
     /// Tells what has become of the recording.
     fn tell_news(&mut self, feed: &mut Feed<'_>) {
         for news in self.live.take_news() {
-            let console = match feed {
-                Feed::User(console) | Feed::Log { console, .. } => &mut **console,
-            };
-            self.tell(&news, console);
+            match feed {
+                Feed::User(console) => self.tell(&news, Origin::User, &mut **console),
+                Feed::Log { console, .. } => self.tell(&news, Origin::Fred, &mut **console),
+            }
         }
     }
 
-    pub(super) fn tell(&mut self, news: &News, console: &mut dyn Console) {
+    /// Tells news of what was done for the user, or by a search or a replay.
+    pub(super) fn tell(&mut self, news: &News, origin: Origin, console: &mut dyn Console) {
         match news {
-            // A search may come there many times.
-            News::Unrecorded(why) if !self.unrecorded.insert(why.clone()) => {}
-            News::Unrecorded(why) => console.note(&format!(
-                "recording stops here: {why}; from here on moves may lead elsewhere, and do again what the program does outside"
-            )),
+            News::Unrecorded(why) => {
+                let number = self.number();
+                // A search may come there many times; a user who comes there again, on another line of history, is to know.
+                let known = |(then, told): &(u32, String)| told == why && (origin == Origin::Fred || *then == number);
+                if self.unrecorded.iter().any(known) {
+                    return;
+                }
+                self.unrecorded.push((number, why.clone()));
+                console.unrecorded(number, why);
+                console.note(&format!(
+                    "recording stops here: {why}; from here on moves may lead elsewhere, and do again what the program does outside"
+                ));
+            }
             News::Parted(Parted { at, expected, got, kept }) => {
                 let kept = match &kept[..] {
                     [] => String::new(),

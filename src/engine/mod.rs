@@ -112,6 +112,11 @@ pub trait Console {
         let _ = (at, expected, got);
     }
 
+    /// What the program does is recorded no more behind a history number: the `unrecorded` event.
+    fn unrecorded(&mut self, index: u32, reason: &str) {
+        let _ = (index, reason);
+    }
+
     /// Something that the user must know, said once.
     fn note(&mut self, text: &str) {
         let _ = text;

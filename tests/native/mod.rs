@@ -61,6 +61,9 @@ impl Sample {
         let events = self.path().join("events");
         let mut command = Command::new(env!("CARGO_BIN_EXE_fred"));
         command.arg("--batch").arg("--json").arg(&events).args(options);
+        if let Some(log) = std::env::var_os("FRED_TEST_LOG") {
+            command.arg("--log").arg(log);
+        }
         for line in lines {
             command.args(["-e", line]);
         }

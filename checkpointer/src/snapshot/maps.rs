@@ -28,9 +28,13 @@ pub(crate) struct Mapping {
 /// All MAP_SHARED mappings, in order of address. PROCMAP_QUERY lets the kernel skip the others (two microseconds when there
 /// are none, where reading all of /proc/PID/maps costs one for each mapping); before Linux 6.11 the text is read.
 pub(crate) fn shared(remote: &dyn Remote) -> Result<Vec<Mapping>, InjectError> {
+    shared_by(remote.pid().as_raw()).map_err(|source| trouble("the list of mappings", remote, source))
+}
+
+/// The same, of a process.
+pub(crate) fn shared_by(pid: i32) -> io::Result<Vec<Mapping>> {
     const SHARED: u64 = 8;
-    let fail = |source| trouble("the list of mappings", remote, source);
-    let maps = File::open(format!("/proc/{}/maps", remote.pid())).map_err(fail)?;
+    let maps = File::open(format!("/proc/{pid}/maps"))?;
     let (mut found, mut address, mut name) = (Vec::new(), 0, vec![0; libc::PATH_MAX as usize]);
     loop {
         match raw::procmap_query(maps.as_fd(), address, SHARED, &mut name) {
@@ -50,11 +54,11 @@ pub(crate) fn shared(remote: &dyn Remote) -> Result<Vec<Mapping>, InjectError> {
             }
             Ok(None) => return Ok(found),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => {
-                let text = fs::read(format!("/proc/{}/maps", remote.pid())).map_err(fail)?;
+                let text = fs::read(format!("/proc/{pid}/maps"))?;
                 let text = String::from_utf8_lossy(&text);
                 return Ok(text.lines().filter_map(parse).filter(|mapping| mapping.shared).collect());
             }
-            Err(error) => return Err(fail(error)),
+            Err(error) => return Err(error),
         }
     }
 }

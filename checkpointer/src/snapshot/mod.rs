@@ -6,7 +6,7 @@ pub mod attributes;
 pub mod descriptors;
 pub mod fork;
 pub mod fork_advice;
-mod maps;
+pub(crate) mod maps;
 mod scratch;
 pub mod shared_memory;
 pub mod signals;

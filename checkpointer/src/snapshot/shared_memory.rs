@@ -118,6 +118,11 @@ fn protect(saved: &Saved, protection: i32, remote: &mut dyn Remote) -> Result<()
     call(remote, Sysno::mprotect, &[saved.start, saved.end - saved.start, protection as u64]).map(|_| ())
 }
 
+/// Whether what is in a shared mapping is carried.
+pub(crate) fn is_carried(mapping: &Mapping) -> bool {
+    kind(mapping, &mut Vec::new()).is_some()
+}
+
 /// Whether a shared mapping is worth saving, and then whether it belongs to a regular file.
 fn kind(mapping: &Mapping, lost: &mut Vec<String>) -> Option<bool> {
     let name = mapping.name.as_str();

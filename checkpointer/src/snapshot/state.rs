@@ -93,6 +93,7 @@ pub fn put_back_all(
     warnings.extend(fork_advice::put_back(&state.fork_advice, remote)?);
     // Timers late, because they run; signals after them, because the expiries that wait are among the signals.
     if !along_notes {
+        warnings.extend(descriptors::put_back_locks(&state.descriptors, remote)?);
         warnings.extend(timers::put_back(&state.timers, remote, translate)?);
     }
     warnings.extend(signals::put_back_thread(&state.leader_signals, remote)?);
@@ -115,6 +116,7 @@ pub fn put_back_shared(
 ) -> Result<Vec<String>, InjectError> {
     let mut warnings = shared_memory::put_back(&state.shared_memory, remote)?;
     warnings.extend(descriptors::put_back(&state.descriptors, remote, translate, only)?);
+    warnings.extend(descriptors::put_back_locks(&state.descriptors, remote)?);
     Ok(warnings)
 }
 

@@ -273,11 +273,13 @@ impl Supervisor {
             self.detach_served().ok();
         }
         self.kill_live();
+        self.newest_is_back();
         self.end_stand_ins();
         let ids: Vec<_> = self.copies.keys().copied().collect();
         for id in ids {
             self.drop_copy(id);
         }
+        self.end_keeper();
         // One that was about to end by itself, and had been stopped there, is not woken by being killed.
         for &tid in &self.dying {
             crate::raw::resume(libc::PTRACE_CONT, tid, 0).ok();

@@ -45,9 +45,10 @@ impl Supervisor {
             }
             let unknown = !self.tasks.contains_key(&tid);
             let what = self.record(tid, status);
-            if unknown && what == Change::Interrupted && (self.program.is_some() || self.takes_turns(tid)) {
-                // Breakpoints may be in its memory, and by which id it goes its parent's call says: its parent's stop comes, and
-                // then it is seen to.
+            let early = || self.program.is_some() || self.takes_turns(tid) || self.is_new_child(tid);
+            if unknown && what == Change::Interrupted && early() {
+                // Breakpoints may be in its memory, by which id it goes its parent's call says, and what it stores in memory that it
+                // shares is to be seen from the beginning: its parent's stop comes, and then it is seen to.
                 self.early.insert(tid);
                 continue;
             }
@@ -96,6 +97,7 @@ impl Supervisor {
             Change::Ending => {
                 if self.recorded_leader() == self.tasks.get(&tid).map(|task| task.pid) {
                     self.sync_clocks();
+                    self.contents_at_end();
                 }
                 if self.is_served(tid) {
                     self.take_counts();
@@ -177,6 +179,7 @@ impl Supervisor {
                 self.clear_way_back(tid);
             }
         }
+        self.memory_comes(tid);
         if !self.enter_handler(tid) {
             return;
         }
@@ -229,6 +232,7 @@ impl Supervisor {
             }
             self.turn_is_over(task.pid, known);
         }
+        self.family_shrinks();
         if self.main != Some(tid) {
             return;
         }

@@ -7,10 +7,13 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::Supervisor;
+use super::events::waiting_signals;
 use super::tape::Taken;
 use super::tape::schedule::{Cause, Moment, Stand, Wait};
-use crate::inject::injector::{read_memory, write_memory};
+use crate::inject::Remote;
+use crate::inject::injector::{Injector, read_memory, write_memory};
 use crate::raw::{self, Registers};
+use crate::signals::{Disposition, disposition};
 
 const WAIT: u64 = 0;
 const WAKE: u64 = 1;
@@ -72,9 +75,14 @@ impl Supervisor {
             _ => return None,
         }
         let open = call == Sysno::futex && registers.rsi & PRIVATE == 0;
-        if open && self.has_children(pid) && is_shared(pid, registers.rdi) {
-            // They may be who is waited for, and they are not recorded.
-            return Some(Taken::Live);
+        if open && is_shared(pid, registers.rdi) {
+            if let Some(taken) = self.shared_futex(tid, pid, registers) {
+                return Some(taken);
+            }
+            if self.has_children(pid) {
+                // They may be who is waited for, and they are not recorded.
+                return Some(Taken::Live);
+            }
         }
         if !self.is_aside() && !self.comes_to_call(tid, true) {
             return Some(Taken::Left);
@@ -210,7 +218,16 @@ impl Supervisor {
         waiting.sort_by_key(|thread| *thread != leader);
         for known in waiting {
             let real = self.real_id(known);
-            if !self.can_have_turn(real) || !super::events::signal_on_its_way(real) {
+            if !self.can_have_turn(real) || !self.signal_would_interrupt(real) {
+                continue;
+            }
+            // Another thread may get the signal first. Only from a stop at a signal does the kernel look at what the call has left then.
+            let stood = Injector::borrow(pid, real).and_then(|mut injector| {
+                injector.call(Sysno::getpid, [0; 6])?;
+                injector.finish()
+            });
+            if let Err(error) = stood {
+                tracing::warn!("the wait of {known} is not interrupted: {error}");
                 continue;
             }
             self.interrupt_wait(real, known);
@@ -219,6 +236,17 @@ impl Supervisor {
             }
             return self.give_turn(real, known, false);
         }
+    }
+
+    /// Whether a signal has come for a thread, or its process, that anybody takes notice of. One that is ignored interrupts nothing
+    /// (kernel/signal.c, prepare_signal); it waits here because the process is traced.
+    fn signal_would_interrupt(&self, tid: Pid) -> bool {
+        let Some((waiting, blocked)) = waiting_signals(tid) else { return false };
+        let told = self.is_served(tid) && self.running.is_none();
+        let numbers = (1..=64).filter(|number| waiting & !blocked & 1 << (number - 1) != 0);
+        numbers
+            .into_iter()
+            .any(|number| disposition(tid, number) != Disposition::Ignored || told && !self.is_passed(number))
     }
 
     /// A thread that waits finds itself in its call, interrupted.

@@ -210,6 +210,7 @@ impl Supervisor {
             self.run_timed_out();
             self.keep_turns();
             self.deliver_overdue();
+            self.look_at_family();
             self.unpin_what_computes();
             if self.orphaned {
                 return Ok(());
@@ -239,7 +240,8 @@ impl Supervisor {
 
     /// Waits for a child, the client, a debugger that wants to be served, or one that is.
     fn wait_for_something(&mut self, news: &SignalFd) -> io::Result<(bool, bool, bool, bool)> {
-        let turns = self.turns_patience().into_iter().chain(self.signals_patience()).min();
+        let turns = self.turns_patience().into_iter().chain(self.signals_patience());
+        let turns = turns.chain(self.family_patience()).min();
         let mut wanted =
             vec![PollFd::new(news.as_fd(), PollFlags::POLLIN), PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
         let door = self.door.as_ref().map(|door| {

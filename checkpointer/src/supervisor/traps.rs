@@ -45,6 +45,9 @@ impl Supervisor {
             return;
         }
         self.let_go(tid, How::Continue);
+        if matches!(taken, Taken::Made) {
+            self.family_may_run(tid);
+        }
         if matches!(taken, Taken::Made)
             && self.ends_at_once(tid)
             && let Ok(Some((_, status))) = raw::wait(Some(tid), true)

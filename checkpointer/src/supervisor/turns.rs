@@ -31,7 +31,7 @@ impl Supervisor {
     /// Whether a thread may be let go: it is its turn, or it is in the kernel and comes to no instruction of its own.
     pub(super) fn may_go(&mut self, tid: Pid) -> bool {
         if !self.takes_turns(tid) {
-            return true;
+            return !self.stands_for_parent(tid);
         }
         let known = self.virtual_id(tid);
         let live = self.recording.is_live();
@@ -338,6 +338,7 @@ impl Supervisor {
             None => {
                 self.next_turn(Cause::Call);
                 if self.recording.schedule().current.is_none() {
+                    self.release_family();
                     self.interrupt_waits(leader);
                 }
             }
@@ -397,6 +398,7 @@ impl Supervisor {
         }
         if !alone {
             schedule.ending = true;
+            self.free_family();
         } else if schedule.current == Some(known) {
             schedule.tick += 1;
             if leads {

@@ -21,6 +21,7 @@ use crate::backends::dialect::PromptKind;
 use crate::backends::symbols::Symbols;
 use crate::history::entry::{Reason, Stop};
 use crate::history::execution::PointId;
+use crate::history::timeline::Origin;
 
 /// What is said of a place for which it was waited too long.
 pub(super) const MISSED: &str = "the program did not replay the same way: a place was not met again. What its threads do, the \
@@ -236,7 +237,7 @@ impl Engine {
                     fence |= self.fence_was_told()?;
                 }
                 for news in self.live.take_news() {
-                    self.tell(&news, console);
+                    self.tell(&news, Origin::Fred, console);
                 }
                 return Ok((answer, fence, told));
             }

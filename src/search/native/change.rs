@@ -260,12 +260,6 @@ pub(super) fn hidden_change<M: Machine>(
             return Ok(None);
         }
         let from = machine.at_hit(&at, &entries, 1)?;
-        if let Until::State(next) = &found.next
-            && innermost(machine, next)? == innermost(machine, &from)?
-        {
-            // The step itself goes in there, and stops behind the prologue: before that the function's variables have no values.
-            return Ok(None);
-        }
         if value_at(machine, &from)?.same(now) {
             return Ok(None);
         }
@@ -273,6 +267,13 @@ pub(super) fn hidden_change<M: Machine>(
         // It may be called back more than once: these are the statements of all its calls.
         let passed = machine.pass(&from, &found.next, &level, u64::MAX, Some(MANY_US))?;
         if !passed.reached || passed.turns > 0 {
+            return Ok(None);
+        }
+        if passed.count == 0
+            && let Until::State(next) = &found.next
+            && innermost(machine, next)? == innermost(machine, &from)?
+        {
+            // The step itself goes in there, and stops behind the prologue: before that the function's variables have no values.
             return Ok(None);
         }
         let inner = change_at_level(machine, from, found.next.clone(), level, passed.count, now)?;

@@ -205,6 +205,15 @@ pub fn put_back(
         }
         note(&mut warnings, number, set_flags(descriptor, &fd, translate));
     }
+    Ok(warnings)
+}
+
+/// Takes the record locks again that the process had.
+///
+/// # Errors
+/// Any trouble with the process; a lock that cannot be had becomes a warning.
+pub fn put_back_locks(state: &Descriptors, remote: &mut dyn Remote) -> Result<Vec<String>, InjectError> {
+    let mut warnings = Vec::new();
     for lock in &state.locks {
         record_locks::put_back(lock, remote, &mut warnings)?;
     }

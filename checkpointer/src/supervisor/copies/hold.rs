@@ -102,6 +102,7 @@ impl Supervisor {
         if self.early.remove(&born) {
             self.recorded_birth(parent, born);
             self.pin_newborn(parent, born);
+            self.child_is_born(parent, born);
             return Some((born, Change::Interrupted));
         }
         // Its first stop may have been reported before its birth, and it may have come far since.
@@ -112,6 +113,7 @@ impl Supervisor {
         let what = self.record(tid, status);
         self.recorded_birth(parent, tid);
         self.pin_newborn(parent, tid);
+        self.child_is_born(parent, tid);
         Some((tid, what))
     }
 

@@ -82,6 +82,12 @@ impl Copy {
         [&self.main, &self.program].into_iter().flatten()
     }
 
+    /// The program's process, or the session's own, if it is not a copy but has been put aside itself.
+    pub(super) fn aside(&self, program: bool) -> Option<Pid> {
+        let part = if program { &self.program } else { &self.main };
+        part.as_ref().filter(|part| !part.threads.is_empty() && !part.dead).map(|part| part.leader)
+    }
+
     fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
         [&mut self.main, &mut self.program].into_iter().flatten()
     }
@@ -111,9 +117,17 @@ impl Supervisor {
 
     /// Kills a stopped copy.
     pub(super) fn drop_copy(&mut self, id: CopyId) {
-        let Some(copy) = self.copies.remove(&id) else {
+        let Some(mut copy) = self.copies.remove(&id) else {
             return;
         };
+        if let Some(newest) = copy.aside(self.recording.served).filter(|_| self.keeps_locks(copy.mark.as_ref())) {
+            for part in copy.parts_mut().filter(|part| part.leader == newest) {
+                let threads = std::mem::take(&mut part.threads);
+                let rest = self.without_keeper(threads, Some(newest));
+                part.dead = rest.is_empty();
+                part.threads = rest;
+            }
+        }
         for part in copy.parts().filter(|part| !part.dead) {
             crate::ptrace::kill(part.leader).ok();
             self.dying.insert(part.leader);

@@ -23,11 +23,13 @@ impl Supervisor {
         self.unpin();
         // What is stopped can wait until the copy runs: taking its memory down would contend with the fork.
         self.keep_newest();
+        let newest = self.newest_with_locks();
         let mut former = self.take_live();
         if former.values().any(|task| !task.is_stopped()) {
             self.kill_tasks(&former);
             former.clear();
         }
+        let former = self.without_keeper(former, newest);
         let outcome = self.start_fresh(id);
         self.kill_tasks(&former);
         outcome
@@ -109,6 +111,7 @@ impl Supervisor {
         // The threads of the present are taken down when the others stand: that would contend with the fork.
         let mut former = Tasks::new();
         self.keep_newest();
+        let newest = self.newest_with_locks();
         if let Some(program) = self.program.take() {
             let own: Vec<Pid> =
                 self.tasks.iter().filter(|(_, task)| task.pid == program.leader).map(|(tid, _)| *tid).collect();
@@ -121,6 +124,7 @@ impl Supervisor {
             self.kill_tasks(&former);
             former.clear();
         }
+        let former = self.without_keeper(former, newest);
         self.served = served;
         self.recording.begin_from(mark);
         let made = fork::fork(leader, &snapshot.threads[0]).and_then(|pid| self.revive(pid, &snapshot, Role::Program));
@@ -230,6 +234,10 @@ impl Supervisor {
         self.server = copy.server;
         self.connection = copy.connection;
         self.recording.go_to(copy.mark);
+        if self.recording.is_live() {
+            self.newest_is_back();
+            self.end_keeper();
+        }
         self.run += 1;
         let mut put_back = Ok(());
         for (part, role) in [(copy.main, Role::Main), (copy.program, Role::Program)] {

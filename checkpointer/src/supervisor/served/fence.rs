@@ -9,11 +9,14 @@ use std::ops::Range;
 use std::time::Instant;
 
 use nix::unistd::Pid;
+use syscalls::Sysno;
 
 use super::allocations::OURS;
 use super::differences::may_differ;
+use super::trampolines::frames::interrupted_stack;
 use super::{Supervisor, Trampolines};
-use crate::inject::PAGE;
+use crate::inject::injector::Injector;
+use crate::inject::{InjectError, PAGE, Remote};
 use crate::raw::{self, Registers};
 use crate::rsp::target::{Stop, Why};
 use crate::supervisor::tape::Mark;
@@ -49,8 +52,11 @@ pub(in crate::supervisor) struct Fence {
     mark: Option<Mark>,
     /// Where the last comparison failed: most likely there again.
     hint: Option<u64>,
-    /// Memory that differs without meaning: restartable sequences (the kernel writes the processor's number there).
+    /// Memory that differs without meaning: restartable sequences (the kernel writes the processor's number there), and what is dead of
+    /// stacks while there are two of them.
     left_out: Vec<(u64, u64)>,
+    /// The thread runs on its alternate stack.
+    on_alternate: bool,
     /// The other threads.
     others: Vec<Other>,
     /// Functions of which the code around it may be changed.
@@ -116,7 +122,11 @@ impl Supervisor {
         let mut bytes = [0u8; 2];
         raw::read_remote(part.leader, registers.rip, &mut bytes);
         let ended = mark.iter().flat_map(Mark::left_areas);
-        let left_out = threads.iter().filter_map(|state| state.rseq_area()).chain(ended).collect();
+        let mut left_out: Vec<_> = threads.iter().filter_map(|state| state.rseq_area()).chain(ended).collect();
+        let alone = threads.len() == 1;
+        let alternate = if alone { alternate_stack(part.leader) } else { None };
+        let on_alternate = alternate.as_ref().is_some_and(|stack| stack.contains(&registers.rsp));
+        left_out.extend(alternate.iter().flat_map(|stack| dead_stacks(part.leader, stack, registers.rsp)));
         let others = threads.iter().filter(|state| state.virtual_id != thread.virtual_id);
         let others =
             others.map(|state| Other { thread: state.virtual_id, pc: state.registers.rip, stack: state.registers.rsp });
@@ -129,6 +139,7 @@ impl Supervisor {
             mark,
             hint: None,
             left_out,
+            on_alternate,
             others: others.collect(),
             functions: Vec::new(),
             missed: 0,
@@ -155,10 +166,11 @@ impl Supervisor {
         if let (Some(then), Some(now)) = (&fence.mark, self.recording.mark())
             && !then.is_as_far_as(&now)
         {
-            tracing::trace!("not at the fence: as far as {}, then {}", now.tick(), then.tick());
+            tracing::trace!("not at the fence: as far as {}, then {}", now.words(), then.words());
             return false;
         }
         if !fence.registers_equal(&registers) {
+            tracing::trace!("not at the fence: registers are {registers:x?}, were {:x?}", fence.registers);
             return false;
         }
         let ids = &self.virtual_ids;
@@ -183,7 +195,11 @@ impl Supervisor {
         let is = self.fence_met(tid);
         let fence = std::mem::replace(&mut self.fence, former);
         self.recording.place = fence.map(|fence| (copy, fence));
-        is && self.vectors_are(tid, copy)
+        if is && !self.vectors_are(tid, copy) {
+            tracing::debug!("not the state of {copy:?}: vector registers differ");
+            return false;
+        }
+        is
     }
 
     /// Whether a stopped thread has in its floating-point and vector registers what the one of a copy has. A fence can do without, but
@@ -287,7 +303,7 @@ impl Fence {
             self.others.iter().partition(|other| !other.is_there(real(other.thread)));
         now.iter().all(|(start, end)| {
             let range = *start..*end;
-            if range.contains(&alive) {
+            if range.contains(&alive) && !self.on_alternate {
                 return self.range_equal(live, alive, *end);
             }
             if away.iter().any(|other| range.contains(&other.stack)) {
@@ -357,6 +373,44 @@ impl Fence {
             bytes[from as usize..to as usize].fill(0);
         }
     }
+}
+
+/// The alternate stack of a stopped process with one thread (sigaltstack(2)).
+fn alternate_stack(pid: Pid) -> Option<Range<u64>> {
+    let asked = || -> Result<Vec<u8>, InjectError> {
+        let mut injector = Injector::borrow(pid, pid)?;
+        let scratch = injector.scratch();
+        injector.call(Sysno::sigaltstack, [0, scratch, 0, 0, 0, 0])?;
+        let mut told = vec![0u8; 24];
+        injector.read(scratch, &mut told)?;
+        injector.finish()?;
+        Ok(told)
+    };
+    // struct: ss_sp, ss_flags, ss_size
+    let told = asked().ok()?;
+    let (words, _) = told.as_chunks::<8>();
+    let [start, flags, size] = [0, 1, 2].map(|index| words.get(index).copied().map_or(0, u64::from_ne_bytes));
+    let enabled = flags & libc::SS_DISABLE as u64 == 0 && size > 0;
+    enabled.then(|| start..start + size)
+}
+
+/// What is dead of the stacks of a process that has an alternate one: of that, what is below the stack pointer, or all of it; and while
+/// it is in use, what is below where the other one was left. Frames of handlers that have returned are there, and what the dynamic linker
+/// has saved when it bound a function: vector registers, if the processor had them in use.
+fn dead_stacks(pid: Pid, alternate: &Range<u64>, stack: u64) -> Vec<(u64, u64)> {
+    if !alternate.contains(&stack) {
+        return vec![(alternate.start, alternate.end - alternate.start)];
+    }
+    let below = stack.saturating_sub(RED_ZONE).max(alternate.start);
+    let mut dead = vec![(alternate.start, below - alternate.start)];
+    if let Some(left) = interrupted_stack(pid, stack, alternate.end)
+        && let Some((start, _)) =
+            writable(pid).unwrap_or_default().into_iter().find(|(start, end)| (*start..*end).contains(&left))
+        && !(start..left).contains(&alternate.start)
+    {
+        dead.push((start, left.saturating_sub(RED_ZONE).saturating_sub(start)));
+    }
+    dead
 }
 
 /// Private mappings that can be written, from /proc/PID/maps, neighbours made one.

@@ -15,6 +15,12 @@ impl Supervisor {
         control.lifted.is_some() || matches!(control.motion, Some(Motion::Step | Motion::Range { .. }))
     }
 
+    /// Whether a thread of the program is let go for one instruction.
+    pub(in crate::supervisor) fn makes_one_step(&self, tid: Pid) -> bool {
+        let control = self.served.threads.get(&self.virtual_id(tid)).filter(|_| self.is_served(tid));
+        control.is_some_and(|control| control.lifted.is_some() || matches!(control.motion, Some(Motion::Step)))
+    }
+
     /// Whether the debugger has let a thread go.
     pub(in crate::supervisor) fn is_resumed(&mut self, tid: Pid) -> bool {
         self.control(tid).motion.is_some()

@@ -293,8 +293,9 @@ impl Supervisor {
         if disposition(tid, number) == Disposition::Ends {
             let at = raw::registers(tid).map(|registers| (registers.rip, registers.rsp, registers.rax));
             tracing::debug!(
-                "signal {number} would end {tid} at {at:x?}: {:?}",
-                signal.as_ref().map(|(_, info)| info.0)
+                "signal {number} would end {tid} at {at:x?}: {:x?}, trampolines at {:x?}",
+                signal.as_ref().map(|(_, info)| raw::signal_bytes(info).get(..32).map(<[u8]>::to_vec)),
+                self.trampolines.as_ref().map(Trampolines::range)
             );
             self.control(tid).signal = signal;
             self.run_over(RunEnd::Dying(number));

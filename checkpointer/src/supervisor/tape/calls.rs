@@ -67,6 +67,11 @@ pub(in crate::supervisor) struct Pending {
 }
 
 impl Pending {
+    /// Whether its end is looked at, and noted.
+    pub(super) fn is_noted(&self) -> bool {
+        self.noted
+    }
+
     /// Whether it is made for the first time, and noted.
     pub(super) fn is_plain(&self) -> bool {
         self.noted && self.again.is_none() && self.unchanged.is_none()
@@ -86,6 +91,25 @@ pub(super) struct Call {
     effect: Option<Rc<str>>,
     /// It keeps nobody waiting: it is about a file or a clock.
     short: bool,
+}
+
+impl Call {
+    /// A futex that processes share; `None` if that has no row.
+    pub(super) fn of_futex(registers: &Registers) -> Option<Call> {
+        let row = table::find(registers.orig_rax)?;
+        let arguments = arguments(registers);
+        let shape = table::shape(row, &arguments);
+        Some(Call {
+            row,
+            shape,
+            arguments,
+            opens_to_read: false,
+            query: false,
+            about: None,
+            effect: None,
+            short: false,
+        })
+    }
 }
 
 /// Where a call stands as to the notes.
@@ -314,7 +338,7 @@ impl Supervisor {
     }
 
     /// Looks a call up in the notes.
-    fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
+    pub(super) fn looked_up(&mut self, tid: Pid, pid: Pid, registers: &Registers, call: Call) -> Taken {
         let rule = self.recording.rule();
         let asked = self.asked(tid, pid, registers, &call);
         let known = self.virtual_id(tid);
@@ -453,6 +477,9 @@ impl Supervisor {
     ) -> Taken {
         let thread = view(tid, pid);
         let known = self.virtual_id(tid);
+        if entry.locks.is_some() {
+            self.recording.mark.locks.clone_from(&entry.locks);
+        }
         if entry.timers.is_some() {
             self.recording.mark.timers.clone_from(&entry.timers);
         }
@@ -548,6 +575,7 @@ impl Supervisor {
         }
         let pid = task.pid;
         if let Some(pending) = task.pending.take() {
+            self.family_stands();
             self.leaves_call(tid);
             self.finished(tid, pid, registers, pending, result);
         }
@@ -600,9 +628,11 @@ impl Supervisor {
         if shape.must_fail && result >= 0 {
             return self.stop_recording(&format!("{} cannot be recorded where it succeeds", row.name));
         }
+        let mut locks = None;
         #[allow(clippy::cast_possible_truncation)]
         if result >= 0 && is_about_locks(asked.number, &asked.arguments) {
             self.note_lock(pid, asked.arguments[0] as i32);
+            locks = self.locks_change(pid);
         }
         #[allow(clippy::cast_possible_truncation)]
         if result >= 0 && matches!(row.name, "fcntl" | "ioctl" | "setsockopt") {
@@ -644,6 +674,7 @@ impl Supervisor {
         if result >= 0 {
             entry.effect = pending.effect;
         }
+        entry.locks = locks;
         entry.timers = changes_timers(row).then(|| self.timers_of(pid, tid)).flatten();
         // A signal that comes now comes at a place with a name.
         let makes = matches!(shape.class, Class::Descriptor(_) | Class::Process);
@@ -668,6 +699,7 @@ impl Supervisor {
             line.push(known, entry);
             // It has gone on since it was left.
             line.newest = None;
+            line.contents = Vec::new();
             line.end(known)
         };
         self.recording.mark.at.insert(known, end);

@@ -37,7 +37,7 @@ impl Lent {
     }
 }
 
-fn read(pid: Pid, start: u64, length: u64) -> Vec<u8> {
+pub(super) fn read(pid: Pid, start: u64, length: u64) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     let read = raw::read_remote(pid, start, &mut bytes);
     bytes.truncate(read);
@@ -45,7 +45,7 @@ fn read(pid: Pid, start: u64, length: u64) -> Vec<u8> {
 }
 
 /// Where two stretches of memory differ, and the bytes of the second one there.
-fn differences(then: &[u8], now: &[u8]) -> Vec<(usize, Vec<u8>)> {
+pub(super) fn differences(then: &[u8], now: &[u8]) -> Vec<(usize, Vec<u8>)> {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for (at, _) in then.iter().zip(now).enumerate().filter(|(_, (then, now))| then != now) {
         match ranges.last_mut() {

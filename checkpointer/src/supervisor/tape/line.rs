@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use super::held::Held;
 use super::kinds::Tries;
+use super::locks::Locks;
+use super::mapped::Contents;
 use super::records::{Record, Used};
 use super::schedule::Turn;
 use super::signals::Noted;
@@ -51,6 +53,12 @@ impl Asked {
         if self.number == SIGNAL {
             return "a signal".to_owned();
         }
+        if self.number == MEMORY {
+            return "what another process has stored in shared memory".to_owned();
+        }
+        if self.number == MAPPED {
+            return "the mapping of a file".to_owned();
+        }
         if self.number == COUNTER {
             return "a reading of the time-stamp counter".to_owned();
         }
@@ -64,6 +72,13 @@ pub(super) const SIGNAL: u32 = u32::MAX;
 
 /// Stands for a call's number where the time-stamp counter was read.
 pub(super) const COUNTER: u32 = u32::MAX - 1;
+
+/// Stands for a call's number where another process has stored something in shared memory: behind the tick that is the first argument, in
+/// a mapping of which the others tell.
+pub(super) const MEMORY: u32 = u32::MAX - 2;
+
+/// Stands for a call's number where a file was mapped to store in it: so many bytes, from this offset on.
+pub(super) const MAPPED: u32 = u32::MAX - 3;
 
 /// How exactly a call must be the one of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +121,8 @@ pub(super) struct Entry {
     pub signal: Option<Noted>,
     /// Timers after it, where it has changed them.
     pub timers: Option<Rc<Timers>>,
+    /// Locks after it, where it is about them.
+    pub locks: Option<Rc<Locks>>,
     store: Rc<Store>,
 }
 
@@ -129,6 +146,7 @@ impl Entry {
             files: Vec::new(),
             signal: None,
             timers: None,
+            locks: None,
             store: Rc::clone(store),
         }
     }
@@ -267,6 +285,8 @@ pub(super) struct Line {
     pub ended: Option<String>,
     /// What waited for the newest process when it was left.
     pub newest: Option<Rc<Newest>>,
+    /// Files that were mapped, as it left them.
+    pub contents: Vec<Contents>,
     /// Whose turn it is, is chosen anew behind its last turn, although calls are noted there.
     pub chooses_turns: bool,
 }
@@ -309,6 +329,11 @@ impl Line {
         self.queues.get(&thread).map_or(0, Queue::end)
     }
 
+    /// Where it ends, for diagnostics.
+    pub fn ends(&self) -> Places {
+        self.queues.iter().map(|(thread, queue)| (*thread, queue.end())).collect()
+    }
+
     /// Notes where a regular file stands before anything is known of it.
     pub fn stands(&mut self, file: &Held, at: i64) {
         if !self.before.iter().any(|(known, _)| Rc::ptr_eq(known, file)) {
@@ -319,6 +344,11 @@ impl Line {
     /// What there is at a place, if the process has noted that itself.
     pub fn records(&self, thread: i32, at: usize) -> Option<&Entry> {
         self.queues.get(&thread)?.get(at).filter(|entry| entry.recorded > 0).map(Rc::as_ref)
+    }
+
+    /// What is noted at a place.
+    pub fn entry(&self, thread: i32, at: usize) -> Option<Rc<Entry>> {
+        self.queues.get(&thread)?.get(at).cloned()
     }
 
     /// Whether what is noted at a place cannot be passed over.
@@ -476,6 +506,7 @@ impl Line {
             before: self.before.clone(),
             ended: self.ended.clone(),
             newest: self.newest.clone(),
+            contents: self.contents.clone(),
             chooses_turns: true,
         }
     }

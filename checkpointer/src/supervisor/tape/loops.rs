@@ -72,6 +72,7 @@ impl Supervisor {
     /// Steps a stopped thread of the program, which was let go, on to an instruction that can name a place; where that is.
     fn step_to_place(&mut self, tid: Pid) -> Result<u64, Missed> {
         if self.recording.places.len() >= MOST_PLACES || !matches!(self.motion_of(tid), Some(Motion::Continue)) {
+            tracing::debug!("no place: {} are kept, {:?}", self.recording.places.len(), self.motion_of(tid));
             return Err(Missed::Nowhere);
         }
         let at = |tid: Pid| raw::registers(tid).map(|registers| registers.rip).map_err(|_| Missed::Elsewhere);
@@ -90,6 +91,7 @@ impl Supervisor {
             }
             before = here;
         }
+        tracing::debug!("no place within {} steps, at {before:#x}", STEPS.0);
         Err(Missed::Nowhere)
     }
 

@@ -2,11 +2,16 @@
 //! without any call, so there is nothing to note; and what the program itself writes to it by calls is not written again along the
 //! notes. That either happens is noticed (inotify(7)), and the recording stops. Stores of another process into a mapping of its own are
 //! told by nobody: whoever has the file mapped when it is mapped here is looked for, and who maps it later is not found.
+//!
+//! What the program stores in such a mapping it stores again along the notes. So what is in the file when it is mapped is noted, and is there
+//! again whenever that is come to; and where the newest process goes on, or the notes end, the file has what the newest left in it.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
@@ -15,7 +20,10 @@ use nix::unistd::Pid;
 use super::super::Supervisor;
 use super::super::tasks::proc_text;
 use super::Recording;
-use crate::raw::Registers;
+use super::lent::read;
+use super::line::{Asked, Entry, Found, MAPPED, place};
+use crate::ptrace::{Change, change};
+use crate::raw::{self, Registers};
 
 /// Files that are watched.
 #[derive(Debug, Default)]
@@ -23,6 +31,8 @@ pub(super) struct Watched {
     /// Once there are any.
     queue: Option<Inotify>,
     files: BTreeMap<WatchDescriptor, File>,
+    /// Those that the program has mapped to store in them: who goes along the notes from before that maps them again.
+    stored_in: Vec<File>,
 }
 
 /// A file.
@@ -33,10 +43,24 @@ struct File {
     inode: u64,
     /// When the call began that maps it.
     begun: Instant,
+    /// It can be stored in; the file is open for that.
+    handle: Option<Rc<std::fs::File>>,
 }
 
+/// What a file has in it that was mapped.
+#[derive(Debug, Clone)]
+pub(super) struct Contents {
+    handle: Rc<std::fs::File>,
+    bytes: Rc<[u8]>,
+}
+
+/// Files and mappings larger than this are not noted.
+const MOST: u64 = 256 << 20;
+
+const PAGE: u64 = 4096;
+
 /// So long after its beginning the call that maps a file is over.
-const MAPPED: Duration = Duration::from_secs(1);
+const IN_CALL: Duration = Duration::from_secs(1);
 
 impl Watched {
     fn add(&mut self, link: &Path, file: File) -> nix::Result<()> {
@@ -47,6 +71,18 @@ impl Watched {
         let watch = queue.add_watch(link, AddWatchFlags::IN_MODIFY)?;
         self.files.insert(watch, file);
         Ok(())
+    }
+
+    fn note_stored_in(&mut self, file: &File) {
+        let known = |known: &File| (known.device, known.inode) == (file.device, file.inode);
+        if file.handle.is_some() && !self.stored_in.iter().any(known) {
+            self.stored_in.push(file.clone());
+        }
+    }
+
+    /// Another program: what the former one has mapped is nobody's any more.
+    pub(super) fn forget_stored_in(&mut self) {
+        self.stored_in.clear();
     }
 }
 
@@ -62,6 +98,9 @@ impl Supervisor {
     pub(in crate::supervisor) fn watch_mapping(&mut self, tid: Pid, registers: &Registers) {
         let Some(pid) = self.tasks.get(&tid).map(|task| task.pid) else { return };
         if !self.recording.wanted || self.recorded_leader() != Some(pid) {
+            if self.recording.wanted && self.is_family(tid) {
+                self.family_grows();
+            }
             return;
         }
         #[allow(clippy::cast_possible_truncation)]
@@ -70,18 +109,147 @@ impl Supervisor {
         if !file.is_file() {
             return;
         }
-        let mapped = File { name: name.clone(), device: file.dev(), inode: file.ino(), begun: Instant::now() };
+        const PROT_WRITE: u64 = libc::PROT_WRITE as u64;
+        let stores = registers.rdx & PROT_WRITE != 0;
+        let handle = stores.then(|| std::fs::OpenOptions::new().read(true).write(true).open(&link).ok()).flatten();
+        let (device, inode, begun) = (file.dev(), file.ino(), Instant::now());
+        let mapped = File { name: name.clone(), device, inode, begun, handle: handle.map(Rc::new) };
         if let Err(error) = self.recording.mapped.add(&link, mapped.clone()) {
             tracing::info!("changes of {} are not noticed: {error}", name.display());
         }
-        const PROT_WRITE: u64 = libc::PROT_WRITE as u64;
-        if registers.rdx & PROT_WRITE != 0
-            && let Some(other) = find(&mapped, |pid, rights| rights.contains('w') && !is_ours(pid))
-        {
+        self.recording.mapped.note_stored_in(&mapped);
+        if stores && self.recording.on && !self.is_aside() {
+            self.map_noted(tid, pid, registers, &name);
+        }
+        if stores && let Some(other) = find(&mapped, |pid, rights| rights.contains('w') && !is_ours(pid)) {
             self.stop_recording(&format!(
                 "{} is mapped by process {other}, too, whose stores are not noticed",
                 name.display()
             ));
+        }
+    }
+
+    /// A mapping that can be stored in is made, and what is in it is noted, or comes again.
+    fn map_noted(&mut self, tid: Pid, pid: Pid, registers: &Registers, name: &Path) {
+        let known = self.virtual_id(tid);
+        let (length, offset) = (registers.rsi, registers.r9);
+        let arguments = [length, offset, 0, 0, 0, 0];
+        let asked = Asked { number: MAPPED, arguments, given: 0, query: false, sum: 0, about: None };
+        self.sync_clocks();
+        let again = self.noted_mapping(known, &asked);
+        if !self.recording.on {
+            return;
+        }
+        if again.is_none() && length > MOST {
+            return self.stop_recording(&format!(
+                "{} is mapped, and is too large for its contents to be noted",
+                name.display()
+            ));
+        }
+        let made = raw::resume(libc::PTRACE_SYSCALL, tid, 0).is_ok()
+            && matches!(raw::wait(Some(tid), true), Ok(Some((_, status))) if change(status) == Change::Syscall);
+        self.note_made(tid, made);
+        let Some(at) = raw::registers(tid).ok().map(|registers| registers.rax).filter(|at| made && at % PAGE == 0)
+        else {
+            return;
+        };
+        let Some((index, entry)) = again else {
+            let entry = Entry::new(asked, 0, vec![(at, read(pid, at, length))], &self.recording.store);
+            return self.push_entry(known, entry);
+        };
+        for (_, kept) in &entry.outputs {
+            let (mut then, now) = (kept.bytes().into_owned(), read(pid, at, length));
+            if now.len() < then.len() {
+                self.part(&entry.asked.words(), "the same, of a file that is shorter now");
+                continue;
+            }
+            // It has become longer since, and was empty there.
+            then.resize(now.len(), 0);
+            if now != then {
+                raw::write_remote(pid, at, &then);
+            }
+        }
+        if !self.recording.is_live() {
+            self.advance(known, index + 1);
+        }
+    }
+
+    /// What is noted of a mapping that a thread makes; `None` if nothing is, and it is made for the first time.
+    fn noted_mapping(&mut self, known: i32, asked: &Asked) -> Option<(usize, Rc<Entry>)> {
+        let rule = self.recording.rule();
+        while !self.recording.is_live() {
+            let mark = &self.recording.mark;
+            let at = place(&mark.at, known);
+            let found = mark.line.borrow().find(known, at, place(&mark.into, known), asked, rule);
+            match found {
+                Found::Same(index, entry) => return Some((index, entry)),
+                Found::End if !mark.is_early(known, rule) => self.go_live(),
+                Found::Other(expected) => self.part(&expected.asked.words(), &asked.words()),
+                _ => self.part("nothing more of this thread", &asked.words()),
+            }
+        }
+        let ended = self.recording.mark.line.borrow().ended.clone();
+        if let Some(why) = ended {
+            self.stop_recording(&why);
+        }
+        None
+    }
+
+    /// The newest process is left, or ends: what is in files that have been mapped to store in them is kept.
+    pub(in crate::supervisor) fn keep_contents(&mut self) {
+        if !self.recording.on || !self.recording.is_live() {
+            return;
+        }
+        let contents = self.contents_of_mapped();
+        self.recording.mark.line.borrow_mut().contents = contents;
+    }
+
+    /// What the newest process has left is there again: it goes on, the notes of another one end, or the session does.
+    pub(in crate::supervisor) fn newest_is_back(&mut self) {
+        let contents = std::mem::take(&mut self.recording.mark.line.borrow_mut().contents);
+        self.put_contents_back(&contents);
+    }
+
+    /// The recorded process ends, for the first time or along the notes.
+    pub(in crate::supervisor) fn contents_at_end(&mut self) {
+        if self.recording.is_live() {
+            self.keep_contents();
+        } else if self.recording.on {
+            // It is still that of the newest.
+            let contents = self.recording.mark.line.borrow().contents.clone();
+            self.put_contents_back(&contents);
+        }
+    }
+
+    fn contents_of_mapped(&self) -> Vec<Contents> {
+        let handles = self.recording.mapped.stored_in.iter().filter_map(|file| file.handle.clone());
+        let read = |handle: Rc<std::fs::File>| {
+            let length = handle.metadata().ok()?.len();
+            if length > MOST {
+                return None;
+            }
+            let mut bytes = vec![0; usize::try_from(length).ok()?];
+            handle.read_exact_at(&mut bytes, 0).ok()?;
+            Some(Contents { handle, bytes: bytes.into() })
+        };
+        handles.filter_map(read).collect()
+    }
+
+    /// Files have again what the newest process has left in them: copies may have stored something else since.
+    fn put_contents_back(&mut self, contents: &[Contents]) {
+        for Contents { handle, bytes } in contents {
+            let mut now = vec![0; bytes.len()];
+            if handle.read_exact_at(&mut now, 0).is_ok() && now[..] == bytes[..] {
+                continue;
+            }
+            self.notice_mapped();
+            if let Err(error) = handle.write_all_at(bytes, 0) {
+                tracing::warn!("a file that was mapped has other contents: {error}");
+            }
+            // It was us.
+            if let Some(queue) = &self.recording.mapped.queue {
+                queue.read_events().ok();
+            }
         }
     }
 
@@ -92,9 +260,15 @@ impl Supervisor {
         let Some(queue) = &mapped.queue else { return };
         for change in queue.read_events().unwrap_or_default() {
             let Some(file) = mapped.files.get(&change.wd) else { continue };
+            // That a name of it has been removed ends the watch, although it may be open by another one (fs/dcache.c,
+            // dentry_unlink_inode): the C library's semaphores have two at first. Only who has it open still comes to it then.
+            if change.mask.contains(AddWatchFlags::IN_IGNORED) {
+                mapped.files.remove(&change.wd);
+                continue;
+            }
             if find(file, |pid, _| is_ours(pid)).is_some() {
                 written = Some(file.name.display().to_string());
-            } else if file.begun.elapsed() > MAPPED {
+            } else if file.begun.elapsed() > IN_CALL {
                 // It has been unmapped, and nobody can come back to where it was mapped.
                 queue.rm_watch(change.wd).ok();
                 mapped.files.remove(&change.wd);

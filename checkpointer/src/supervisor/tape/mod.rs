@@ -13,6 +13,7 @@ mod calls;
 mod children;
 mod clocks;
 mod counter;
+mod family;
 mod gift;
 mod given;
 mod held;
@@ -89,6 +90,8 @@ pub(in crate::supervisor) struct Mark {
     masks: BTreeMap<i32, u64>,
     /// Its timers when they were last known, with threads by the ids that the program knows.
     timers: Option<Rc<Timers>>,
+    /// Its locks behind the last call about them.
+    locks: Option<Rc<locks::Locks>>,
     /// Signals of others that waited for the process it comes from, and that it has not got since.
     waiting: Vec<(i32, SigInfo)>,
 }
@@ -144,9 +147,9 @@ impl Mark {
         }
     }
 
-    /// How many ticks of the schedule there have been.
-    pub(in crate::supervisor) fn tick(&self) -> u64 {
-        self.schedule.tick
+    /// Where it is, for diagnostics.
+    pub(in crate::supervisor) fn words(&self) -> String {
+        format!("tick {} at {:?} of a line that ends at {:?}", self.schedule.tick, self.at, self.line.borrow().ends())
     }
 
     /// Memory that the kernel has written by itself.
@@ -218,10 +221,18 @@ pub(in crate::supervisor) struct Recording {
     timers_due: Option<Rc<Timers>>,
     /// Since when a thread makes no call behind the end of the notes, and behind which tick.
     without_timers: Option<(u64, std::time::Instant)>,
+    /// Children that share memory with the process.
+    family: family::Family,
     /// Children that have ended, by id.
     ended: std::collections::HashMap<i32, crate::snapshot::zombies::Zombie>,
     /// Descriptions with locks.
     locked: Vec<locks::Locked>,
+    /// A lock has been taken.
+    locks_used: bool,
+    /// Those that are to be had, now that the notes have ended.
+    locks_due: Option<Rc<locks::Locks>>,
+    /// The threads of a process that was the newest, and is there for its locks alone.
+    keeper: super::tasks::Tasks,
     /// Calls that were looked at since, to see how closely they follow each other.
     looked_at: (u32, std::time::Instant),
 }
@@ -261,8 +272,12 @@ impl Recording {
             mapped: mapped::Watched::default(),
             timers_due: None,
             without_timers: None,
+            family: Default::default(),
             ended: Default::default(),
             locked: Vec::new(),
+            locks_used: false,
+            locks_due: None,
+            keeper: Default::default(),
             looked_at: (0, std::time::Instant::now()),
         }
     }
@@ -324,6 +339,8 @@ impl Recording {
     pub(in crate::supervisor) fn go_to(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
         self.tell_anew();
+        self.locks_due = None;
+        self.family = Default::default();
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         if self.mark.live {
@@ -335,6 +352,8 @@ impl Recording {
     pub(in crate::supervisor) fn begin_from(&mut self, mark: Option<Mark>) {
         self.timers_due = None;
         self.tell_anew();
+        self.locks_due = None;
+        self.family = Default::default();
         self.on = mark.is_some();
         self.mark = mark.unwrap_or_default();
         self.mark.live = false;
@@ -356,8 +375,11 @@ impl Recording {
     pub(in crate::supervisor) fn begin_anew(&mut self) {
         self.timers_due = None;
         self.tell_anew();
+        self.locks_due = None;
+        self.family = Default::default();
         self.on = false;
         self.mark = Mark::default();
+        self.mapped.forget_stored_in();
         self.loops.clear();
     }
 
@@ -566,9 +588,11 @@ impl Supervisor {
         if !std::mem::replace(&mut self.recording.on, false) {
             return;
         }
+        tracing::info!("recording stops: {why}");
         self.recording.loosened = true;
         // Its threads run side by side from here on.
         self.unpin();
+        self.free_family();
         self.tune_clocks();
         let mut line = self.recording.mark.line.borrow_mut();
         (line.ended, line.newest) = (Some(why.to_owned()), None);
@@ -595,6 +619,7 @@ impl Supervisor {
         let offsets = self.recording.mark.line.borrow().offsets();
         set_offsets(&offsets);
         self.recording.mark.release();
+        self.newest_is_back();
         self.expect_timers(true);
         self.empty_clocks();
     }

@@ -23,7 +23,7 @@ use crate::raw::{self, Registers, SigInfo};
 use crate::record::outputs;
 use crate::rsp::target::Motion;
 use crate::signals::{Disposition, disposition, is_fault, saved_mask};
-use crate::supervisor::tasks::Activity;
+use crate::supervisor::tasks::{Activity, Task};
 use crate::wire::CopyId;
 
 /// How long a signal is held for a thread that makes no call; and for one of a process with a debugger in it, for whose places there is
@@ -201,6 +201,7 @@ impl Supervisor {
         let Ok(registers) = raw::registers(tid) else { return };
         let mut entry = match at {
             Place::Inside => {
+                self.family_stands();
                 let Some(pending) = self.tasks.get_mut(&tid).and_then(|task| task.pending.take()) else { return };
                 let thread = view(tid, pid);
                 let result = registers.rax.cast_signed();
@@ -475,7 +476,9 @@ impl Supervisor {
         if !self.recording.on || self.is_aside() {
             return None;
         }
-        let since = self.tasks.values().filter(|task| !task.is_stopped()).filter_map(|task| task.deferred.since());
+        // A step is over as soon as its thread has a processor.
+        let runs = |(tid, task): &(&Pid, &Task)| !task.is_stopped() && !self.makes_one_step(**tid);
+        let since = self.tasks.iter().filter(runs).filter_map(|(_, task)| task.deferred.since());
         if let Some(sought) = self.recording.sought.as_ref().filter(|_| since.clone().next().is_some()) {
             return Some(sought.patience());
         }
@@ -495,7 +498,10 @@ impl Supervisor {
         }
         let held = self.longest_held();
         let late = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= held);
-        let due = self.tasks.iter().find(|(_, task)| !task.is_stopped() && late(task.deferred.since()));
+        let due = self
+            .tasks
+            .iter()
+            .find(|(tid, task)| !task.is_stopped() && late(task.deferred.since()) && !self.makes_one_step(**tid));
         let Some(tid) = due.map(|(tid, _)| *tid) else { return };
         let served = self.is_served(tid);
         // Signals have waited while the debugger was at its prompt, too. A step is over at once: it is what comes behind it that has places.

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use super::super::Supervisor;
 use super::line::Rule;
+use super::locks::Locks;
 use crate::inject::injector::Injector;
 use crate::ptrace::Change;
 use crate::raw::SigInfo;
@@ -31,6 +32,8 @@ pub(super) struct Newest {
     timers: Rc<Timers>,
     /// Signals that threads have not got, and those of others that wait in the kernel.
     deferred: Deferred,
+    /// Locks, if there may be any.
+    locks: Option<Rc<Locks>>,
 }
 
 impl Newest {
@@ -69,7 +72,9 @@ impl Supervisor {
         for (number, information) in self.waiting_for(leader) {
             deferred.push(number, information);
         }
-        self.recording.mark.line.borrow_mut().newest = Some(Rc::new(Newest { timers, deferred }));
+        self.keep_contents();
+        let locks = self.locks_of(leader);
+        self.recording.mark.line.borrow_mut().newest = Some(Rc::new(Newest { timers, deferred, locks }));
     }
 
     /// The notes end here.
@@ -79,6 +84,8 @@ impl Supervisor {
         let newest = line.newest.as_ref().filter(|_| newest);
         self.recording.timers_due =
             newest.map(|newest| &newest.timers).or(self.recording.mark.timers.as_ref()).cloned();
+        self.recording.locks_due =
+            newest.map_or(self.recording.mark.locks.as_ref(), |newest| newest.locks.as_ref()).cloned();
         let leader = self.recorded_leader();
         let waiting = std::mem::take(&mut self.recording.mark.waiting);
         let Some(task) = leader.and_then(|leader| self.tasks.get_mut(&leader)) else { return };
@@ -120,10 +127,13 @@ impl Supervisor {
 
     /// Before a call that is made for the first time: whether timers have been put back, and the thread comes to the call again.
     pub(super) fn timers_come_first(&mut self, pid: Pid, tid: Pid) -> bool {
-        if self.recording.timers_due.as_ref().is_none_or(|due| due.is_empty()) {
+        if self.recording.timers_due.as_ref().is_none_or(|due| due.is_empty()) && self.recording.locks_due.is_none() {
             return false;
         }
         if self.back_out(tid) {
+            if let Some(locks) = self.recording.locks_due.take() {
+                self.take_locks(pid, tid, &locks);
+            }
             self.put_timers_back(pid, tid);
         }
         true

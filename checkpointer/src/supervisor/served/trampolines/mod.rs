@@ -8,7 +8,7 @@
 
 mod build;
 mod code;
-mod frames;
+pub(super) mod frames;
 mod functions;
 mod plan;
 mod threads;
@@ -446,6 +446,8 @@ impl Supervisor {
         let Some(trampolines) = &mut self.trampolines else { return };
         let patches = std::mem::take(&mut trampolines.patches);
         trampolines.retired = true;
+        // Whoever goes on from a spot is not to pass in there what is met by stops now.
+        trampolines.onward.clear();
         for patch in patches {
             self.meet_by_stops(&patch.places);
         }
