@@ -8,7 +8,7 @@ PREFIX ?= $(HOME)/.local
 test: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo nextest run --workspace
+	PATH="$$PATH:$(CURDIR)/target/packages/bin" cargo nextest run --workspace
 
 # With what only a few machines have, and every program on every Python: about an hour.
 test-all: tools
@@ -18,6 +18,7 @@ test-all: tools
 	FRED_TEST_ALL=1 cargo test --test pdb_agent --test oracle_pdb
 
 tools: packages
+	tests/lldb-19
 	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked
 
 # Installs only what is missing; the package list is read once, and only then. Debian 12's lldb is 14, whose Python does not load. gdbserver is
