@@ -120,8 +120,9 @@ impl Engine {
             return;
         }
         let pinned = pinned || former.and_then(|key| self.held.get(&key)).is_some_and(|former| former.pinned);
-        let cheap = if self.served.is_some() { retention::CHEAP_OF_TWO } else { retention::CHEAP };
-        if !must && !pinned && !retention::worth_taking(self.last_cost, self.since, cheap) {
+        let budget = if self.served.is_some() { retention::SERVED } else { retention::ALONE };
+        self.since.passed = self.last_taken.elapsed();
+        if !must && !pinned && !retention::worth_taking(self.last_cost, self.since, budget) {
             return;
         }
         let begin = Instant::now();
@@ -130,6 +131,7 @@ impl Engine {
                 let cost = begin.elapsed();
                 self.last_cost = Some(cost);
                 self.since = SinceLast::default();
+                self.last_taken = Instant::now();
                 let mut taken = self.keep(stopped, false, pinned, None, prompt);
                 taken.elapsed_ms = cost.as_secs_f64() * 1000.0;
                 if let Some(former) = former {

@@ -36,6 +36,8 @@ pub struct Engine {
     pub(super) ways: HashMap<PointId, String>,
     pub(super) desk: Desk,
     pub(super) since: SinceLast,
+    /// When that one was taken.
+    pub(super) last_taken: Instant,
     pub(super) growth: super::checkpoints::Growth,
     pub(super) last_cost: Option<Duration>,
     pub(super) next_user: u32,

@@ -84,6 +84,7 @@ impl Engine {
             changed: false,
             nudge: None,
             since: SinceLast::default(),
+            last_taken: Instant::now(),
             growth: Default::default(),
             last_cost: None,
             next_user: 0,

@@ -148,32 +148,41 @@ pub struct SinceLast {
     pub moves: u32,
     /// Time that the program ran, which is what a replay would take.
     pub running: Duration,
+    /// Time that has passed, the user's thinking included.
+    pub passed: Duration,
 }
 
-/// A checkpoint this cheap is taken after every command that moved, one twice as dear after every second, and so on: a forward command may cost 3 ms more than in the plain
-/// debugger, and half of that is for everything else that fred does.
-pub const CHEAP: Duration = Duration::from_micros(1500);
+/// What commands may cost that moved the program, and how many may be left without a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// A checkpoint this cheap is taken after every command that moved, one twice as dear after every second, and so on.
+    pub cheap: Duration,
+    /// At most this many commands that moved are left without a checkpoint, whatever one costs.
+    pub most_moves: u32,
+}
 
-/// The same where the program is served to its debugger: a command takes a millisecond there, a checkpoint is one of two processes,
-/// and running a few commands again takes no longer than it.
-pub const CHEAP_OF_TWO: Duration = Duration::from_micros(750);
+/// A debugger that is the program's own process: a forward command may cost 3 ms more than in the plain one, and half of that is for everything
+/// else that fred does.
+pub const ALONE: Budget = Budget { cheap: Duration::from_micros(1500), most_moves: 8 };
 
-/// At most this many commands that moved are left without a checkpoint, whatever one costs.
-pub const MOST_MOVES: u32 = 8;
+/// A program that is served to its debugger. A command takes less than a millisecond there and so does running it again, while a checkpoint is
+/// one of two processes, whose pages are then copied as they are written to: taken after each command of a script, it doubles what that takes.
+pub const SERVED: Budget = Budget { cheap: Duration::from_micros(100), most_moves: 16 };
 
 /// At most this much running time is left without a checkpoint: longer, and going back would no longer feel immediate.
 pub const MOST_RUNNING: Duration = Duration::from_millis(250);
 
 /// Whether to take an automatic checkpoint now, after a command that moved. `cost` is what the last one took; `None` when
-/// none has been taken yet; `cheap` what one may take for each command.
+/// none has been taken yet; `budget` what one may take.
 ///
-/// It is worth taking when it is `cheap` for each command since the last one, or costs at most a twentieth of the time that the program has run since the last
-/// one, and in any case after [`MOST_MOVES`] commands or [`MOST_RUNNING`] of running.
-pub fn worth_taking(cost: Option<Duration>, since: SinceLast, cheap: Duration) -> bool {
+/// It is worth taking when it is cheap for the commands since the last one, costs at most a twentieth of the time that the program has run since,
+/// or a fiftieth of the time that has passed (who types at the pace of a person does not see it), and in any case after so many commands or [`MOST_RUNNING`] of running.
+pub fn worth_taking(cost: Option<Duration>, since: SinceLast, budget: Budget) -> bool {
     let Some(cost) = cost else { return true };
-    cost <= cheap * since.moves.max(1)
+    cost <= budget.cheap * since.moves.max(1)
         || cost * 20 <= since.running
-        || since.moves >= MOST_MOVES
+        || cost * 50 <= since.passed
+        || since.moves >= budget.most_moves
         || since.running >= MOST_RUNNING
 }
 
@@ -245,8 +254,8 @@ mod tests {
     #[test]
     fn a_cheap_checkpoint_is_always_taken_and_a_dear_one_in_time() {
         let ms = Duration::from_millis;
-        let worth_taking = |cost, since| worth_taking(cost, since, CHEAP);
-        let since = |moves, running| SinceLast { moves, running: ms(running) };
+        let worth_taking = |cost, since| worth_taking(cost, since, ALONE);
+        let since = |moves, running| SinceLast { moves, running: ms(running), passed: ms(running) };
         assert!(worth_taking(None, since(1, 0)));
         assert!(worth_taking(Some(ms(1)), since(1, 0)));
         assert!(!worth_taking(Some(ms(5)), since(1, 2)));
@@ -254,6 +263,16 @@ mod tests {
         assert!(!worth_taking(Some(ms(40)), since(7, 200)));
         assert!(worth_taking(Some(ms(40)), since(8, 200)));
         assert!(worth_taking(Some(ms(40)), since(1, 250)));
+    }
+
+    #[test]
+    fn a_person_has_one_after_each_command_and_a_script_now_and_then() {
+        let ms = Duration::from_millis;
+        let since = |moves, passed| SinceLast { moves, running: ms(1), passed: ms(passed) };
+        assert!(worth_taking(Some(ms(2)), since(1, 150), SERVED));
+        assert!(!worth_taking(Some(ms(2)), since(1, 2), SERVED));
+        assert!(!worth_taking(Some(ms(2)), since(15, 30), SERVED));
+        assert!(worth_taking(Some(ms(2)), since(16, 30), SERVED));
     }
 
     proptest! {
