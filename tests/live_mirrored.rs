@@ -51,6 +51,11 @@ fn calls_that_are_jumps() {
 }
 
 #[test]
+fn what_a_call_on_the_same_line_guards() {
+    mirrored("guarded.c", "-O1", 30);
+}
+
+#[test]
 fn code_that_is_moved_behind_a_call() {
     let sample = Sample::made(&["behind.c"], "gcc -g -O2 -fwrapv -o program behind.c");
     let lines = [&BEGIN[..], &["step 7", "fred-reverse-next", "fred-reverse-next", "fred-undo 2", "fred-reverse-step"]]

@@ -243,7 +243,10 @@ impl Symbols {
         let Some((module, bias)) = self.module_at(pc) else { return Vec::new() };
         let Some((file, line)) = module.moved_code_at(pc.wrapping_sub(bias)) else { return Vec::new() };
         let same = |statement: &Statement| statement.file == file && statement.line == line;
-        self.statements(&function).into_iter().filter(same).map(|statement| statement.address).collect()
+        let addresses: Vec<u64> =
+            self.statements(&function).into_iter().filter(same).map(|statement| statement.address).collect();
+        // gdb's own table has not all of them.
+        addresses.into_iter().filter(|address| self.begins_line(*address)).collect()
     }
 
     /// How to compute the frame of the instruction at an address.

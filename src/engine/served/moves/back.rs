@@ -73,12 +73,20 @@ impl Native<'_> {
     /// own, though the program stands where it does.
     fn out_of_inlined(&mut self, field: &Field, here: &Level) -> Result<Option<Landing<State>>, Failure> {
         let Until::State(present) = field.present.clone() else { return Ok(None) };
-        let anchor = field.anchors.len() - 1;
         let Entered { now, least, .. } = self.inlined(&present)?;
-        if now == least || !field.runs[anchor] {
+        if now == least {
             return Ok(None);
         }
-        let outer = Landing { state: present.with_entered(Some(now - 1)), anchor };
+        let (mut anchor, mut before_changes) = (field.anchors.len() - 1, present.clone());
+        while !field.runs[anchor] {
+            // The user has given a command that may have changed something, where the program stands.
+            let before = field.anchors[anchor].state.clone();
+            if anchor == 0 || !self.same_registers(&before, &present)? {
+                return Ok(None);
+            }
+            (anchor, before_changes) = (anchor - 1, before);
+        }
+        let outer = Landing { state: before_changes.with_entered(Some(now - 1)), anchor };
         if now - 1 > least {
             return Ok(Some(outer));
         }
