@@ -375,7 +375,11 @@ fn steps_back_in_optimised_code_are_those_forward_in_reverse() {
         assert_eq!((place(&moved[5]), depth(&moved[5])), *outer.expect("main"), "out from {at} of {places:?}");
         // The place is the same one where something has been changed there.
         let changed = gdb(&sample, &[&begin[..], &[&all, "set variable zero = 0", "fred-reverse-step"]].concat());
-        assert_eq!((place(&changed[4]), depth(&changed[4])), places[at - 1], "back from a change at {at} of {places:?}");
+        assert_eq!(
+            (place(&changed[4]), depth(&changed[4])),
+            places[at - 1],
+            "back from a change at {at} of {places:?}"
+        );
     }
 }
 

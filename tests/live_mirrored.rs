@@ -13,7 +13,8 @@ fn places(events: &[Value]) -> Vec<String> {
 
 /// Steps forward one by one, and goes the same way back from where one command has led.
 fn mirrored(source: &str, flags: &str, steps: usize) {
-    let sample = Sample::made(&[source], &format!("gcc -g {flags} -o program {source}"));
+    let compiler = if source.ends_with(".cc") { "g++ -std=c++17" } else { "gcc" };
+    let sample = Sample::made(&[source], &format!("{compiler} -g {flags} -o program {source}"));
     let gdb = |lines: Vec<&str>| sample.fred(&["gdb", "-q", "-nx"], &[&BEGIN[..], &lines].concat());
     let forward = gdb(vec!["step"; steps]);
     let mut wanted = places(&forward[1..]);
@@ -53,6 +54,19 @@ fn calls_that_are_jumps() {
 #[test]
 fn what_a_call_on_the_same_line_guards() {
     mirrored("guarded.c", "-O1", 30);
+}
+
+#[test]
+fn a_dozen_calls_inlined_into_each_other() {
+    mirrored("shared.cc", "-O2", 64);
+}
+
+#[test]
+fn what_is_inlined_into_a_call_that_was_a_jump() {
+    mirrored("replaced.c", "-O2", 40);
+    let sample = Sample::made(&["replaced.c"], "gcc -g -O2 -o program replaced.c");
+    // Over the inlined call, of whose code some is moved behind the line in which it is.
+    assert_eq!(lines_back(&sample, &["run", "step 12"], "fred-reverse-next", 3), [16, 16, 15]);
 }
 
 #[test]

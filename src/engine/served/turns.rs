@@ -154,7 +154,8 @@ impl Engine {
         Ok(Some((stop, text)))
     }
 
-    fn place_shown(&mut self, show: &Question, console: &mut dyn Console) -> Result<String, Failure> {
+    /// What the debugger shows of the place, without what it adds in brackets.
+    pub(super) fn place_shown(&mut self, show: &Question, console: &mut dyn Console) -> Result<String, Failure> {
         Ok(match self.ask_served(show, None, console)?.0 {
             Answer::Text(text) => {
                 let lines = text.lines().filter(|line| !line.starts_with('('));

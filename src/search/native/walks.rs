@@ -8,6 +8,13 @@ use super::{After, Frame, Ground, Hit, Landing, Level, MANY_US, Machine, Moved, 
 /// not be one that a forward run makes (it can be in the middle of a line); after one or two, the stops are the same.
 pub const RUN_UP: usize = 3;
 
+/// The same in code that is not in the order of its lines: with many inlined calls around it, it takes longer until the stops are those of a
+/// forward run.
+const RUN_UP_AMONG_INLINED: usize = 24;
+
+/// How long the program may have run over such a run-up, in microseconds: calls are stepped over in it.
+const RUN_UP_US: u64 = 200_000;
+
 /// Hits that are passed at most in one run before time is used to come closer: about a tenth of a second of them.
 const MOST_HITS: u64 = 4_096;
 
@@ -140,8 +147,15 @@ fn last_of<M: Machine>(
         }
     }
     let whole = passed.count == passed.last.len() as u64;
+    let in_order = passed.last.last().is_some_and(|hit| machine.line(hit.address).is_some());
+    if !in_order
+        && let Some(begin) = far_run_up(machine, from, until, level, &changes, whole)?
+        && let Some(found) = walk(machine, &begin, None, until, level, Around::Once)?
+    {
+        return Ok(Some(found));
+    }
     // Where a function is one line, there are fewer stops than changes of line: its entry and the stop behind its prologue are one.
-    let mut run_up = RUN_UP;
+    let mut run_up = if whole && !in_order { RUN_UP_AMONG_INLINED } else { RUN_UP };
     while let Some(&number) = changes.len().checked_sub(run_up).and_then(|index| changes.get(index)) {
         let begin = machine.at_hit(from, level, number)?;
         if let Some(found) = walk(machine, &begin, None, until, level, Around::Once)? {
@@ -170,6 +184,33 @@ fn last_of<M: Machine>(
     };
     let around = if whole { Around::Once } else { Around::Often };
     walk(machine, &begin, None, until, level, around)
+}
+
+/// Where to begin to step in code that is not in the order of its lines; `None` if the stretch is short enough to be walked from its beginning, or
+/// that would take too long.
+fn far_run_up<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+    level: &Level,
+    changes: &[u64],
+    whole: bool,
+) -> Result<Option<M::State>, M::Error> {
+    let mut run_up = RUN_UP_AMONG_INLINED;
+    while run_up > RUN_UP {
+        match changes.len().checked_sub(run_up) {
+            None if whole => return Ok(None),
+            None => {}
+            Some(index) => {
+                let begin = machine.at_hit(from, level, changes[index])?;
+                if matches!(until, Until::End) || machine.span(&begin, until) <= RUN_UP_US {
+                    return Ok(Some(begin));
+                }
+            }
+        }
+        run_up /= 2;
+    }
+    Ok(None)
 }
 
 /// The hits at which calls were entered in which a stretch ends, innermost first, and whether it is the innermost and code without lines
@@ -368,7 +409,13 @@ fn walk<M: Machine>(
             && is_over_before(machine, &frame, until)?
         {
             let inside = machine.here()?;
-            let called = Level::of(&machine.frames(&inside)?, 0).map(|of| Level { at_least: level.at_least, ..of });
+            let called = Level::of(&machine.frames(&inside)?, 0).map(|of| {
+                if frame.address > level.at_least {
+                    return Level { at_least: level.at_least, ..of }.whole();
+                }
+                // Another call has taken its place (a tail call), and the end is in that one.
+                Level { functions: [of.functions, level.functions.clone()].concat(), ..level.clone() }
+            });
             moved = machine.finish(until)?;
             if let Moved::Stop(frame) = moved
                 && !frame.begins
@@ -378,7 +425,7 @@ fn walk<M: Machine>(
             if moved == Moved::End {
                 // The end is in the middle of the line from which it was called: the last stop is in there.
                 return match called {
-                    Some(called) => Ok(last_within(machine, &inside, until, &called.whole())?.or(Some(inside))),
+                    Some(called) => Ok(last_within(machine, &inside, until, &called)?.or(Some(inside))),
                     None => Ok(Some(inside)),
                 };
             }

@@ -230,7 +230,8 @@ impl Native<'_> {
                 let stack = self.stack(None, 1)?;
                 match stack.first() {
                     Some((frame, function)) => {
-                        tracing::debug!("moved to {:x} in {function:?}, frame {:x}", frame.pc, frame.address);
+                        let crate::search::native::Frame { pc, address, inlined, .. } = frame;
+                        tracing::debug!("moved to {pc:x} in {function:?}, frame {address:x}, {inlined} inlined");
                         self.shown(*frame).map(Moved::Stop)
                     }
                     None => Err(self.engine.failure("the place where the program stopped has no frame")),

@@ -276,6 +276,13 @@ impl Engine {
                 _ => return Err(self.failure("the debugger does not show the call of the inlined function")),
             };
         }
+        // gdb's second interpreter says nothing of a place to which the program had not to run.
+        if let Some((_, text)) = shown.as_mut().filter(|(_, text)| text.trim().is_empty())
+            && let Some(show) = self.served.as_ref().map(|served| served.aide.show_place())
+        {
+            let place = self.place_shown(&show, console)?;
+            place.strip_prefix("#0").unwrap_or(&place).trim_start().clone_into(text);
+        }
         Ok(shown)
     }
 }
