@@ -13,8 +13,7 @@ fn places(events: &[Value]) -> Vec<String> {
 
 /// Steps forward one by one, and goes the same way back from where one command has led.
 fn mirrored(source: &str, flags: &str, steps: usize) {
-    let compiler = if source.ends_with(".cc") { "g++ -std=c++17" } else { "gcc" };
-    let sample = Sample::made(&[source], &format!("{compiler} -g {flags} -o program {source}"));
+    let sample = Sample::made(&[source], &format!("gcc -g {flags} -o program {source}"));
     let gdb = |lines: Vec<&str>| sample.fred(&["gdb", "-q", "-nx"], &[&BEGIN[..], &lines].concat());
     let forward = gdb(vec!["step"; steps]);
     let mut wanted = places(&forward[1..]);
@@ -58,15 +57,23 @@ fn what_a_call_on_the_same_line_guards() {
 
 #[test]
 fn a_dozen_calls_inlined_into_each_other() {
-    mirrored("shared.cc", "-O2", 64);
+    let sample = Sample::made(&["shared.cc"], "g++ -std=c++17 -g -O2 -o program shared.cc");
+    let gdb = |lines: &[&str]| sample.fred(&["gdb", "-q", "-nx"], &[&BEGIN[..], lines].concat());
+    let wanted = places(&gdb(&["step"; 56])[1..]);
+    // Each from its own session: what is landed at is kept, and other moves begin there.
+    for at in (28..34).chain(51..57) {
+        let moved = gdb(&[&format!("step {at}"), "fred-reverse-step"]);
+        assert!(moved.iter().all(is_done), "{moved:#?}");
+        assert_eq!(places(&moved[2..]), [wanted[at].clone(), wanted[at - 1].clone()], "back from {at} of {wanted:#?}");
+    }
 }
 
 #[test]
 fn what_is_inlined_into_a_call_that_was_a_jump() {
     mirrored("replaced.c", "-O2", 40);
     let sample = Sample::made(&["replaced.c"], "gcc -g -O2 -o program replaced.c");
-    // Over the inlined call, of whose code some is moved behind the line in which it is.
-    assert_eq!(lines_back(&sample, &["run", "step 12"], "fred-reverse-next", 3), [16, 16, 15]);
+    // Out of the inlined call, and not back into it.
+    assert_eq!(lines_back(&sample, &["run", "step 22"], "fred-reverse-next", 2), [16, 15]);
 }
 
 #[test]

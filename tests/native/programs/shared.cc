@@ -1,34 +1,45 @@
 // Optimised, a line is a dozen calls of the library inlined into each other.
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <string>
-
-struct Item {
-    std::string name;
-    int price;
-    virtual ~Item() = default;
-    virtual int cost(int n) const { return price * n; }
+#include <vector>
+#include <functional>
+struct Item { std::string name; int price; virtual ~Item() = default; virtual int cost(int n) const { return price * n; } };
+struct Discounted : Item { int percent; int cost(int n) const override { return price * n * (100 - percent) / 100; } };
+class Shop {
+    std::map<std::string, std::shared_ptr<Item>> stock_;
+    std::vector<std::function<void(int)>> watchers_;
+    int total_ = 0;
+public:
+    void add(std::shared_ptr<Item> item) { stock_[item->name] = std::move(item); }
+    void watch(std::function<void(int)> f) { watchers_.push_back(std::move(f)); }
+    int total() const { return total_; }
+    int sell(const std::string &name, int n) {
+        auto found = stock_.find(name);
+        if (found == stock_.end()) throw std::string("no ") + name;
+        int cost = found->second->cost(n);
+        total_ += cost;
+        for (auto &w : watchers_) w(total_);
+        return cost;
+    }
 };
-
-struct Discounted : Item {
-    int percent;
-    int cost(int n) const override { return price * n * (100 - percent) / 100; }
-};
-
-int main()
-{
-    std::map<std::string, std::shared_ptr<Item>> stock;
-    auto pen = std::make_shared<Item>();
-    pen->name = "pen";
-    pen->price = 2;
-    auto ink = std::make_shared<Discounted>();
-    ink->name = "ink";
-    ink->price = 10;
-    ink->percent = 25;
-    stock[pen->name] = pen;
-    stock[ink->name] = ink;
-    int sum = 0;
-    for (auto &[name, item] : stock)
-        sum += item->cost(3);
-    return sum & 63;
+int main() {
+    Shop shop;
+    auto a = std::make_shared<Item>(); a->name = "pen"; a->price = 2;
+    auto b = std::make_shared<Discounted>(); b->name = "ink"; b->price = 10; b->percent = 25;
+    shop.add(a); shop.add(b);
+    int peak = 0;
+    shop.watch([&peak](int t) { if (t > peak) peak = t; });
+    const char *names[] = {"pen", "ink", "cap", "ink"};
+    for (int i = 0; i < 8; i++) {
+        try {
+            int c = shop.sell(names[i % 4], i - 2);
+            printf("%s %d total %d\n", names[i % 4], c, shop.total());
+        } catch (std::string &e) {
+            printf("%s\n", e.c_str());
+        }
+    }
+    printf("peak %d\n", peak);
+    return 0;
 }
