@@ -19,11 +19,6 @@ use crate::history::execution::Execution;
 use crate::history::retention::SinceLast;
 use crate::history::timeline::{Origin, Timeline};
 
-/// A stop of which nothing is known.
-fn nowhere(reason: Reason) -> Stop {
-    Stop { reason, file: None, line: None, function: None, depth: None, thread: None, exit_code: None, signal: None }
-}
-
 impl Engine {
     /// Starts the debugger and waits for its first prompt. The report holds what it printed until then; the console has been
     /// given it, too.
@@ -58,7 +53,7 @@ impl Engine {
         };
         let live = live.map_err(|error| supervisor(error.to_string()))?;
         let served = dialect.aide().map(Served::new);
-        let execution = Execution::new(nowhere(Reason::Entry), Vec::new());
+        let execution = Execution::new(Stop::nowhere(Reason::Entry), Vec::new());
         let timeline = Timeline::new(execution.start(), None);
         let mut engine = Engine {
             live,
@@ -117,7 +112,7 @@ impl Engine {
         }
         let told = engine.served.as_ref().and_then(|served| served.aide.stop(&outcome.told));
         let stop = told.or_else(|| engine.dialect.parse_stop("", &outcome.output));
-        let mut stop = stop.unwrap_or_else(|| nowhere(Reason::Entry));
+        let mut stop = stop.unwrap_or_else(|| Stop::nowhere(Reason::Entry));
         stop.reason = Reason::Entry;
         engine.deepen(&mut stop, console);
         engine.execution = Execution::new(stop.clone(), outcome.inputs.clone());
@@ -249,7 +244,7 @@ impl Engine {
                 let status = status.unwrap_or(0);
                 self.state = State::Ended { status, asked: quits };
                 effect = Effect::Moves;
-                let mut stop = nowhere(Reason::Exited);
+                let mut stop = Stop::nowhere(Reason::Exited);
                 stop.exit_code = Some(status);
                 Some(stop)
             }

@@ -58,3 +58,19 @@ pub struct Stop {
     /// Signal name, such as `SIGSEGV`.
     pub signal: Option<String>,
 }
+
+impl Stop {
+    /// A stop of which nothing but the reason is known.
+    pub fn nowhere(reason: Reason) -> Stop {
+        Stop {
+            reason,
+            file: None,
+            line: None,
+            function: None,
+            depth: None,
+            thread: None,
+            exit_code: None,
+            signal: None,
+        }
+    }
+}

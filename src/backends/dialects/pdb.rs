@@ -389,14 +389,10 @@ fn header(line: &str) -> Option<(&str, Stop)> {
     let at = starts.take(16).find(|at| HEADER.is_match(&line[*at..]))?;
     let found = HEADER.captures(&line[at..])?;
     let stop = Stop {
-        reason: Reason::Step,
         file: Some(found[1].to_owned()),
         line: found[2].parse().ok(),
         function: Some(found[3].to_owned()),
-        depth: None,
-        thread: None,
-        exit_code: None,
-        signal: None,
+        ..Stop::nowhere(Reason::Step)
     };
     Some((&line[..at], stop))
 }

@@ -98,21 +98,7 @@ impl Engine {
             return Ok(None);
         }
         let Some((thread, shown)) = self.look_at_thread(registers.tid, console)? else { return Ok(None) };
-        let frame = match self.ask_served(&Question::Frames { most: 1 }, None, console)?.0 {
-            Answer::Frames(frames) => frames.into_iter().next(),
-            _ => None,
-        };
-        let (file, line, function) = frame.map_or((None, None, None), |frame| (frame.file, frame.line, frame.function));
-        let stop = Stop {
-            reason: Reason::Step,
-            file,
-            line,
-            function,
-            depth: None,
-            thread: Some(thread),
-            exit_code: None,
-            signal: None,
-        };
+        let stop = Stop { thread: Some(thread), ..self.standing(console)?.unwrap_or(Stop::nowhere(Reason::Step)) };
         // lldb shows a thread that is selected on its terminal, whoever selects it.
         let show = self.served.as_ref().map(|served| served.aide.show_place());
         let shown = match show.filter(|_| shown.trim().is_empty()) {
@@ -133,25 +119,22 @@ impl Engine {
         else {
             return Ok(None);
         };
-        let Answer::Frames(frames) = self.ask_served(&Question::Frames { most: 1 }, None, console)?.0 else {
-            return Ok(None);
-        };
-        let Some(FrameFact { file, line, function, .. }) = frames.into_iter().next() else { return Ok(None) };
-        if (&file, line, &function) == (&before.file, before.line, &before.function) {
+        let Some(stop) = self.standing(console)? else { return Ok(None) };
+        if (&stop.file, stop.line, &stop.function) == (&before.file, before.line, &before.function) {
             return Ok(None);
         }
         let text = self.place_shown(&show, console)?;
-        let stop = Stop {
-            reason: Reason::Step,
-            file,
-            line,
-            function,
-            depth: None,
-            exit_code: None,
-            signal: None,
-            ..before.clone()
+        Ok(Some((Stop { thread: before.thread, ..stop }, text)))
+    }
+
+    /// Where the debugger stands, as far as its innermost frame says; `None` if it has none.
+    fn standing(&mut self, console: &mut dyn Console) -> Result<Option<Stop>, Failure> {
+        let Answer::Frames(frames) = self.ask_served(&Question::Frames { most: 1 }, None, console)?.0 else {
+            return Ok(None);
         };
-        Ok(Some((stop, text)))
+        let stop =
+            |FrameFact { file, line, function, .. }| Stop { file, line, function, ..Stop::nowhere(Reason::Step) };
+        Ok(frames.into_iter().next().map(stop))
     }
 
     /// What the debugger shows of the place, without what it adds in brackets.
