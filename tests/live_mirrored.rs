@@ -105,6 +105,16 @@ fn calls_that_are_left_by_longjmp() {
     assert_eq!(lines_back(&sample, &stops, "fred-reverse-next", 6), [31, 30, 27, 28, 27, 45]);
 }
 
+/// Into a function that has been left by a jump and is come to by another one; what it does is in no call from where it is seen.
+#[test]
+fn generators_that_jump() {
+    let sample = Sample::made(&["generators.c"], "gcc -g -O0 -o program generators.c");
+    let stops = ["run", "tbreak 55", "continue"];
+    // A second return of setjmp is a stop at its line.
+    let steps = [54, 53, 40, 39, 37, 21, 20, 13, 18, 16, 38, 37, 49, 51, 40, 39, 37, 17, 16, 15, 14, 13, 18, 16];
+    assert_eq!(lines_back(&sample, &stops, "fred-reverse-step", steps.len()), steps);
+}
+
 #[test]
 fn faults_that_a_handler_mends() {
     let sample = Sample::made(&["mended.c"], "gcc -g -O0 -o program mended.c");

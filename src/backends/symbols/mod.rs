@@ -91,6 +91,10 @@ pub struct Symbols {
     every_row: bool,
 }
 
+/// Functions of the C library that lead elsewhere.
+const JUMPS: [&str; 7] =
+    ["longjmp", "_longjmp", "siglongjmp", "__libc_siglongjmp", "__longjmp_chk", "setcontext", "swapcontext"];
+
 const RSP: usize = 7;
 const RBP: usize = 6;
 
@@ -171,6 +175,31 @@ impl Symbols {
         entries.sort_unstable();
         entries.dedup();
         entries
+    }
+
+    /// Where the functions begin that lead to another place of the program though nobody calls it there and nobody returns: setjmp(3),
+    /// makecontext(3).
+    pub fn jumps(&mut self) -> Vec<u64> {
+        let mut mappings = self.mappings.clone();
+        mappings.dedup_by(|one, other| one.path == other.path);
+        // Other libraries need not be read for that.
+        let main = self.mappings.first().map(|mapping| mapping.path.clone());
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        mappings.retain(|one| Some(&one.path) == main.as_ref() || name(&one.path).starts_with("libc"));
+        let mut jumps = Vec::new();
+        for mapping in mappings {
+            let Some((module, bias)) = self.module_at(mapping.start) else { continue };
+            jumps.extend(module.named(&JUMPS).map(|address| address.wrapping_add(bias)));
+        }
+        jumps.sort_unstable();
+        jumps.dedup();
+        jumps
+    }
+
+    /// The file of the code at an address.
+    pub fn file_at(&self, pc: u64) -> Option<&Path> {
+        let within = |mapping: &&Mapping| (mapping.start..mapping.end).contains(&pc);
+        self.mappings.iter().find(within).map(|mapping| mapping.path.as_path())
     }
 
     /// Every address at which a line of a function begins, or where a debugger stops that knows lines by their beginnings: at calls

@@ -234,6 +234,11 @@ impl Module {
         Inlined { depth: count(around.len()), beginning: count(beginning) }
     }
 
+    /// Where functions of these names as linked begin.
+    pub(super) fn named<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = u64> + 'a {
+        self.symbols.iter().filter(|(_, _, name)| names.contains(&name.as_str())).map(|(address, ..)| *address)
+    }
+
     pub(super) fn function_named(&self, name: &str) -> Option<(String, Ranges)> {
         self.function_that(|known| known == name)
     }

@@ -158,6 +158,23 @@ pub trait Machine {
     /// As the trait says.
     fn entries(&mut self, at: &Self::State) -> Result<Level, Self::Error>;
 
+    /// Where functions begin that lead to another place though nobody calls it there and nobody returns (longjmp), as they are mapped at a
+    /// state.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn jumps(&mut self, _at: &Self::State) -> Result<Level, Self::Error> {
+        Ok(Level::default())
+    }
+
+    /// From the beginning of such a function to where it has led, if that is code with lines and before the end.
+    ///
+    /// # Errors
+    /// As the trait says.
+    fn landed(&mut self, _jump: &Self::State, _until: &Until<Self::State>) -> Result<Option<Self::State>, Self::Error> {
+        Ok(None)
+    }
+
     /// The line of an instruction, as a hit names it; `None` where code is not in the order of its lines (optimised, inlined), so that
     /// steps do not stop at all of its statements.
     fn line(&mut self, pc: u64) -> Option<u32>;

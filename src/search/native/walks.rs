@@ -18,6 +18,9 @@ const RUN_UP_US: u64 = 200_000;
 /// Hits that are passed at most in one run before time is used to come closer: about a tenth of a second of them.
 const MOST_HITS: u64 = 4_096;
 
+/// After so many runs that have come no nearer, a stretch is passed as a whole.
+const STALLED: u32 = 2;
+
 /// Hits that are looked at behind a call that was left otherwise than by returning.
 const FEW_HITS: u64 = 8;
 
@@ -139,7 +142,8 @@ fn last_of<M: Machine>(
         };
     };
     let changes = changes_of(&passed.last);
-    for (entry, hidden) in &entries_of_end(machine, until, passed)? {
+    let entries = entries_of_end(machine, until, passed)?;
+    for (entry, hidden) in &entries {
         if (*hidden || changes.len() < RUN_UP)
             && let Some(found) = last_in_call(machine, from, until, level, passed, entry)?
         {
@@ -148,14 +152,22 @@ fn last_of<M: Machine>(
     }
     let whole = passed.count == passed.last.len() as u64;
     let in_order = passed.last.last().is_some_and(|hit| machine.line(hit.address).is_some());
-    if !in_order
-        && let Some(begin) = far_run_up(machine, from, until, level, &changes, whole)?
-        && let Some(found) = walk(machine, &begin, None, until, level, Around::Once)?
-    {
-        return Ok(Some(found));
+    if !in_order {
+        // Not before the call was made in which the end is: a step from there may go over all of it.
+        let entered = entries.first().map_or(0, |(entry, _)| entry.number);
+        let inside: Vec<u64> = changes.iter().copied().filter(|number| *number > entered).collect();
+        if let Some(begin) = far_run_up(machine, from, until, level, &inside)?
+            && let Some(found) = walk(machine, &begin, None, until, level, Around::Once)?
+        {
+            // The debugger may have lost the program on the way, where it stepped over an exception.
+            let passed = machine.pass(&found, until, level, MOST_HITS, None)?;
+            if passed.reached && changes_of(&passed.last).len() < 2 * RUN_UP {
+                return Ok(Some(found));
+            }
+        }
     }
     // Where a function is one line, there are fewer stops than changes of line: its entry and the stop behind its prologue are one.
-    let mut run_up = if whole && !in_order { RUN_UP_AMONG_INLINED } else { RUN_UP };
+    let mut run_up = RUN_UP;
     while let Some(&number) = changes.len().checked_sub(run_up).and_then(|index| changes.get(index)) {
         let begin = machine.at_hit(from, level, number)?;
         if let Some(found) = walk(machine, &begin, None, until, level, Around::Once)? {
@@ -186,27 +198,19 @@ fn last_of<M: Machine>(
     walk(machine, &begin, None, until, level, around)
 }
 
-/// Where to begin to step in code that is not in the order of its lines; `None` if the stretch is short enough to be walked from its beginning, or
-/// that would take too long.
+/// Where to begin to step in code that is not in the order of its lines; `None` if there are too few changes of line, or it would take too long.
 fn far_run_up<M: Machine>(
     machine: &mut M,
     from: &M::State,
     until: &Until<M::State>,
     level: &Level,
     changes: &[u64],
-    whole: bool,
 ) -> Result<Option<M::State>, M::Error> {
-    let mut run_up = RUN_UP_AMONG_INLINED;
+    let mut run_up = RUN_UP_AMONG_INLINED.min(changes.len());
     while run_up > RUN_UP {
-        match changes.len().checked_sub(run_up) {
-            None if whole => return Ok(None),
-            None => {}
-            Some(index) => {
-                let begin = machine.at_hit(from, level, changes[index])?;
-                if matches!(until, Until::End) || machine.span(&begin, until) <= RUN_UP_US {
-                    return Ok(Some(begin));
-                }
-            }
+        let begin = machine.at_hit(from, level, changes[changes.len() - run_up])?;
+        if matches!(until, Until::State(_)) && machine.span(&begin, until) <= RUN_UP_US {
+            return Ok(Some(begin));
         }
         run_up /= 2;
     }
@@ -310,13 +314,16 @@ fn approach<M: Machine>(
             return Ok((nearer, passed));
         }
     }
-    while span > SHORT_US {
+    // What a run costs before it is fast can be more than what it comes nearer.
+    let mut stalled = 0;
+    while span > SHORT_US && stalled < STALLED {
         // Close before the end, with room for the clock's error.
         let ahead = span - (span / 4).max(SHORT_US / 2);
         match machine.part_way(nearer.last().unwrap_or(from), ahead, until)? {
             After::End(micros) => span = micros.min(ahead),
             After::At(middle) => match machine.reaches(&middle, (span - ahead) * 4 + 20_000, until)? {
                 Some(micros) => {
+                    stalled += u32::from(micros > span - span / 8);
                     span = micros.min(span - 1);
                     let (most, time) = if span <= PLENTY_US { (u64::MAX, Some(MANY_US)) } else { (MOST_HITS, None) };
                     let passed = machine.pass(&middle, until, level, most, time)?;
@@ -530,7 +537,14 @@ pub(super) fn step_within<M: Machine>(
         }
         machine.stand(&found)?;
         if machine.step(until)? == Moved::End {
-            return Ok(Some(found));
+            return match last_before_jump(machine, &found, until)? {
+                Jumped::Inside(inside) => {
+                    found = inside;
+                    continue;
+                }
+                Jumped::Before(before) => Ok(Some(before)),
+                Jumped::Not => Ok(Some(found)),
+            };
         }
         // It goes into a call that is over when the end comes: the stop is in there.
         let inside = machine.here()?;
@@ -541,6 +555,58 @@ pub(super) fn step_within<M: Machine>(
             None => inside,
         };
     }
+}
+
+/// What has been found about jumps behind a stop.
+enum Jumped<S> {
+    /// There are none.
+    Not,
+    /// A stop in what the last one led to.
+    Inside(S),
+    /// The last stop before it.
+    Before(S),
+}
+
+/// A stretch that the debugger steps over to its end can have statements of other functions: where longjmp(3) has led to one that had been
+/// left, as generators and threads of a library do. It is no call from the stop, and need not be on the stack at the end.
+fn last_before_jump<M: Machine>(
+    machine: &mut M,
+    from: &M::State,
+    until: &Until<M::State>,
+) -> Result<Jumped<M::State>, M::Error> {
+    let jumps = machine.jumps(from)?;
+    if jumps.instructions.is_empty() {
+        return Ok(Jumped::Not);
+    }
+    let passed = machine.pass(from, until, &jumps, MOST_HITS, None)?;
+    if !passed.reached || passed.count == 0 {
+        return Ok(Jumped::Not);
+    }
+    let jump = machine.at_hit(from, &jumps, passed.count)?;
+    if let Some(landed) = machine.landed(&jump, until)?
+        && let Some(level) = Level::of(&machine.frames(&landed)?, 0)
+        && let Some(inside) = last_within(machine, &landed, until, &level.whole())?
+    {
+        return Ok(Jumped::Inside(inside));
+    }
+    let frames = machine.frames(&jump)?;
+    let Some(level) = (1..frames.len()).find(|index| frames[*index].lines).and_then(|index| Level::of(&frames, index))
+    else {
+        return Ok(Jumped::Not);
+    };
+    // The stop whose line jumps. The debugger loses the program where it steps over a jump.
+    let end = Until::State(jump);
+    let begin = match passed.count {
+        1 => None,
+        count => {
+            let earlier = machine.at_hit(from, &jumps, count - 1)?;
+            machine.landed(&earlier, &end)?
+        }
+    };
+    Ok(match last_within(machine, begin.as_ref().unwrap_or(from), &end, &level.whole())? {
+        Some(before) => Jumped::Before(before),
+        None => Jumped::Not,
+    })
 }
 
 /// The last hit of a level in a stretch.

@@ -22,6 +22,9 @@ use crate::search::probe::Value;
 use runs::{LEAVE_US, Spots};
 pub(super) use stack::Entered;
 
+/// Instructions of a jump from function to function (longjmp), at most: it may restore the signal mask.
+const MOST_OF_JUMP: u32 = 500;
+
 /// How long so many hits may take.
 const HIT_US: u64 = 500;
 
@@ -387,6 +390,30 @@ impl Machine for Native<'_> {
         self.unwound(at)?;
         let entries = self.engine.served.as_mut().map(|served| served.symbols.entries()).unwrap_or_default();
         Ok(Level::at(entries))
+    }
+
+    fn jumps(&mut self, at: &State) -> Result<Level, Failure> {
+        self.unwound(at)?;
+        let jumps = self.engine.served.as_mut().map(|served| served.symbols.jumps()).unwrap_or_default();
+        Ok(Level::at(jumps))
+    }
+
+    fn landed(&mut self, jump: &State, until: &Until<State>) -> Result<Option<State>, Failure> {
+        self.stand(jump)?;
+        let file = |search: &Self, pc: u64| {
+            let served = search.engine.served.as_ref();
+            served.and_then(|served| served.symbols.file_at(pc)).map(std::path::Path::to_owned)
+        };
+        let Some(begin) = self.frames(jump)?.first().copied() else { return Ok(None) };
+        let library = file(self, begin.pc);
+        for _ in 0..MOST_OF_JUMP {
+            match self.step_instruction(until)? {
+                Moved::End => return Ok(None),
+                Moved::Stop(frame) if frame.lines && file(self, frame.pc) != library => return self.here().map(Some),
+                Moved::Stop(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     fn line(&mut self, pc: u64) -> Option<u32> {
