@@ -97,7 +97,9 @@ impl Supervisor {
             Change::Ending => {
                 if self.recorded_leader() == self.tasks.get(&tid).map(|task| task.pid) {
                     self.sync_clocks();
-                    self.contents_at_end();
+                    if self.ends_with(tid) {
+                        self.contents_at_end();
+                    }
                 }
                 if self.is_served(tid) {
                     self.take_counts();

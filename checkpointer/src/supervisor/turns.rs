@@ -382,14 +382,20 @@ impl Supervisor {
         waits.iter().filter_map(|wait| wait.until).map(left).chain((!waits.is_empty()).then_some(SIGNAL_LOOK)).min()
     }
 
+    /// Whether the recorded process ends with a thread of it that is about to.
+    pub(super) fn ends_with(&mut self, tid: Pid) -> bool {
+        let threads = self.in_turn();
+        let is_left = |(real, known): (Pid, i32)| real != tid && self.recording.schedule().stand(known) != Stand::Gone;
+        !ends_alone(tid) || !threads.into_iter().any(is_left)
+    }
+
     /// A thread is about to end.
     pub(super) fn turn_ends(&mut self, tid: Pid) {
-        const EXIT: u64 = 60;
         if !self.takes_turns(tid) {
             return;
         }
         let known = self.virtual_id(tid);
-        let alone = raw::registers(tid).is_ok_and(|registers| registers.orig_rax == EXIT);
+        let alone = ends_alone(tid);
         let leads = self.recorded_leader() == Some(tid);
         let left = raw::rseq_configuration(tid).ok().map(|(area, length, _)| (area, u64::from(length)));
         let schedule = self.recording.schedule();
@@ -460,6 +466,12 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Whether a thread that is about to end ends by itself: exit(2) ends no other one.
+fn ends_alone(tid: Pid) -> bool {
+    const EXIT: u64 = 60;
+    raw::registers(tid).is_ok_and(|registers| registers.orig_rax == EXIT)
 }
 
 /// How long it is until then.

@@ -24,6 +24,7 @@ use super::lent::read;
 use super::line::{Asked, Entry, Found, MAPPED, place};
 use crate::ptrace::{Change, change};
 use crate::raw::{self, Registers};
+use crate::snapshot::maps;
 
 /// Files that are watched.
 #[derive(Debug, Default)]
@@ -210,14 +211,45 @@ impl Supervisor {
         self.put_contents_back(&contents);
     }
 
+    /// The notes of a process end, and it goes on: what others have left in files that it has mapped once, and has not now, is there
+    /// again. Where it has them mapped they have what it has stored, behind the last call that is noted, too.
+    pub(super) fn unmapped_is_back(&mut self) {
+        let contents = std::mem::take(&mut self.recording.mark.line.borrow_mut().contents);
+        self.put_unmapped_back(&contents);
+    }
+
+    fn put_unmapped_back(&mut self, contents: &[Contents]) {
+        let mapped = self.recorded_leader().map(|leader| maps::shared_by(leader.as_raw()).unwrap_or_default());
+        let mapped = mapped.unwrap_or_default();
+        for Contents { handle, bytes } in contents {
+            let Ok(file) = handle.metadata() else { continue };
+            let (device, inode) = ((libc::major(file.dev()), libc::minor(file.dev())), file.ino());
+            let now = mapped.iter().filter(|one| one.writable && (one.device, one.inode) == (device, inode));
+            let mut bytes = bytes.to_vec();
+            for one in now {
+                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                let (from, to) = (place(one.offset), place(one.offset + (one.end - one.start)));
+                handle.read_exact_at(&mut bytes[from..to], one.offset).ok();
+            }
+            self.put_contents_back(&[Contents { handle: Rc::clone(handle), bytes: bytes.into() }]);
+        }
+    }
+
     /// The recorded process ends, for the first time or along the notes.
     pub(in crate::supervisor) fn contents_at_end(&mut self) {
         if self.recording.is_live() {
             self.keep_contents();
         } else if self.recording.on {
-            // It is still that of the newest.
             let contents = self.recording.mark.line.borrow().contents.clone();
-            self.put_contents_back(&contents);
+            if self.recording.is_at_end() {
+                // It may have come further than any before it since the last call.
+                self.put_unmapped_back(&contents);
+                let contents = self.contents_of_mapped();
+                self.recording.mark.line.borrow_mut().contents = contents;
+            } else {
+                // It is still that of the newest.
+                self.put_contents_back(&contents);
+            }
         }
     }
 

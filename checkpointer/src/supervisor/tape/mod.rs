@@ -619,7 +619,7 @@ impl Supervisor {
         let offsets = self.recording.mark.line.borrow().offsets();
         set_offsets(&offsets);
         self.recording.mark.release();
-        self.newest_is_back();
+        self.unmapped_is_back();
         self.expect_timers(true);
         self.empty_clocks();
     }
