@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
+use fred_checkpointer::record::Waiting;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::engine::{CheckpointTaken, Console, Cost, Input, InputMode};
@@ -168,6 +169,10 @@ impl Console for Screen {
     fn diverged(&mut self, at: u64, expected: &str, got: &str) {
         self.diverged = true;
         self.events.send(&Event::Diverged { at, expected, got });
+    }
+
+    fn deadlock(&mut self, waiting: &[Waiting]) {
+        self.events.send(&Event::Deadlock { threads: waiting });
     }
 
     fn unrecorded(&mut self, index: u32, reason: &str) {

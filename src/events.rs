@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use fred_checkpointer::record::Waiting;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -74,6 +75,11 @@ pub enum Event<'a> {
         expected: &'a str,
         /// What came instead.
         got: &'a str,
+    },
+    /// All threads of the program wait for each other.
+    Deadlock {
+        /// Which thread waits where.
+        threads: &'a [Waiting],
     },
     /// What the program does is recorded no more.
     Unrecorded {

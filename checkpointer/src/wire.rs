@@ -118,6 +118,8 @@ pub struct Parted {
     pub got: String,
     /// What it had done outside behind this place, which stays done.
     pub kept: Vec<String>,
+    /// Nobody sees what it does, and it has been stopped there; otherwise it goes on for real.
+    pub lost: bool,
 }
 
 /// What a debugger prints that lives in the recorded process, as regular expressions over bytes. All else is the program's, and what has
@@ -353,6 +355,8 @@ pub enum Event {
     Unrecorded(String),
     /// A process that was run again does something else than it did then, and goes on for real from here.
     Parted(Parted),
+    /// All threads of the recorded process wait for each other, and nothing that the session knows of will end that.
+    Deadlock(Vec<crate::record::Waiting>),
     /// The end of a [`Request::Run`].
     Ran(Ran),
     /// The served program stands where it equals the copy of [`Request::Fence`].

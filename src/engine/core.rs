@@ -232,6 +232,21 @@ impl Engine {
                         console.silence(on);
                     }
                 }
+                Woke::News => {
+                    let astray = self.astray();
+                    // Who could press Ctrl-C is told how to go on.
+                    let stuck = self.options.unattended && self.live.is_stuck();
+                    self.tell_news(feed);
+                    if let Some(failure) = astray {
+                        return Err(failure);
+                    }
+                    if stuck {
+                        outcome.interrupted = true;
+                        self.live
+                            .signal(nix::libc::SIGINT)
+                            .map_err(|error| self.failed("interrupting the program", &error))?;
+                    }
+                }
                 Woke::Interrupt => self.interrupt(feed, &mut outcome)?,
                 Woke::ExecFailed | Woke::Exited(_) => {
                     self.pass_on(feed, &mut outcome, &mut pending, true);
@@ -323,6 +338,23 @@ impl Engine {
         answered
     }
 
+    /// Why a search or a replay cannot go on, if the program went another way and has been stopped there.
+    pub(super) fn astray(&self) -> Option<Failure> {
+        let Parted { at, expected, got, .. } = self.live.astray()?;
+        Some(self.failure(format!(
+            "the program did not replay the same way: call {at} was {expected}, now it is {got}; the session is where it was"
+        )))
+    }
+
+    /// The same, once it has been told.
+    pub(super) fn went_astray(&mut self, console: &mut dyn Console) -> Option<Failure> {
+        let failure = self.astray();
+        for news in self.live.take_news() {
+            self.tell(&news, Origin::Fred, console);
+        }
+        failure
+    }
+
     /// Tells what has become of the recording.
     fn tell_news(&mut self, feed: &mut Feed<'_>) {
         for news in self.live.take_news() {
@@ -349,7 +381,16 @@ impl Engine {
                     "recording stops here: {why}; from here on moves may lead elsewhere, and do again what the program does outside"
                 ));
             }
-            News::Parted(Parted { at, expected, got, kept }) => {
+            News::Deadlock(waiting) => {
+                console.deadlock(waiting);
+                let waiting: Vec<String> = waiting.iter().map(ToString::to_string).collect();
+                console.note(&format!(
+                    "deadlock: every thread of the program waits for another one: {}; Ctrl-C gets you to the prompt",
+                    waiting.join("; ")
+                ));
+            }
+            News::Parted(Parted { at, expected, got, lost: true, .. }) => console.diverged(*at, expected, got),
+            News::Parted(Parted { at, expected, got, kept, .. }) => {
                 let kept = match &kept[..] {
                     [] => String::new(),
                     kept => format!("; what it has done outside after this place stays done: {}", kept.join(", ")),

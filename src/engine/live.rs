@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fred_checkpointer::client::{Client, Error, Stopped};
+use fred_checkpointer::record::Waiting;
 use fred_checkpointer::wire::{
     self, CopyId, Event, Functions, Parted, ProgramChange, ProgramRegisters, Purpose, Ran, ReadMode, Run, Spot,
 };
@@ -49,6 +50,8 @@ pub(crate) enum Woke {
     Fence,
     /// Something became of the served program.
     Program(ProgramChange),
+    /// There is news of the recording.
+    News,
 }
 
 /// The debugger and its terminal.
@@ -71,6 +74,8 @@ pub(crate) enum News {
     Unrecorded(String),
     /// The program goes another way than it went.
     Parted(Parted),
+    /// All its threads wait for each other.
+    Deadlock(Vec<Waiting>),
 }
 
 /// The terminals of a served session beside the debugger's own.
@@ -233,7 +238,14 @@ impl Live {
                     Event::Fence => return Ok(Woke::Fence),
                     Event::Woken => continue,
                     Event::Unrecorded(why) => self.news.push(News::Unrecorded(why)),
-                    Event::Parted(parted) => self.news.push(News::Parted(parted)),
+                    Event::Parted(parted) => {
+                        self.news.push(News::Parted(parted));
+                        return Ok(Woke::News);
+                    }
+                    Event::Deadlock(waiting) => {
+                        self.news.push(News::Deadlock(waiting));
+                        return Ok(Woke::News);
+                    }
                     // What has been printed has nothing to do with it.
                     Event::Program(change) => return Ok(Woke::Program(change)),
                 }
@@ -367,6 +379,19 @@ impl Live {
             self.purpose = (purpose, heard);
         }
         Ok(())
+    }
+
+    /// Where the program went another way in a search or a replay, and has been stopped.
+    pub(crate) fn astray(&self) -> Option<&Parted> {
+        self.news.iter().find_map(|news| match news {
+            News::Parted(parted) if parted.lost => Some(parted),
+            _ => None,
+        })
+    }
+
+    /// Whether all threads of the program have been found to wait for each other.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.news.iter().any(|news| matches!(news, News::Deadlock(_)))
     }
 
     /// News of the recording since the last time.

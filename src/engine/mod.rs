@@ -22,6 +22,7 @@ use std::time::Duration;
 pub use core::Engine;
 pub use start::{Options, StartError};
 
+use fred_checkpointer::record::Waiting;
 use serde::Serialize;
 
 use crate::backends::dialect::Prompt;
@@ -110,6 +111,11 @@ pub trait Console {
     /// A replay did not go as it was recorded: the `diverged` event. `at` is the number of the recorded event.
     fn diverged(&mut self, at: u64, expected: &str, got: &str) {
         let _ = (at, expected, got);
+    }
+
+    /// All threads of the program wait for each other: the `deadlock` event.
+    fn deadlock(&mut self, waiting: &[Waiting]) {
+        let _ = waiting;
     }
 
     /// What the program does is recorded no more behind a history number: the `unrecorded` event.

@@ -4,19 +4,19 @@ use std::fmt;
 
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::thread::Thread;
 use crate::syscalls::Row;
 
 /// How long nothing must happen: a signal from outside, which is an event as well, could still end the waiting.
-pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How much of a stack is searched for the program's own function.
 const SEARCHED: usize = 4096;
 
 /// A thread that waits for what does not come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// Its id.
     pub thread: i32,
@@ -25,7 +25,7 @@ pub struct Waiting {
     /// Its name.
     pub name: String,
     /// The system call that it waits in.
-    pub call: &'static str,
+    pub call: String,
     /// The address of the futex, if it waits for one.
     pub futex: Option<u64>,
     /// The thread that holds the lock, where the lock tells.
@@ -64,7 +64,7 @@ const WAIT_BITSET: u64 = 9;
 const LOCK_PI2: u64 = 13;
 
 /// A thread in a call.
-pub(super) type InCall<'a> = (&'a Thread, &'static Row, [u64; 6]);
+pub(crate) type InCall<'a> = (&'a Thread, &'static Row, [u64; 6]);
 
 /// Whether a call ends only by what another recorded thread does, or by a signal.
 fn waits_for_others(row: &Row, arguments: &[u64; 6]) -> bool {
@@ -91,8 +91,8 @@ pub(super) fn is_reached(calls: &[InCall<'_>]) -> bool {
     })
 }
 
-/// Who waits where.
-pub(super) fn describe(calls: &[InCall<'_>]) -> Vec<Waiting> {
+/// Who waits where; `place` is a thread's stack pointer and instruction.
+pub(crate) fn describe(calls: &[InCall<'_>], place: &dyn Fn(&Thread) -> Option<(u64, u64)>) -> Vec<Waiting> {
     let known = |id: u32| {
         let id = i32::try_from(id).ok()?;
         calls.iter().any(|(thread, ..)| thread.id == id).then_some(id)
@@ -124,7 +124,7 @@ pub(super) fn describe(calls: &[InCall<'_>]) -> Vec<Waiting> {
                 thread: thread.id,
                 process: thread.process,
                 name: name.trim_end().to_owned(),
-                call: row.name,
+                call: row.name.to_owned(),
                 futex: (row.name == "futex").then_some(arguments[0]),
                 held_by,
                 ends,
@@ -136,7 +136,7 @@ pub(super) fn describe(calls: &[InCall<'_>]) -> Vec<Waiting> {
 }
 
 /// Stack pointer and instruction of a thread that is inside a call (proc_pid_syscall(5)).
-fn place(thread: &Thread) -> Option<(u64, u64)> {
+pub(super) fn place(thread: &Thread) -> Option<(u64, u64)> {
     let text = std::fs::read_to_string(format!("/proc/{}/syscall", thread.tid)).ok()?;
     let mut words = text.split_whitespace().rev();
     let mut number = || u64::from_str_radix(words.next()?.trim_start_matches("0x"), 16).ok();

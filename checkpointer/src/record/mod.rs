@@ -6,7 +6,7 @@
 
 mod chaos;
 mod check;
-mod deadlock;
+pub(crate) mod deadlock;
 mod epoch;
 pub(crate) mod given;
 mod log;

@@ -4,6 +4,7 @@
 mod connection;
 mod control;
 mod copies;
+mod deadlock;
 mod events;
 mod futexes;
 mod served;

@@ -43,7 +43,7 @@ impl Supervisor {
     }
 
     /// Threads that take turns, by real and known id.
-    fn in_turn(&self) -> Vec<(Pid, i32)> {
+    pub(super) fn in_turn(&self) -> Vec<(Pid, i32)> {
         let leader = self.recorded_leader();
         let threads = self.tasks.iter().filter(|(_, task)| Some(task.pid) == leader);
         threads.map(|(tid, _)| (*tid, self.virtual_id(*tid))).collect()
@@ -219,6 +219,9 @@ impl Supervisor {
                     return;
                 }
                 if able && !wrong {
+                    if turn.late && self.fence_while_all_wait() {
+                        return;
+                    }
                     self.recording.take_turn();
                     return self.give_turn(real, turn.to, turn.late);
                 }
@@ -240,7 +243,22 @@ impl Supervisor {
             _ if self.part_turns("no change of turns", "one") => {}
             _ => self.part("no change of turns", "one"),
         }
-        self.choose_turn(cause);
+        if !self.recording.is_lost() {
+            self.choose_turn(cause);
+        }
+    }
+
+    /// Nobody goes on: whether that is the state of the fence. The user has interrupted the program while it was.
+    fn fence_while_all_wait(&mut self) -> bool {
+        let Some(thread) = self.fence_thread().filter(|_| self.served.running && !self.is_aside()) else {
+            return false;
+        };
+        let real = self.real_id(thread);
+        if !self.takes_turns(real) || !self.can_have_turn(real) || !self.fence_met(real) {
+            return false;
+        }
+        self.at_fence(real);
+        true
     }
 
     /// Whose turn it could be besides.
@@ -331,15 +349,21 @@ impl Supervisor {
         if self.program.as_ref().is_some_and(|program| program.leader == leader) && !self.served.running {
             return;
         }
-        if self.recording.schedule().ending {
+        if self.recording.schedule().ending || self.recording.is_lost() {
             return;
         }
         match self.recording.schedule().current {
             None => {
                 self.next_turn(Cause::Call);
+                if self.recording.schedule().current.is_none() && self.fence_while_all_wait() {
+                    return;
+                }
                 if self.recording.schedule().current.is_none() {
                     self.release_family();
                     self.interrupt_waits(leader);
+                }
+                if self.recording.schedule().current.is_none() {
+                    self.look_for_deadlock(leader);
                 }
             }
             Some(current) => {

@@ -224,6 +224,9 @@ impl Engine {
                 Woke::Exited(status) => {
                     return Err(self.failure(format!("the debugger ended with status {status} while it was asked")));
                 }
+                Woke::News if self.live.astray().is_some() => {
+                    return Err(self.went_astray(console).unwrap_or_else(|| self.failure(MISSED)));
+                }
                 Woke::Timeout if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
                     return Err(self.failure(MISSED));
                 }

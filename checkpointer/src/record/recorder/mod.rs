@@ -228,7 +228,7 @@ impl Recorder {
             }
             let left = deadlock::PATIENCE.saturating_sub(since.elapsed());
             if left.is_zero() && deadlock::is_reached(&calls) {
-                self.deadlock = deadlock::describe(&calls);
+                self.deadlock = deadlock::describe(&calls, &deadlock::place);
                 let waiting: Vec<i32> = self.tasks.keys().copied().collect();
                 return waiting.into_iter().try_for_each(|id| self.enter(id));
             }

@@ -150,6 +150,11 @@ impl Supervisor {
         self.fence.as_ref().is_some_and(|fence| fence.pc == address)
     }
 
+    /// The thread that has stopped at the fence, if there is one.
+    pub(in crate::supervisor) fn fence_thread(&self) -> Option<i32> {
+        self.fence.as_ref().map(|fence| fence.thread)
+    }
+
     /// Whether a stopped thread of the program stands at the fence.
     pub(in crate::supervisor) fn fence_met(&mut self, tid: Pid) -> bool {
         let known = self.virtual_id(tid);

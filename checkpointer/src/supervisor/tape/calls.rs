@@ -126,7 +126,7 @@ enum Concern {
     Refused(String),
 }
 
-pub(super) fn view(tid: Pid, pid: Pid) -> Thread {
+pub(in crate::supervisor) fn view(tid: Pid, pid: Pid) -> Thread {
     Thread { id: tid.as_raw(), process: pid.as_raw(), tid, pid, stopped: None }
 }
 
@@ -147,6 +147,9 @@ impl Supervisor {
         (task.pending, task.made) = (None, None);
         if !self.recording.on || self.recorded_leader() != Some(pid) {
             return Taken::Live;
+        }
+        if self.recording.is_lost() {
+            return Taken::Left;
         }
         if let Some(taken) = self.turn_call(tid, pid, registers) {
             return taken;
@@ -344,6 +347,9 @@ impl Supervisor {
         let known = self.virtual_id(tid);
         self.sync_clocks();
         loop {
+            if self.recording.is_lost() {
+                return Taken::Left;
+            }
             let mark = &self.recording.mark;
             let at = place(&mark.at, known);
             let found = mark.line.borrow().find(known, at, place(&mark.into, known), &asked, rule);

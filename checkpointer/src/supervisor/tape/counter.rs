@@ -93,6 +93,9 @@ impl Supervisor {
         tracing::trace!("{known} reads the time-stamp counter");
         self.sync_clocks();
         while !self.recording.mark.live {
+            if self.recording.is_lost() {
+                return raw::time_stamp_counter();
+            }
             let rule = self.recording.rule();
             let mark = &self.recording.mark;
             let at = place(&mark.at, known);

@@ -30,7 +30,7 @@ impl Supervisor {
                 (None, Some((given, _))) => self.part("no signal that is given by hand", &format!("signal {given}")),
             }
         }
-        let Some((number, information)) = given else { return };
+        let Some((number, information)) = given.filter(|_| !self.recording.is_lost()) else { return };
         let its_turn = self.recording.schedule().current == Some(known);
         if !its_turn || self.recording.places.len() >= MOST_PLACES {
             return self

@@ -138,7 +138,7 @@ impl Supervisor {
         let asked = Asked { number: MAPPED, arguments, given: 0, query: false, sum: 0, about: None };
         self.sync_clocks();
         let again = self.noted_mapping(known, &asked);
-        if !self.recording.on {
+        if !self.recording.on || self.recording.is_lost() {
             return;
         }
         if again.is_none() && length > MOST {
@@ -178,7 +178,7 @@ impl Supervisor {
     /// What is noted of a mapping that a thread makes; `None` if nothing is, and it is made for the first time.
     fn noted_mapping(&mut self, known: i32, asked: &Asked) -> Option<(usize, Rc<Entry>)> {
         let rule = self.recording.rule();
-        while !self.recording.is_live() {
+        while !self.recording.is_live() && !self.recording.is_lost() {
             let mark = &self.recording.mark;
             let at = place(&mark.at, known);
             let found = mark.line.borrow().find(known, at, place(&mark.into, known), asked, rule);

@@ -47,13 +47,14 @@ use nix::unistd::Pid;
 use syscalls::Sysno;
 
 use super::Supervisor;
+use super::deadlock::Deadlock;
 use super::spinning::Watch;
 use crate::inject::injector::Injector;
 use crate::inject::{InjectError, Remote};
 use crate::raw::SigInfo;
 use crate::snapshot::timers::Timers;
 use crate::wire::{self, Event, Parted, Purpose};
-pub(in crate::supervisor) use calls::{Pending, Taken};
+pub(in crate::supervisor) use calls::{Pending, Taken, view};
 pub(in crate::supervisor) use clocks::install as install_clocks;
 use gift::Counter;
 use held::set_offsets;
@@ -177,6 +178,8 @@ pub(in crate::supervisor) struct Recording {
     runs: bool,
     /// The user sees what the program prints now, and so it is noted.
     heard: bool,
+    /// The process has done something else than is noted, and nobody sees what it does: it is let into no call any more.
+    lost: bool,
     /// How a debugger in the recorded process prints.
     own: Option<Rc<Own>>,
     /// The program that is served is recorded, not the session's own process.
@@ -201,6 +204,8 @@ pub(in crate::supervisor) struct Recording {
     counter: Option<Counter>,
     /// It has been stopped: threads are still to be let go that stand because it is not their turn.
     pub(in crate::supervisor) loosened: bool,
+    /// Nobody's turn comes.
+    pub(in crate::supervisor) deadlock: Option<Deadlock>,
     /// What is known of the thread whose turn it is while it makes no call.
     pub(in crate::supervisor) watch: Option<Watch>,
     /// Loops that change nothing, by the instructions on their way round.
@@ -248,6 +253,7 @@ impl Recording {
             aside: false,
             runs: true,
             heard: false,
+            lost: false,
             own: None,
             served: false,
             clocks: false,
@@ -262,6 +268,7 @@ impl Recording {
             client: format!("/proc/{}/fd/", std::os::unix::process::parent_id()).into_bytes(),
             counter: None,
             loosened: false,
+            deadlock: None,
             watch: None,
             loops: Default::default(),
             place: None,
@@ -366,8 +373,9 @@ impl Recording {
         self.search = None;
     }
 
-    /// Another process runs, or another program: it is to be told again what becomes of its calls.
+    /// Another process runs, or another program: it is to be told again what becomes of its calls, and is where the notes are.
     fn tell_anew(&mut self) {
+        (self.lost, self.deadlock) = (false, None);
         (self.calls_are, self.clocks_are) = (None, None);
     }
 
@@ -381,6 +389,16 @@ impl Recording {
         self.mark = Mark::default();
         self.mapped.forget_stored_in();
         self.loops.clear();
+    }
+
+    /// Who waits for whom.
+    pub(in crate::supervisor) fn waits(&self) -> &[schedule::Wait] {
+        self.mark.schedule.waits()
+    }
+
+    /// Whether what the process does next is not what is noted, and must not be done.
+    pub(in crate::supervisor) fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// Whose turn it is.
@@ -640,9 +658,19 @@ impl Supervisor {
         true
     }
 
-    /// The process does something else than is noted: a line of its own begins.
+    /// The process does something else than is noted. Where the user sees what it does, a line of its own begins, and it goes on for
+    /// real; in a search or a replay it is lost: it stays where it is, since what it did now would be done for nobody.
     pub(super) fn part(&mut self, expected: &str, got: &str) {
+        if self.recording.lost {
+            return;
+        }
         tracing::debug!("another line at {:?}: expected {expected}, got {got}", self.recording.mark.at);
+        if !self.recording.heard {
+            self.recording.lost = true;
+            let at = self.recording.mark.schedule.tick;
+            let (expected, got) = (expected.to_owned(), got.to_owned());
+            return self.tell(Event::Parted(Parted { at, expected, got, kept: Vec::new(), lost: true }));
+        }
         let former = Rc::clone(&self.recording.mark.line);
         let line = former.borrow().part(&self.recording.mark.at, &self.recording.mark.into);
         let kept = former.borrow().effects_behind(&self.recording.mark.at, &self.recording.mark.into);
@@ -663,7 +691,7 @@ impl Supervisor {
             .into_iter()
             .map(|(name, times)| if times > 1 { format!("{name} ({times} times)") } else { name.to_string() })
             .collect();
-        self.tell(Event::Parted(Parted { at, expected: expected.to_owned(), got: got.to_owned(), kept }));
+        self.tell(Event::Parted(Parted { at, expected: expected.to_owned(), got: got.to_owned(), kept, lost: false }));
     }
 }
 

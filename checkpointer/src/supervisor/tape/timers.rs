@@ -44,7 +44,7 @@ impl Newest {
 
 impl Supervisor {
     /// The timers of a process, with threads by the ids that the program knows.
-    pub(super) fn timers_of(&self, pid: Pid, tid: Pid) -> Option<Rc<Timers>> {
+    pub(in crate::supervisor) fn timers_of(&self, pid: Pid, tid: Pid) -> Option<Rc<Timers>> {
         let found = Injector::borrow(pid, tid).and_then(|mut injector| {
             let found = timers::capture(&mut injector);
             injector.finish().and(found)

@@ -75,6 +75,7 @@ impl Native<'_> {
                     self.read = replayed.read;
                     fed.err()
                 }
+                Woke::News => self.engine.went_astray(self.console),
                 Woke::Interrupt if self.console.interrupted() => {
                     Some(self.engine.failure("interrupted: the session is where it was"))
                 }
