@@ -14,7 +14,7 @@ use crate::ptrace::How;
 use crate::raw;
 
 /// How long a thread may go on while others could.
-const SLICE: Duration = Duration::from_millis(10);
+pub(super) const SLICE: Duration = Duration::from_millis(10);
 
 /// How often it is looked whether a signal has come while all wait.
 const SIGNAL_LOOK: Duration = Duration::from_millis(20);

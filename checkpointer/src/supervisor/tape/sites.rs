@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::super::Supervisor;
 use super::super::served::Memory;
-use super::Taken;
+use super::{Pending, Taken};
 use super::kinds::Kind;
 use super::line::Rule;
 use super::line::{Asked, Found, place};
@@ -24,7 +24,6 @@ use crate::raw::{
 use crate::record::reads::JUMPS;
 use crate::record::vdso::IMAGE;
 use crate::rsp::target::{Caught, Motion};
-use crate::syscalls::Class;
 
 /// Where the code is: on pages behind that of the clocks, from which calls pass the filter, too.
 pub(super) const CODE: u64 = IMAGE + PAGE;
@@ -287,10 +286,14 @@ impl Supervisor {
         if self.recorded_leader() != Some(pid) {
             return;
         }
-        let makes_process = task.pending.as_ref().is_some_and(|pending| pending.shape.class == Class::Process);
+        let makes_process = task.pending.as_ref().is_some_and(Pending::makes_process);
         // A signal that waits, a password, and locks that are to be given up want calls that we see.
         let looked_at = task.deferred.any() || task.watched || makes_process || !self.recording.locked.is_empty();
         let caught = self.served.caught != Caught::None && self.running.is_none();
+        if self.takes_turns(tid) && self.recording.mark.schedule.current.is_some_and(|current| self.real_id(current) != tid) {
+            // It is in the kernel, and another one runs.
+            return;
+        }
         let alone = self.has_buffer(tid);
         let noted = self.recording.on && !self.is_aside();
         let ending = noted && self.recording.schedule().ending;
