@@ -299,6 +299,9 @@ impl Supervisor {
         schedule.turn_to(known);
         self.take_buffer();
         if self.is_served(tid) {
+            if another {
+                self.put_lifted_back();
+            }
             if another && self.fence_met(tid) {
                 return self.at_fence(tid);
             }

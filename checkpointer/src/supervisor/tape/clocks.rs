@@ -12,13 +12,13 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use super::{Pending, Supervisor};
 use super::counter::trap_counter;
 use super::kinds::Kind;
 use super::line::{Asked, Entry, Rule, place};
 use super::own_readings::OwnCallers;
 use super::records::{Record, Used};
 use super::sites;
+use super::{Pending, Supervisor};
 use crate::inject::injector::{Injector, write_memory};
 use crate::inject::{InjectError, PAGE, Remote};
 use crate::ptrace::{Change, change};
@@ -117,7 +117,8 @@ impl Supervisor {
             return Some((leader, Some(*first)));
         }
         let schedule = &self.recording.mark.schedule;
-        let makes_process = |task: &Task| task.pid == leader && task.pending.as_ref().is_some_and(Pending::makes_process);
+        let makes_process =
+            |task: &Task| task.pid == leader && task.pending.as_ref().is_some_and(Pending::makes_process);
         let current = schedule.current.filter(|_| self.takes_turns(leader) && !self.tasks.values().any(makes_process));
         Some((leader, current.map(|current| self.real_id(current)).filter(|tid| self.tasks.contains_key(tid))))
     }
