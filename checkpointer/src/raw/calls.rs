@@ -34,6 +34,9 @@ pub const LONGEST_SENT: u64 = 2048;
 /// Where registers are kept meanwhile.
 const SAVED: u64 = SENDING_DESCRIPTORS + NOTED_DESCRIPTORS / 8;
 
+/// Where among these the mode is kept that was found: while recording is stopped it may become another one.
+const MODE_READ: u64 = 192;
+
 /// Reads and writes of more bytes are left to the tracer.
 pub const LONGEST_CALL: u64 = 0x4000;
 
@@ -135,11 +138,15 @@ core::arch::global_asm!(
     mov [rcx + {saved} + 8], rsi
     mov [rcx + {saved} + 16], rdx
     mov [rcx + {saved} + 24], rax
+    mov rax, [rcx + {mode}]
+    mov [rcx + {saved} + {read}], rax
+    cmp rax, 2
+    ja 99f
     jne 40f
     \plain
     40:
     \fits
-    cmp qword ptr [rcx + {mode}], 0
+    cmp qword ptr [rcx + {saved} + {read}], 0
     jne 50f
     \room
     add rax, [rcx]
@@ -428,6 +435,7 @@ core::arch::global_asm!(
     mode = const CALL_MODE - CLOCK_BUFFER,
     base = const CALL_BASE,
     saved = const SAVED - CLOCK_BUFFER,
+    read = const MODE_READ,
     ready = const READY_DESCRIPTORS,
     still = const STILL_DESCRIPTORS,
     receiving = const RECEIVING_DESCRIPTORS,

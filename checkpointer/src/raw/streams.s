@@ -75,7 +75,7 @@
     jb 1f
     FRED_PLAIN_FLAGS 0x4042
     1:
-    cmp qword ptr [rcx + {mode}], 0
+    cmp qword ptr [rcx + {saved} + {read}], 0
     jne 5f
     lea rax, [rdx + 31 + 32]
     add rax, [rcx]
@@ -132,7 +132,7 @@
     FRED_PLAIN_FLAGS 0x4040
     1:
     FRED_KEEP
-    cmp qword ptr [rcx + {mode}], 0
+    cmp qword ptr [rcx + {saved} + {read}], 0
     jne 5f
     mov rax, [rcx]
     add rax, 32
@@ -208,7 +208,11 @@
     mov [rcx + {saved} + 8], rsi
     mov [rcx + {saved} + 16], rdx
     mov [rcx + {saved} + 24], rax
+    mov rax, [rcx + {mode}]
+    mov [rcx + {saved} + {read}], rax
     mov r11d, \number
+    cmp rax, 1
+    ja fred_calls_give_up
     cmp edi, {noted}
     jae fred_calls_give_up
     bt dword ptr [rcx + \bits - {buffer}], edi

@@ -232,7 +232,7 @@ impl Supervisor {
             }
             self.interrupt_wait(real, known);
             if !self.is_aside() && self.recording.next_turn().is_none() {
-                self.recording.note_turn(known, Cause::ByHand, false);
+                self.recording.note_turn(known, Cause::Interrupted, false);
             }
             return self.give_turn(real, known, false);
         }

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use super::Supervisor;
 use super::served::Memory;
 use super::tape::schedule::{Cause, Spin, Stand};
+use super::turns::SLICE;
 use crate::inject::Remote;
 use crate::inject::injector::Injector;
 use crate::inject::{CODE_PAGE, EXEMPT_PAGES, PAGE};
@@ -93,6 +94,14 @@ impl Supervisor {
         }
         if self.tasks.get(&real).is_none_or(|task| task.is_stopped()) || !self.others_can_go_on(current) {
             return None;
+        }
+        if !self.recording.has_asked() {
+            // It may make calls that it notes itself.
+            let had = self.recording.schedule().since.map_or(SLICE, |since| since.elapsed());
+            if had < SLICE {
+                return Some(SLICE - had);
+            }
+            self.ask_for_call(current);
         }
         let tick = self.recording.schedule().tick;
         let now = Instant::now();

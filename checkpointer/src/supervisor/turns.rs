@@ -14,7 +14,7 @@ use crate::ptrace::How;
 use crate::raw;
 
 /// How long a thread may go on while others could.
-const SLICE: Duration = Duration::from_millis(10);
+pub(super) const SLICE: Duration = Duration::from_millis(10);
 
 /// How often it is looked whether a signal has come while all wait.
 const SIGNAL_LOOK: Duration = Duration::from_millis(20);
@@ -147,7 +147,8 @@ impl Supervisor {
     fn gives_way(&mut self, tid: Pid, known: i32, ours: bool) -> Option<Cause> {
         let tick = self.recording.schedule().tick;
         if let Some(turn) = self.recording.next_turn() {
-            let now = turn.tick == tick && (turn.cause == Cause::Slice || turn.cause == Cause::Call && !ours);
+            let waits = matches!(turn.cause, Cause::Call | Cause::Interrupted);
+            let now = turn.tick == tick && (turn.cause == Cause::Slice || waits && !ours);
             return now.then(|| turn.cause.clone());
         }
         let over = |since: Option<Instant>| since.is_none_or(|since| since.elapsed() > SLICE);
@@ -214,8 +215,9 @@ impl Supervisor {
             Some(turn) if turn.tick == tick && !matches!(turn.cause, Cause::Spinning(_) | Cause::Computing(_)) => {
                 let real = self.real_id(turn.to);
                 let able = self.takes_turns(real) && self.is_let_go(real);
-                let wrong = self.recording.schedule().stand(turn.to) == Stand::Waits && !turn.late;
-                if able && wrong && self.signal_while_waiting(real, turn.to) {
+                let waits = self.recording.schedule().stand(turn.to) == Stand::Waits && !turn.late;
+                let wrong = waits && turn.cause != Cause::Interrupted;
+                if able && waits && self.signal_while_waiting(real, turn.to) {
                     return;
                 }
                 if able && !wrong {
@@ -223,6 +225,10 @@ impl Supervisor {
                         return;
                     }
                     self.recording.take_turn();
+                    if waits {
+                        // Another one has got the signal, and it makes its call again.
+                        self.recording.schedule().unwait(turn.to);
+                    }
                     return self.give_turn(real, turn.to, turn.late);
                 }
                 let got = if wrong { "one that waits" } else { "one that is not let go" };
@@ -299,6 +305,9 @@ impl Supervisor {
         schedule.turn_to(known);
         self.take_buffer();
         if self.is_served(tid) {
+            if another {
+                self.put_lifted_back();
+            }
             if another && self.fence_met(tid) {
                 return self.at_fence(tid);
             }

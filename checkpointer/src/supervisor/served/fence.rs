@@ -19,6 +19,7 @@ use crate::inject::injector::Injector;
 use crate::inject::{InjectError, PAGE, Remote};
 use crate::raw::{self, Registers};
 use crate::rsp::target::{Stop, Why};
+use crate::snapshot::threads::wind_back;
 use crate::supervisor::tape::Mark;
 use crate::wire::{CopyId, Event, Functions, RunEnd};
 
@@ -242,7 +243,10 @@ impl Supervisor {
 
 impl Fence {
     fn registers_equal(&self, now: &Registers) -> bool {
-        let then = &self.registers;
+        // One that stands at a signal in its call has been wound back in most copies.
+        let (mut now, mut then) = (*now, self.registers);
+        wind_back(&mut now, None);
+        wind_back(&mut then, None);
         let same = [
             (now.rip, then.rip),
             (now.rsp, then.rsp),

@@ -87,6 +87,14 @@ impl Supervisor {
         self.go_on(tid);
     }
 
+    /// Another thread goes on: a breakpoint that was lifted for one that has been left at its call since is in force for it.
+    pub(in crate::supervisor) fn put_lifted_back(&mut self) {
+        let lifted = self.served.threads.values_mut().filter_map(|control| control.lifted.take()).count();
+        if lifted > 0 {
+            self.insert_breakpoints();
+        }
+    }
+
     /// One instruction, waited for; false if something else came, which has then been dealt with.
     fn step_now(&mut self, tid: Pid) -> bool {
         self.let_go(tid, How::Continue);

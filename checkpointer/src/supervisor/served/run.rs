@@ -12,7 +12,7 @@ use crate::raw::SigInfo;
 use crate::rsp::libraries;
 use crate::rsp::target::{Caught, Motion, Why};
 use crate::signals::{Disposition, disposition};
-use crate::supervisor::tasks::proc_text;
+use crate::supervisor::tasks::{Activity, proc_text};
 use crate::wire::{CopyId, Event, FrameRegister, Hit, Ran, Run, RunEnd, Spot};
 
 /// What a run takes beside the program's own time, at most: to let it go, and to hear of its stop.
@@ -210,12 +210,37 @@ impl Supervisor {
 
     /// It is another thread's turn. Whether the run ends with that.
     pub(in crate::supervisor) fn turn_in_run(&mut self) -> bool {
+        let over = self.counts_as_last_turn();
+        if over {
+            self.run_over(RunEnd::Turn);
+        }
+        over
+    }
+
+    fn counts_as_last_turn(&mut self) -> bool {
         let Some(running) = &mut self.running else { return false };
         running.turns += 1;
-        if running.wanted.turns != Some(running.turns) {
+        running.wanted.turns == Some(running.turns)
+    }
+
+    /// A thread's turn begins with a signal at which it stands. Whether that is where the program was to be brought: then it gets the
+    /// signal when the program goes on.
+    pub(in crate::supervisor) fn turn_at_signal_is_last(&mut self, tid: Pid) -> bool {
+        let fence = self.fence_met(tid);
+        if !fence && !self.counts_as_last_turn() {
             return false;
         }
-        self.run_over(RunEnd::Turn);
+        let stopped = self.tasks.get_mut(&tid).and_then(|task| task.activity.as_mut());
+        let signal = match stopped {
+            Some(Activity::Stopped(stopped)) => stopped.signal.take(),
+            _ => None,
+        };
+        self.control(tid).signal = signal;
+        if fence {
+            self.at_fence(tid);
+        } else {
+            self.run_over(RunEnd::Turn);
+        }
         true
     }
 

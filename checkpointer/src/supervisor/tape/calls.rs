@@ -64,12 +64,18 @@ pub(in crate::supervisor) struct Pending {
     lent: Option<Lent>,
     /// It keeps nobody waiting.
     pub(in crate::supervisor) short: bool,
+    makes_thread: bool,
 }
 
 impl Pending {
     /// Whether its end is looked at, and noted.
     pub(super) fn is_noted(&self) -> bool {
         self.noted
+    }
+
+    /// Whether it makes a process, and no thread.
+    pub(super) fn makes_process(&self) -> bool {
+        self.shape.class == Class::Process && !self.makes_thread
     }
 
     /// Whether it is made for the first time, and noted.
@@ -462,11 +468,17 @@ impl Supervisor {
             effect: call.effect,
             lent: lends.then(|| Lent::of(pid)),
             short: call.short,
+            makes_thread: false,
         });
         if let Some(pid) = maker {
-            // What it makes has the buffer, too: a thread, the very same.
+            // A process that it makes has the buffer, too; a thread gets it in its turn.
             let thread = ids(&view(tid, pid), call.row, &call.arguments).thread;
-            self.set_clock_mode(if thread { ClockMode::Trapped } else { ClockMode::Plain });
+            if let Some(pending) = self.tasks.get_mut(&tid).and_then(|task| task.pending.as_mut()) {
+                pending.makes_thread = thread;
+            }
+            if !thread {
+                self.set_clock_mode(ClockMode::Plain);
+            }
         }
         Taken::Made
     }

@@ -3,21 +3,22 @@
 //! buffer; it is emptied into the notes at the next stop that matters, and filled from them when the thread comes to such an entry.
 //! So a place in the notes may be in the middle of one.
 //!
-//! The buffer has no room for more than one thread: a process that has more makes its calls for us to see, as it does when the
-//! buffer is full or has something else next.
+//! The buffer has room for one thread. Of several it is that of the one whose turn it is, which nobody leaves in the middle of an entry.
+//! What is noted in it is no tick of the schedule, so whoever has had its turn for long enough is asked for a call that is
+//! ([`Supervisor::ask_for_call`]). Calls are made for us to see when there is no room in the buffer or something else comes next in it.
 
 use std::rc::Rc;
 
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use super::Supervisor;
 use super::counter::trap_counter;
 use super::kinds::Kind;
 use super::line::{Asked, Entry, Rule, place};
 use super::own_readings::OwnCallers;
 use super::records::{Record, Used};
 use super::sites;
+use super::{Pending, Supervisor};
 use crate::inject::injector::{Injector, write_memory};
 use crate::inject::{InjectError, PAGE, Remote};
 use crate::ptrace::{Change, change};
@@ -106,13 +107,20 @@ impl Supervisor {
         }
     }
 
-    /// The recorded process, and its thread if there is only one. (Of several one runs at a time, and could have the buffer in its turn; but
-    /// what is noted so is no tick, and a thread that makes no other call would be left where it computes.)
+    /// The recorded process, and the thread whose buffer that is: the only one, or the one whose turn it is. Nobody's while one of several
+    /// makes a process: that may have the memory in common, or its own copy of the buffer.
     fn clocked(&self) -> Option<(Pid, Option<Pid>)> {
         let leader = self.recorded_leader().filter(|_| self.recording.clocks)?;
-        let mut threads = self.tasks.iter().filter(|(_, task)| task.pid == leader).map(|(tid, _)| *tid);
-        let first = threads.next()?;
-        Some((leader, threads.next().is_none().then_some(first)))
+        let mut threads = self.tasks.iter().filter(|(_, task)| task.pid == leader);
+        let (first, _) = threads.next()?;
+        if threads.next().is_none() {
+            return Some((leader, Some(*first)));
+        }
+        let schedule = &self.recording.mark.schedule;
+        let makes_process =
+            |task: &Task| task.pid == leader && task.pending.as_ref().is_some_and(Pending::makes_process);
+        let current = schedule.current.filter(|_| self.takes_turns(leader) && !self.tasks.values().any(makes_process));
+        Some((leader, current.map(|current| self.real_id(current)).filter(|tid| self.tasks.contains_key(tid))))
     }
 
     /// Whether a thread's calls and readings of clocks can be noted in the process: nobody else runs there.
@@ -120,13 +128,34 @@ impl Supervisor {
         self.clocked().is_some_and(|(_, thread)| thread == Some(tid))
     }
 
+    /// The thread whose turn it is has had it for long enough: the next call that it could note itself is one for us to see, at which the
+    /// schedule ticks, and it can be left. All that is changed in the running process is how much of its buffer may be used, which each
+    /// such call looks at once; which call that is the notes tell, as whenever the buffer is full.
+    pub(in crate::supervisor) fn ask_for_call(&mut self, current: i32) {
+        let real = self.real_id(current);
+        if !self.recording.is_live() || !self.has_buffer(real) {
+            return;
+        }
+        self.recording.asked = true;
+        raw::write_remote(real, CLOCK_BUFFER + 8, &0u64.to_ne_bytes());
+    }
+
+    /// The process may note its calls itself again.
+    fn take_back_asking(&mut self, leader: Pid) {
+        if std::mem::take(&mut self.recording.asked) {
+            raw::write_remote(leader, CLOCK_BUFFER + 8, &CAPACITY.to_ne_bytes());
+        }
+    }
+
     /// It is another thread's turn: the buffer is its own from here on.
     pub(in crate::supervisor) fn take_buffer(&mut self) {
-        let Some((_, Some(thread))) = self.clocked() else { return };
+        let Some((leader, thread)) = self.clocked() else { return };
+        let Some(thread) = thread else { return self.tune_clocks() };
         if !self.tasks.get(&thread).is_some_and(Task::is_stopped) {
             return;
         }
         self.recording.mark.loaded = None;
+        self.take_back_asking(leader);
         if !self.recording.mark.live {
             let known = self.virtual_id(thread);
             self.load_clocks(known);
@@ -149,6 +178,7 @@ impl Supervisor {
         let used = u64::from_ne_bytes(header).min(CAPACITY) as usize;
         let known = self.virtual_id(thread);
         if self.recording.mark.live {
+            self.take_back_asking(leader);
             if used == 0 {
                 return;
             }
@@ -236,6 +266,7 @@ impl Supervisor {
     pub(super) fn empty_clocks(&mut self) {
         self.recording.mark.into.clear();
         self.recording.mark.loaded = None;
+        self.recording.asked = false;
         if let Some((leader, _)) = self.clocked() {
             let words = [0, CAPACITY].map(u64::to_ne_bytes);
             raw::write_remote(leader, CLOCK_BUFFER, words.as_flattened());
@@ -312,7 +343,7 @@ impl Supervisor {
         }
         let Ok(mask) = raw::signal_mask(tid) else { return };
         raw::set_signal_mask(tid, ALL_BUT_TRAP).ok();
-        if self.clocked().is_some_and(|(_, alone)| alone.is_some()) {
+        if self.has_buffer(tid) {
             sites::go_to_exit(tid);
         }
         for _ in 0..MOST {

@@ -190,6 +190,8 @@ pub(in crate::supervisor) struct Recording {
     calls_are: Option<crate::raw::ClockMode>,
     /// What it has been told of its readings of clocks, likewise.
     clocks_are: Option<Vec<u8>>,
+    /// The thread whose turn it is has been asked for a call that we see.
+    asked: bool,
     /// Readings of clocks by a debugger in the process are told by their callers.
     told: bool,
     /// How, which is being found out.
@@ -259,6 +261,7 @@ impl Recording {
             clocks: false,
             calls_are: None,
             clocks_are: None,
+            asked: false,
             told: false,
             search: None,
             mark: Mark::default(),
@@ -376,7 +379,7 @@ impl Recording {
     /// Another process runs, or another program: it is to be told again what becomes of its calls, and is where the notes are.
     fn tell_anew(&mut self) {
         (self.lost, self.deadlock) = (false, None);
-        (self.calls_are, self.clocks_are) = (None, None);
+        (self.calls_are, self.clocks_are, self.asked) = (None, None, false);
     }
 
     /// Another program: nothing is noted of it yet.
@@ -404,6 +407,11 @@ impl Recording {
     /// Whose turn it is.
     pub(in crate::supervisor) fn schedule(&mut self) -> &mut Schedule {
         &mut self.mark.schedule
+    }
+
+    /// Whether the thread whose turn it is has been asked for a call that we see.
+    pub(in crate::supervisor) fn has_asked(&self) -> bool {
+        self.asked
     }
 
     /// Whether what happens now happens for the first time.

@@ -52,6 +52,8 @@ pub(in crate::supervisor) enum Cause {
     Call,
     /// It stands before its call: it has had its turn for long enough.
     Slice,
+    /// All wait, and a signal has come, which interrupts the one whose turn it is now. Another one may get it first.
+    Interrupted,
     /// The thread whose turn it was goes round a loop that changes nothing, and is left there.
     Spinning(Box<Spin>),
     /// The thread whose turn it was makes no call for long, and is left in a certain state.

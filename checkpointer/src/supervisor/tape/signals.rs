@@ -408,16 +408,24 @@ impl Supervisor {
         self.sync_clocks();
         self.recording.schedule().turn_to(known);
         self.take_buffer();
-        if self.is_served(tid) && self.turn_in_run() {
+        let Some(number) = self.stand_at_noted(tid, &entry, None) else { return true };
+        if self.is_served(tid) && self.turn_at_signal_is_last(tid) {
             return true;
         }
-        self.put_signal(tid, &entry, None);
+        self.arrives(tid, number);
         true
     }
 
     /// Puts a noted signal in where a thread stands, and lets it go. The call is the one that it stands in, and what it was made with.
     pub(super) fn put_signal(&mut self, tid: Pid, entry: &Rc<Entry>, call: Option<(u32, Registers)>) {
-        let Some(signal) = &entry.signal else { return };
+        if let Some(number) = self.stand_at_noted(tid, entry, call) {
+            self.arrives(tid, number);
+        }
+    }
+
+    /// Makes a thread stand at a noted signal; which one that is.
+    fn stand_at_noted(&mut self, tid: Pid, entry: &Rc<Entry>, call: Option<(u32, Registers)>) -> Option<i32> {
+        let signal = entry.signal.as_ref()?;
         if signal.place == Place::Inside {
             self.take_off(tid, signal.number);
         }
@@ -430,7 +438,7 @@ impl Supervisor {
         });
         self.inject_signal(tid, signal.number, raw::signal_of_bytes(&signal.information), mask);
         self.know_fate(tid, Rc::clone(&signal.fate));
-        self.arrives(tid, signal.number);
+        Some(signal.number)
     }
 
     /// A thread that is stopped anywhere is made to stand at a signal; its registers stay what they are.

@@ -9,11 +9,11 @@ use nix::unistd::Pid;
 
 use super::super::Supervisor;
 use super::super::served::Memory;
-use super::Taken;
 use super::kinds::Kind;
 use super::line::Rule;
 use super::line::{Asked, Found, place};
 use super::records::sum_of;
+use super::{Pending, Taken};
 use crate::inject::PAGE;
 use crate::inject::injector::{read_memory, write_memory};
 use crate::ptrace::{Change, change};
@@ -24,7 +24,6 @@ use crate::raw::{
 use crate::record::reads::JUMPS;
 use crate::record::vdso::IMAGE;
 use crate::rsp::target::{Caught, Motion};
-use crate::syscalls::Class;
 
 /// Where the code is: on pages behind that of the clocks, from which calls pass the filter, too.
 pub(super) const CODE: u64 = IMAGE + PAGE;
@@ -287,10 +286,16 @@ impl Supervisor {
         if self.recorded_leader() != Some(pid) {
             return;
         }
-        let makes_process = task.pending.as_ref().is_some_and(|pending| pending.shape.class == Class::Process);
+        let makes_process = task.pending.as_ref().is_some_and(Pending::makes_process);
         // A signal that waits, a password, and locks that are to be given up want calls that we see.
         let looked_at = task.deferred.any() || task.watched || makes_process || !self.recording.locked.is_empty();
         let caught = self.served.caught != Caught::None && self.running.is_none();
+        if self.takes_turns(tid)
+            && self.recording.mark.schedule.current.is_some_and(|current| self.real_id(current) != tid)
+        {
+            // It is in the kernel, and another one runs.
+            return;
+        }
         let alone = self.has_buffer(tid);
         let noted = self.recording.on && !self.is_aside();
         let ending = noted && self.recording.schedule().ending;
@@ -363,8 +368,13 @@ impl Supervisor {
     pub(super) fn taken_from_records(&mut self, tid: Pid, pid: Pid, registers: &raw::Registers) -> Option<Taken> {
         #[allow(clippy::cast_possible_truncation)]
         let number = registers.orig_rax as u32;
+        let exact = self.recording.rule() == Rule::Exact;
         let ours = raw::call_functions().iter().any(|(call, _)| *call == number);
-        if !ours || self.recording.mark.live || self.is_aside() || self.served.sites.0.is_empty() {
+        if !(ours || exact && reads_clock(number))
+            || self.recording.mark.live
+            || self.is_aside()
+            || self.served.sites.0.is_empty()
+        {
             return None;
         }
         self.sync_clocks();
@@ -374,7 +384,7 @@ impl Supervisor {
         let known = self.virtual_id(tid);
         let mark = &self.recording.mark;
         let at = place(&mark.at, known);
-        if self.recording.rule() == Rule::Exact {
+        if exact {
             mark.line.borrow().records(known, at)?;
         }
         #[allow(clippy::cast_possible_truncation)]
@@ -386,7 +396,7 @@ impl Supervisor {
         let asked = Asked { number, arguments, given: 0, query: true, sum, about };
         let found = mark.line.borrow().find(known, at, place(&mark.into, known), &asked, self.recording.rule());
         match found {
-            Found::Record(index, end, record) if record.is_call() => {
+            Found::Record(index, end, record) if exact || record.is_call() => {
                 self.record_again(tid, *registers, &asked, &record);
                 self.advance_into(known, index, end);
                 Some(Taken::Answered)
@@ -402,6 +412,11 @@ impl Supervisor {
             && raw::read_remote(pid, CLOCK_BUFFER, &mut used) == used.len()
             && u64::from_ne_bytes(used) > 0
     }
+}
+
+/// Whether a call reads a clock that is read without a stop otherwise ([`super::clocks`]).
+fn reads_clock(number: u32) -> bool {
+    [libc::SYS_clock_gettime, libc::SYS_gettimeofday, libc::SYS_time].contains(&number.into())
 }
 
 #[cfg(test)]
