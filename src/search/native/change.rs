@@ -26,6 +26,9 @@ pub(super) struct Found<S> {
     pub(super) steps: usize,
 }
 
+/// How often a search begins in code without lines and is led out of it.
+const MOST_ENTRIES: u32 = 16;
+
 /// A change in a stretch at whose beginning the value differs from now, and at whose end it does not.
 pub(super) fn change_between<M: Machine>(
     machine: &mut M,
@@ -35,18 +38,24 @@ pub(super) fn change_between<M: Machine>(
     now: &Value,
 ) -> Result<Found<M::State>, M::Error> {
     let mut least = SHORT_US;
-    let mut entered = false;
+    // A stretch that is made shorter may begin in code without lines once more, where each beginning leads further.
+    let (mut entries, mut entered) = (0, false);
     let mut wall = wall.clone();
     loop {
-        (from, until) = narrow_by_time(machine, from, until, &wall, least, now)?;
-        if least < SHORT_US {
-            (from, until) = narrow_by_chance(machine, from, until, least, now)?;
+        if !std::mem::take(&mut entered) {
+            (from, until) = narrow_by_time(machine, from, until, &wall, least, now)?;
+            if least < SHORT_US {
+                (from, until) = narrow_by_chance(machine, from, until, least, now)?;
+            }
         }
         let micros = (least > SHORTEST_US).then_some(MANY_US);
         match level_between(machine, &from, &until, micros)? {
             Chosen::Level(level, count) => return change_at_level(machine, from, until, level, count, now),
             Chosen::None => match first_entry(machine, &from, &until)? {
-                Some(state) if !entered && !value_at(machine, &state)?.same(now) => (from, entered) = (state, true),
+                Some(state) if entries < MOST_ENTRIES && !value_at(machine, &state)?.same(now) => {
+                    (from, entered) = (state, true);
+                    entries += 1;
+                }
                 _ => return Err(machine.astray("the change is in code without line numbers")),
             },
             Chosen::Turns(count) => {
