@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use native::{Sample, survivors};
+use serde_json::Value;
 
 /// Runs a session of the program that waits for a change of a file that it maps; what it says. `change` is done outside, again and
 /// again.
@@ -19,7 +20,7 @@ fn session(file: &Path, change: impl Fn() + Sync) -> String {
     let over = AtomicBool::new(false);
     let mark = format!("mark-{}", sample.path().display());
     let mut command = Command::new(env!("CARGO_BIN_EXE_fred"));
-    command.args(["--batch", "--record"]);
+    command.args(["--batch", "--record", "--json", "events"]);
     for line in ["set debug-file-directory /none", "break main", "run", "break done", "continue", "print seen"] {
         command.args(["-e", line]);
     }
@@ -39,7 +40,21 @@ fn session(file: &Path, change: impl Fn() + Sync) -> String {
     assert!(survivors(&mark).is_empty(), "processes survived: {:?}", survivors(&mark));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("$1 = 3"), "{said}");
+    let events = std::fs::read_to_string(sample.path().join("events")).expect("events");
+    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("an object"));
+    let reasons: Vec<Value> =
+        events.filter(|event| event["event"] == "unrecorded").map(|event| event["reason"].clone()).collect();
+    // Told in words and in the event stream. (Seen to fail when the event is not sent.)
+    assert_eq!(stops(&said), reasons.iter().map(|reason| as_told(reason.as_str())).collect::<Vec<_>>(), "{said}");
     said
+}
+
+/// How a reason is told.
+fn as_told(reason: Option<&str>) -> String {
+    format!(
+        "{}; from here on moves may lead elsewhere, and do again what the program does outside",
+        reason.unwrap_or_default()
+    )
 }
 
 /// How the recording was said to stop.
