@@ -376,6 +376,13 @@ impl Supervisor {
                     }
                     self.part("nothing more of this thread", &asked.words());
                 }
+                // Nobody sees what comes behind the end, and so nothing is done there.
+                Found::End if !self.recording.mark.live && !self.recording.heard => {
+                    if asked.query {
+                        return self.let_in(tid, registers, call, None, None, None);
+                    }
+                    self.part("the end of what is recorded", &asked.words());
+                }
                 Found::End => {
                     let end = self.recording.mark.line.borrow().end(known);
                     self.recording.mark.at.insert(known, end);
