@@ -86,6 +86,8 @@ def sessions(row, fred_argv, gdb, python, programs, sources, rounds):
         for name, word, calls, limit in SESSIONS:
             found = measure(name, [*gdb, program], b'(gdb) ', ['break main', 'run ' + word], limit, calls)
             starts = starts or found
+        threads = compiled(os.path.join(programs, 'threads.c'), '-pthread')
+        measure('three threads, 90,000 calls', [*gdb, threads], b'(gdb) ', ['break main', 'run'], None, 90_000)
         row('recorded session: first prompt of gdb', starts[0], starts[1], starts[1] + 50, compared='gdb')
         server = compiled(os.path.join(sources, 'web_server.c'), '-pthread')
         measure('web server, 2,000 requests', [*gdb, server], b'(gdb) ', ['break main', 'run'], None)

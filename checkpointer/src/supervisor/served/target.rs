@@ -269,8 +269,13 @@ impl Supervisor {
             let tid = asked.or(turn).filter(is_there).unwrap_or(leader);
             // A signal at which it stands is told again: the debugger delivers it when it lets the program go.
             let stands_at = self.served.threads.get(&tid).and_then(|control| control.signal.as_ref());
+            let stands_at = stands_at.map(|(number, _)| *number).filter(|number| *number != libc::SIGTRAP);
+            // But one that the debugger passes: told of it, it would go on, and look at another place.
+            if let Some(number) = stands_at.filter(|number| self.is_passed(*number)) {
+                self.served.threads.entry(tid).or_default().pending = Some(Why::Signal(number));
+            }
             let why = match stands_at {
-                Some((number, _)) if *number != libc::SIGTRAP => Why::Signal(*number),
+                Some(number) if !self.is_passed(number) => Why::Signal(number),
                 _ if halting => Why::Halted,
                 _ => Why::Exchanged,
             };
