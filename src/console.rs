@@ -4,10 +4,9 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use fred_checkpointer::record::Waiting;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::engine::{CheckpointTaken, Console, Cost, Input, InputMode};
+use crate::engine::{CheckpointTaken, Console, Cost, Input, InputMode, Waiting};
 use crate::events::{Event, Events};
 use crate::keyboard::Keyboard;
 use crate::signals::Signals;

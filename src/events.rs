@@ -2,11 +2,10 @@
 
 use std::io::Write;
 
-use fred_checkpointer::record::Waiting;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::engine::{CheckpointTaken, Cost, LineReport};
+use crate::engine::{CheckpointTaken, Cost, LineReport, Waiting};
 use crate::history::entry::{Effect, Stop};
 
 /// Name and number of the schema. Fields may be added within a number; none is renamed or removed.

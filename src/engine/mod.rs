@@ -22,7 +22,7 @@ use std::time::Duration;
 pub use core::Engine;
 pub use start::{Options, StartError};
 
-use fred_checkpointer::record::Waiting;
+pub use fred_checkpointer::record::Waiting;
 use serde::Serialize;
 
 use crate::backends::dialect::Prompt;
