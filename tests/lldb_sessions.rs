@@ -14,6 +14,8 @@ fn normal(text: &str) -> Vec<String> {
         (r"0x[0-9a-f]+", "0x"),
         (r"Process \d+", "Process N"),
         (r"tid = \w+", "tid = N"),
+        // lldb 19 shows it once more behind `thread return`, or not, as it happens: 5 of 20 plain sessions beside others are different there.
+        (r", stop reason = one-shot breakpoint \d+$", ""),
         // The commands of a breakpoint are shown behind a prompt.
         (r"^\(lldb\) (\* thread)", "$1"),
     ];
@@ -76,7 +78,7 @@ fn a_list_is_looked_at() {
 #[test]
 fn a_walk_through_loops_calls_and_registers() {
     let shown = alike("walk", &shared("walk.c"));
-    assert!(shown.contains("one-shot breakpoint 4") && shown.contains("exited with status"), "{shown}");
+    assert!(shown.contains("Breakpoint 4: where = program`output") && shown.contains("exited with status"), "{shown}");
 }
 
 #[test]
