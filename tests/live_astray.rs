@@ -65,7 +65,7 @@ fn astray(event: &Value) -> &str {
     error
 }
 
-/// Seen to fail when what parts goes on for real: `log` had `two` in it as well.
+/// Seen to fail when what parts goes on for real: the search then ends somewhere, and says nothing of it.
 #[test]
 fn a_search_that_goes_astray_does_nothing_outside() {
     let world = World::new().file("program", PYTHON);
@@ -94,7 +94,7 @@ fn a_search_that_goes_astray_does_nothing_outside() {
     assert_eq!(world.diverged(), 2, "{}", world.output());
 }
 
-/// Seen to fail likewise.
+/// Seen to fail likewise: the program ran to its end, and `log` had `two` in it as well.
 #[test]
 fn nor_does_one_below_gdb() {
     let sample = Sample::of("program.c", C);

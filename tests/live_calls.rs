@@ -149,7 +149,7 @@ fn threads_note_what_they_read_and_write_in_their_turns() {
     assert_eq!((lines.len(), lines.iter().collect::<std::collections::HashSet<_>>().len()), (6000, 6000));
 }
 
-/// Seen to fail (24,000) when the buffer is nobody's while there are several threads.
+/// Seen to fail (36,194) when the buffer is nobody's while there are several threads.
 #[test]
 fn threads_stop_for_few_of_their_calls() {
     // Of 18,000, and as many when they come again: those that end a turn.
